@@ -1,0 +1,31 @@
+;; bad-imports: kind 4 that breaks the contract of an import of module `hearth`. The event's first byte says which:
+;;   a  log with 2 bytes at 131,071            (row 5)       e  context with room for 4 GiB - 1 at 0      (row 6)
+;;   b  log with pointer -1 and length -1      (row 5)        f  random for 65,537 bytes that are in memory (row 8)
+;;   c  log at level 6, and text in bounds     (row 7)        g  random with pointer -1 and length -1       (row 5)
+;;   d  fail with 1 byte at 65,536 * 2         (row 5)        h  log at level -1                            (row 7)
+;; Host must answer: the fault bad ABI, with the row of docs/core-abi.md section 8; the instance is dropped. Any other event, and an
+;; empty one, is answered with `fine`: log, fail, context and random with length 0 at a wild pointer are allowed, except that
+;; `fail` is not called then.
+(module
+  (import "hearth" "log" (func $log (param i32 i32 i32)))
+  (import "hearth" "fail" (func $fail (param i32 i32)))
+  (import "hearth" "context" (func $context (param i32 i32) (result i32)))
+  (import "hearth" "random" (func $random (param i32 i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 0) "fine")
+  (func (export "alloc") (param $len i32) (result i32) (i32.const 1024))
+  (func $is (param $len i32) (param $letter i32) (result i32)
+    (i32.and (i32.ne (local.get $len) (i32.const 0)) (i32.eq (i32.load8_u (i32.const 1024)) (local.get $letter))))
+  (func $handle (export "handle") (param $ptr i32) (param $len i32) (result i64)
+    (if (call $is (local.get $len) (i32.const 0x61)) (then (call $log (i32.const 2) (i32.const 131071) (i32.const 2))))
+    (if (call $is (local.get $len) (i32.const 0x62)) (then (call $log (i32.const 2) (i32.const -1) (i32.const -1))))
+    (if (call $is (local.get $len) (i32.const 0x63)) (then (call $log (i32.const 6) (i32.const 0) (i32.const 4))))
+    (if (call $is (local.get $len) (i32.const 0x64)) (then (call $fail (i32.const 131072) (i32.const 1))))
+    (if (call $is (local.get $len) (i32.const 0x65)) (then (drop (call $context (i32.const 0) (i32.const -1)))))
+    (if (call $is (local.get $len) (i32.const 0x66)) (then (call $random (i32.const 0) (i32.const 65537))))
+    (if (call $is (local.get $len) (i32.const 0x67)) (then (call $random (i32.const -1) (i32.const -1))))
+    (if (call $is (local.get $len) (i32.const 0x68)) (then (call $log (i32.const -1) (i32.const 0) (i32.const 4))))
+    (call $log (i32.const 2) (i32.const -1) (i32.const 0))
+    (call $random (i32.const -1) (i32.const 0))
+    (drop (call $context (i32.const -1) (i32.const 0)))
+    (i64.const 4)))
