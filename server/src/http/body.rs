@@ -1,0 +1,203 @@
+//! Bodies: reading a request's within bounds, and what a response's can be.
+//!
+//! A body is held in memory as a whole, because a guest gets it as a whole. Three bounds keep that finite: the size of one
+//! body, the time for sending it, and the memory of all bodies together. Nothing here decompresses.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::sync::mpsc;
+
+/// Bodies up to this size are not counted against the budget: they cost no more than a connection's own buffers.
+const UNCOUNTED_BYTES: u64 = 16 << 10;
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it.
+    Full(Bytes),
+    /// Pieces as they come, until the sender goes. Dropped when the client goes, which the sender notices.
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body {
+    /// No body.
+    pub fn empty() -> Self {
+        Self::Full(Bytes::new())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Full(bytes)
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(pieces) => pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Larger than allowed.
+    #[error("body is over the limit of {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// All bodies together take too much memory.
+    #[error("bodies of other requests hold all of the {budget_bytes} bytes there are for them")]
+    NoMemory {
+        /// The budget.
+        budget_bytes: u64,
+    },
+    /// It came too slowly.
+    #[error("body was not sent within {} ms", .limit.as_millis())]
+    TooSlow {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The client broke off, or framed it wrongly.
+    #[error("body is not framed correctly: {why}")]
+    Broken {
+        /// What was wrong.
+        why: String,
+    },
+}
+
+/// Memory for the bodies of all requests together.
+#[derive(Debug, Clone)]
+pub struct BodyBudget {
+    held: Arc<AtomicU64>,
+    budget_bytes: u64,
+}
+
+/// A share of the budget, given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    held: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl BodyBudget {
+    /// A budget of so many bytes.
+    pub fn new(budget_bytes: u64) -> Self {
+        Self { held: Arc::default(), budget_bytes }
+    }
+
+    /// Bytes in use.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Takes a share, or none where a body is too small to count.
+    fn reserve(&self, bytes: u64) -> Result<Option<Reservation>, BodyError> {
+        if bytes <= UNCOUNTED_BYTES {
+            return Ok(None);
+        }
+        let before = self.held.fetch_add(bytes, Ordering::Relaxed);
+        let reservation = Reservation { held: self.held.clone(), bytes };
+        if before.saturating_add(bytes) > self.budget_bytes {
+            return Err(BodyError::NoMemory { budget_bytes: self.budget_bytes });
+        }
+        Ok(Some(reservation))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads a whole body. What is returned beside it holds its share of the budget: keep it as long as the bytes.
+///
+/// # Errors
+/// [`BodyError`] when a bound is hit or the client breaks off. A declared length over the limit is refused unread.
+pub async fn read_body(
+    mut body: Incoming,
+    limit_bytes: u64,
+    limit: Duration,
+    budget: &BodyBudget,
+) -> Result<(Bytes, Option<Reservation>), BodyError> {
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), None));
+    }
+    let declared = body.size_hint().exact();
+    // Without a declared length any size up to the limit may come.
+    let expected = declared.unwrap_or(limit_bytes);
+    if expected > limit_bytes {
+        return Err(BodyError::TooLarge { limit_bytes });
+    }
+    let reservation = budget.reserve(expected)?;
+    // The timer is only registered if the body is not there already.
+    let bytes = tokio::time::timeout(limit, collect(&mut body, declared, limit_bytes))
+        .await
+        .map_err(|_| BodyError::TooSlow { limit })??;
+    Ok((bytes, reservation))
+}
+
+async fn collect(body: &mut Incoming, declared: Option<u64>, limit_bytes: u64) -> Result<Bytes, BodyError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| BodyError::Broken { why: error.to_string() })?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if whole.is_empty() && declared == Some(piece.len() as u64) {
+            return Ok(piece);
+        }
+        if whole.len() as u64 + piece.len() as u64 > limit_bytes {
+            return Err(BodyError::TooLarge { limit_bytes });
+        }
+        if whole.is_empty() {
+            whole.reserve(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_given_back() {
+        let budget = BodyBudget::new(100_000);
+        assert!(budget.reserve(10).unwrap().is_none());
+        let first = budget.reserve(60_000).unwrap();
+        assert!(budget.reserve(60_000).is_err());
+        assert_eq!(budget.held(), 60_000);
+        drop(first);
+        assert_eq!(budget.held(), 0);
+    }
+}

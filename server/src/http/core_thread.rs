@@ -1,0 +1,118 @@
+//! One thread with a runtime of its own that accepts connections, serves them and runs the guests they call.
+//!
+//! Nothing hops to another thread between accepting a connection and the guest: waking another core costs more than a fresh
+//! instance. The system spreads connections over the listeners.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{ConnectionBounds, Handle, ShutdownSignal, connection};
+
+/// First pause after `accept` failed, as when the process has no file descriptors left; doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What a thread serves, and within which bounds.
+#[derive(Debug)]
+pub struct Serving<H> {
+    /// What answers.
+    pub handler: Arc<H>,
+    /// Bounds of each connection.
+    pub bounds: ConnectionBounds,
+    /// Connections at once on this thread; more wait in the system's queue.
+    pub connections: u32,
+    /// When to stop accepting.
+    pub shutdown: ShutdownSignal,
+    /// How long connections may take to finish after that.
+    pub drain_time: Duration,
+}
+
+/// A running thread. It ends some time after the shutdown has started.
+#[derive(Debug)]
+pub struct CoreThread {
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl CoreThread {
+    /// Starts a thread that serves `listener`. `alive` is dropped when the thread has ended.
+    ///
+    /// # Errors
+    /// When the thread or its runtime cannot be made.
+    pub fn start<H: Handle>(
+        name: String,
+        listener: TcpListener,
+        serving: Serving<H>,
+        alive: mpsc::Sender<()>,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            if let Err(error) = runtime.block_on(run(listener, serving)) {
+                tracing::error!(%error, "listener failed");
+            }
+            // What is still running after the drain time is cancelled here.
+            drop(runtime);
+            drop(alive);
+        })?;
+        Ok(Self { thread })
+    }
+
+    /// Waits for the thread to end.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("a serving thread panicked");
+        }
+    }
+}
+
+async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let bounds = Arc::new(serving.bounds);
+    let slots = Arc::new(Semaphore::new(serving.connections as usize));
+    let mut pause = PAUSE_MIN;
+    while !serving.shutdown.has_started() {
+        let accept = async {
+            // First a slot, then a connection: what finds no slot waits in the system's queue, not here.
+            let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|(stream, _)| (stream, slot))
+        };
+        let accepted = tokio::select! {
+            () = serving.shutdown.wait() => break,
+            accepted = accept => accepted,
+        };
+        match accepted {
+            Ok((stream, slot)) => {
+                pause = PAUSE_MIN;
+                let (handler, bounds) = (serving.handler.clone(), bounds.clone());
+                let shutdown = serving.shutdown.clone();
+                tokio::spawn(async move {
+                    connection::serve(stream, handler, bounds, shutdown).await;
+                    drop(slot);
+                });
+            }
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "connections cannot be accepted");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+    drop(listener);
+    let all = slots.acquire_many(serving.connections);
+    if tokio::time::timeout(serving.drain_time, all).await.is_err() {
+        tracing::warn!("connections are cut off: they did not finish within the drain time");
+    }
+    Ok(())
+}
+
+/// Whether `accept` failed because of the one connection, which is gone, and not because of the listener.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

@@ -1,0 +1,201 @@
+//! A connection's stream that notes when it last moved, so that one timer a connection finds out whoever holds it open
+//! for nothing: idle between requests, slow with a header, not taking its answer.
+//!
+//! Noting costs two loads and a store; timers are not touched per request.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// Nothing of a next request has come.
+    Idle = 0,
+    /// Part of a header has come.
+    Header = 1,
+    /// A handler has the request.
+    Busy = 2,
+}
+
+/// Since when a connection does what it does.
+#[derive(Debug)]
+pub(super) struct ConnectionClock {
+    start: Instant,
+    phase: AtomicU8,
+    /// When the phase began, in milliseconds after `start`.
+    since: AtomicU64,
+    /// When writing began to stall, in milliseconds after `start` plus one; 0 while it does not.
+    stalled: AtomicU64,
+}
+
+/// What to do with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Nothing.
+    No,
+    /// Close it politely: it is idle.
+    Idle,
+    /// Cut it off.
+    Stalled,
+}
+
+impl ConnectionClock {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.since.store(self.now(), Ordering::Relaxed);
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// A handler takes over.
+    pub(super) fn busy(&self) {
+        self.enter(Phase::Busy);
+    }
+
+    /// The handler has answered.
+    pub(super) fn idle(&self) {
+        self.enter(Phase::Idle);
+    }
+
+    /// Whether the connection has been at it for too long.
+    pub(super) fn overdue(&self, header: Duration, idle: Duration, write: Duration) -> Overdue {
+        let now = self.now();
+        let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
+        let stalled = self.stalled.load(Ordering::Relaxed);
+        if stalled > 0 && over(stalled - 1, write) {
+            return Overdue::Stalled;
+        }
+        let since = self.since.load(Ordering::Relaxed);
+        match self.phase.load(Ordering::Relaxed) {
+            phase if phase == Phase::Header as u8 && over(since, header) => Overdue::Stalled,
+            // While an answer still drains, the write bound alone decides.
+            phase if phase == Phase::Idle as u8 && stalled == 0 && over(since, idle) => Overdue::Idle,
+            _ => Overdue::No,
+        }
+    }
+
+    fn read_bytes(&self) {
+        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+            self.enter(Phase::Header);
+        }
+    }
+
+    fn wrote(&self, progressed: bool) {
+        if progressed {
+            // Read first: the line is shared with nobody, but a store each time would still dirty it.
+            if self.stalled.load(Ordering::Relaxed) != 0 {
+                self.stalled.store(0, Ordering::Relaxed);
+            }
+        } else if self.stalled.load(Ordering::Relaxed) == 0 {
+            self.stalled.store(self.now() + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The stream of one connection.
+#[derive(Debug)]
+pub(super) struct GuardedStream {
+    stream: TcpStream,
+    clock: Arc<ConnectionClock>,
+}
+
+impl GuardedStream {
+    pub(super) fn new(stream: TcpStream, clock: Arc<ConnectionClock>) -> Self {
+        Self { stream, clock }
+    }
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            this.clock.read_bytes();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.clock.wrote(written.is_ready());
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
+        this.clock.wrote(written.is_ready());
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn each_phase_has_its_own_bound() {
+        let clock = ConnectionClock::new();
+        assert_eq!(clock.overdue(LONG, Duration::ZERO, LONG), Overdue::Idle);
+        clock.read_bytes();
+        assert_eq!(clock.overdue(LONG, Duration::ZERO, LONG), Overdue::No);
+        assert_eq!(clock.overdue(Duration::ZERO, LONG, LONG), Overdue::Stalled);
+        clock.busy();
+        clock.read_bytes();
+        assert_eq!(clock.overdue(Duration::ZERO, Duration::ZERO, LONG), Overdue::No);
+        clock.wrote(false);
+        clock.idle();
+        assert_eq!(clock.overdue(Duration::ZERO, Duration::ZERO, LONG), Overdue::No);
+        assert_eq!(clock.overdue(LONG, LONG, Duration::ZERO), Overdue::Stalled);
+        clock.wrote(true);
+        assert_eq!(clock.overdue(LONG, LONG, Duration::ZERO), Overdue::No);
+    }
+}

@@ -1,0 +1,58 @@
+//! HTTP/1.1 as the rest of the server sees it: listeners per core, connections that cannot be held open for nothing, and
+//! the stack every request passes through.
+//!
+//! Knows no dialect and no function. What a request means is decided by the [`Handle`] that a listener is given.
+
+mod body;
+mod connection;
+mod core_thread;
+mod guarded_stream;
+mod listener;
+mod port_file;
+mod shutdown;
+mod stack;
+mod trace_context;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+
+pub use body::{Body, BodyBudget, BodyError, Reservation, read_body};
+pub use connection::ConnectionBounds;
+pub use core_thread::{CoreThread, Serving};
+pub use listener::{Bound, bind, bind_near};
+pub use port_file::PortFile;
+pub use shutdown::{Shutdown, ShutdownSignal, wait_for_signal};
+pub use stack::{Exchange, header_value};
+pub use trace_context::TraceParent;
+
+/// A request as it comes from the wire.
+pub type Request = http::Request<Incoming>;
+
+/// A response as it goes to the wire.
+pub type Response = http::Response<Body>;
+
+/// What answers the requests of a listener.
+pub trait Handle: Send + Sync + 'static {
+    /// Answers one request. Dropping the future must stop the work: the client has gone.
+    fn handle(
+        self: Arc<Self>,
+        request: Request,
+        exchange: Exchange,
+    ) -> impl Future<Output = Response> + Send;
+
+    /// The answer to a request that never got to a handler, in the words of the dialect it was meant for.
+    fn reject(&self, path: &str, rejection: Rejection) -> Response;
+
+    /// Is told of every answer; the default does nothing.
+    fn answered(&self, _status: http::StatusCode, _took: std::time::Duration) {}
+}
+
+/// Why a request never got to a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// Too many header lines, or too many bytes of them.
+    HeaderTooLarge,
+    /// The handler panicked.
+    Panicked,
+}

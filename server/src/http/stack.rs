@@ -1,0 +1,121 @@
+//! What every request passes through, in this order: request id, bounds of the header, trace context, the handler (whose
+//! panic is an answer too), the id on the response, the access log.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http::header::{HeaderName, HeaderValue};
+
+use super::{ConnectionBounds, Handle, Rejection, Request, Response, TraceParent};
+
+/// On every response.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Longest part of a path in the access log.
+const LOGGED_PATH_BYTES: usize = 256;
+
+/// What belongs to one request and its response.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// Unique to the request; the invocation it makes has the same.
+    pub request_id: Arc<str>,
+    /// The trace the caller is in, with a span of our own.
+    pub trace_parent: Option<Arc<str>>,
+    /// When the request's header was complete.
+    pub arrived: Instant,
+}
+
+/// A header's value from text of ours; characters that no header may hold become spaces.
+pub fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| {
+        let clean: String =
+            text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
+        HeaderValue::from_str(&clean).unwrap_or_else(|_| HeaderValue::from_static(""))
+    })
+}
+
+/// Answers one request.
+pub(super) async fn answer<H: Handle>(
+    handler: Arc<H>,
+    request: Request,
+    bounds: &ConnectionBounds,
+) -> Response {
+    let arrived = Instant::now();
+    let mut id = [0u8; uuid::fmt::Hyphenated::LENGTH];
+    let id: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut id);
+    let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
+    let trace_parent = parent.and_then(TraceParent::parse).map(|parent| parent.child().to_text());
+    let logged = AccessLine::new(&request);
+    let exchange = Exchange { request_id: id.into(), trace_parent: trace_parent.clone(), arrived };
+
+    let mut response = if over_bounds(&request, bounds) {
+        handler.reject(request.uri().path(), Rejection::HeaderTooLarge)
+    } else {
+        let path = request.uri().clone();
+        let handling = AssertUnwindSafe(handler.clone().handle(request, exchange)).catch_unwind();
+        match handling.await {
+            Ok(response) => response,
+            Err(panic) => {
+                tracing::error!(request_id = id, why = panic_text(&*panic), "a handler panicked");
+                handler.reject(path.path(), Rejection::Panicked)
+            }
+        }
+    };
+
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, header_value(id));
+    if let Some(trace_parent) = &trace_parent {
+        headers.insert(TRACE_PARENT, header_value(trace_parent));
+    }
+    handler.answered(response.status(), arrived.elapsed());
+    logged.write(&response, id, trace_parent.as_deref(), arrived);
+    response
+}
+
+fn over_bounds(request: &Request, bounds: &ConnectionBounds) -> bool {
+    let headers = request.headers();
+    if headers.len() > bounds.headers {
+        return true;
+    }
+    let lines: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    lines + request.uri().path().len() + request.uri().query().map_or(0, str::len) > bounds.header_bytes
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+/// The part of an access line that the request knows; nothing is kept unless somebody listens.
+struct AccessLine(Option<(http::Method, String)>);
+
+impl AccessLine {
+    fn new(request: &Request) -> Self {
+        // Whether errors only or all are logged is the filter's business: see `telemetry::logging`.
+        if !tracing::enabled!(target: "hearth::access", tracing::Level::WARN) {
+            return Self(None);
+        }
+        let path = request.uri().path();
+        let end = path.floor_char_boundary(LOGGED_PATH_BYTES);
+        let path = path.get(..end).unwrap_or_default().to_owned();
+        Self(Some((request.method().clone(), path)))
+    }
+
+    fn write(self, response: &Response, id: &str, trace_parent: Option<&str>, arrived: Instant) {
+        let Some((method, path)) = self.0 else { return };
+        let status = response.status().as_u16();
+        let micros = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let bytes = hyper::body::Body::size_hint(response.body()).exact();
+        if response.status().is_server_error() {
+            tracing::warn!(target: "hearth::access", %method, path, status, micros, bytes, request_id = id, trace_parent);
+        } else {
+            tracing::info!(target: "hearth::access", %method, path, status, micros, bytes, request_id = id, trace_parent);
+        }
+    }
+}

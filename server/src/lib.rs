@@ -1,0 +1,9 @@
+//! The library behind the `hearth` binary: API dialects over HTTP, settings, telemetry and the command line.
+//!
+//! It translates. What a service, a function or a queued invocation is, and which rules hold for them, is the platform's
+//! business; how a guest runs is the engine's.
+
+pub mod config;
+pub mod http;
+pub mod telemetry;
+pub mod terminal;

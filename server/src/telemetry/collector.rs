@@ -1,0 +1,111 @@
+//! Figures that exist already and are read at each scrape: the engine's, the pools', the queue's.
+
+use std::sync::Arc;
+
+use hearth_engine::{EngineStats, FunctionStats};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// Functions whose pools are shown one by one; of more, only the sums are.
+const SHOWN_FUNCTIONS: usize = 500;
+
+/// The figures at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// The engine's.
+    pub engine: EngineStats,
+    /// Those of each loaded function.
+    pub functions: Vec<FunctionStats>,
+    /// Asynchronous invocations that wait or run.
+    pub queue_depth: u64,
+    /// Memory held for request bodies.
+    pub body_bytes: u64,
+    /// Log lines dropped after they left the engine.
+    pub log_lines_dropped: u64,
+}
+
+/// Where they are read.
+pub trait FiguresSource: Send + Sync + 'static {
+    /// Reads them; called at each scrape, so it may take locks but not wait.
+    fn read(&self) -> Figures;
+}
+
+/// Encodes the figures at each scrape.
+pub(super) struct Collector(pub(super) Arc<dyn FiguresSource>);
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Collector")
+    }
+}
+
+impl prometheus_client::collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let figures = self.0.read();
+        let e = &figures.engine;
+        let gauges = [
+            ("hearth_functions", "Functions loaded", e.functions),
+            ("hearth_instances", "Instances alive, busy and idle", e.instances),
+            ("hearth_running_invocations", "Invocations admitted and not ended, waiting ones included", e.invocations),
+            ("hearth_memory_bytes", "Linear memories and tables of all instances", e.memory_bytes),
+            ("hearth_memory_budget_bytes", "The budget for them", e.memory_budget_bytes),
+            ("hearth_artifact_bytes", "Artifacts on disk", e.artifact_bytes),
+            ("hearth_draining", "1 while the engine takes no new invocations", u64::from(e.draining)),
+            ("hearth_queue_depth", "Asynchronous invocations that wait or run", figures.queue_depth),
+            ("hearth_body_bytes", "Memory held for request bodies", figures.body_bytes),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        let counters = [
+            ("hearth_compilations", "Compilations done", e.compilations),
+            ("hearth_artifact_hits", "Artifacts found on disk and loaded", e.artifact_hits),
+            ("hearth_artifacts_rejected", "Artifacts that failed their check", e.artifacts_rejected),
+            (
+                "hearth_log_lines_dropped",
+                "Log lines dropped because a bound was reached",
+                e.log_lines_dropped + figures.log_lines_dropped,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        encode_pools(&mut encoder, &figures.functions)
+    }
+}
+
+/// A figure of one pool.
+type PoolFigure = (&'static str, fn(&FunctionStats) -> u32);
+
+fn encode_pools(encoder: &mut DescriptorEncoder<'_>, functions: &[FunctionStats]) -> std::fmt::Result {
+    let figures: [PoolFigure; 4] = [
+        ("running", |stats| stats.running),
+        ("waiting", |stats| stats.waiting),
+        ("idle", |stats| stats.idle),
+        ("limit", |stats| stats.max_instances),
+    ];
+    let help = "Instances and waiting invocations of each pool, by state";
+    let mut family = encoder.encode_descriptor("hearth_pool", help, None, MetricType::Gauge)?;
+    for stats in functions.iter().take(SHOWN_FUNCTIONS) {
+        let function = stats.identity.to_string();
+        for (state, read) in figures {
+            let gauge = ConstGauge::new(i64::from(read(stats)));
+            let labels = [("function", function.as_str()), ("state", state)];
+            gauge.encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Instances retired, by reason";
+    let mut family = encoder.encode_descriptor("hearth_retired", help, None, MetricType::Counter)?;
+    let mut sums: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+    for (reason, count) in functions.iter().flat_map(|stats| &stats.retired) {
+        *sums.entry(reason).or_default() += count;
+    }
+    for (reason, count) in sums {
+        ConstCounter::new(count).encode(family.encode_family(&[("reason", reason)])?)?;
+    }
+    Ok(())
+}
