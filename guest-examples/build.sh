@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 readonly here=$PWD
-readonly assemblyscript=0.27.37 componentize_js=0.23.0 componentize_py=0.25.0
+readonly assemblyscript=0.27.37 componentize_js=0.23.0 componentize_py=0.25.1
 out=$here check=no all=no
 wanted=()
 while (($#)); do
@@ -178,11 +178,12 @@ build_assemblyscript() {
     done_with assemblyscript-upper/assemblyscript-upper.wasm
 }
 
-# event_function_wit: the world of host-api/guest with what it refers to, as one folder, which the other toolchains want.
+# event_function_wit: the world of host-api/guest with what it refers to, as one folder, which the other toolchains want. They import
+# all of a world, used or not, so the interface that needs a grant is taken out.
 event_function_wit() {
     rm -rf target/wit
     mkdir -p target/wit/deps/function target/wit/deps/logging
-    cp ../host-api/guest/wit/worlds.wit target/wit/
+    sed '/import hearth:function\/caller/d' ../host-api/guest/wit/worlds.wit >target/wit/worlds.wit
     cp ../host-api/wit/function.wit target/wit/deps/function/
     cp ../host-api/wit/deps/logging.wit target/wit/deps/logging/
 }
