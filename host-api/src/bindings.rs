@@ -138,7 +138,7 @@ impl std::fmt::Debug for EventExports {
 
 /// The functions of one instance of an event component.
 pub struct EventGuest {
-    /// Serves events: `handler.call_handle(&mut store, event, &context).await`.
+    /// Serves events: `handler.call_handle(&mut store, event, context).await`.
     pub handler: handler::Guest,
     /// Runs once before the first event, where the component exports it.
     pub initializer: Option<initializer::Guest>,

@@ -129,6 +129,11 @@ impl EventInput {
         Self { rest: Arc::new(Mutex::new(event.into())) }
     }
 
+    /// Puts the event in place for an instance that was made before its event was known.
+    pub fn set(&self, event: Bytes) {
+        *self.rest.lock() = event;
+    }
+
     fn next(&self, size: usize) -> Bytes {
         let mut rest = self.rest.lock();
         let size = size.min(rest.len());

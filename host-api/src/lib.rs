@@ -14,3 +14,8 @@ pub mod outgoing_http;
 pub mod view;
 
 pub use grant::Grants;
+
+#[cfg(test)]
+mod test_state;
+#[cfg(test)]
+mod wit_tests;

@@ -210,3 +210,7 @@ impl<T: HostView + WasiView> atomics::HostCas for HostCall<'_, T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;
