@@ -12,9 +12,11 @@
 # Rust guests use rustup's wasm32-wasip1 target when it is installed; otherwise Debian's rustc-web with its own copy of the
 # standard library. What is missing is installed: Debian packages by apt-get (as root), npm and PyPI packages into target/.
 set -euo pipefail
+readonly called_from=$PWD
 cd "$(dirname "$0")"
-
 readonly here=$PWD
+# Paths below count on it, whatever the caller's environment says.
+export CARGO_TARGET_DIR=$here/target
 readonly assemblyscript=0.27.37 componentize_js=0.23.0 componentize_py=0.25.1
 out=$here check=no all=no
 wanted=()
@@ -22,8 +24,8 @@ while (($#)); do
     case $1 in
         --check) check=yes out=$here/target/check ;;
         --all) all=yes ;;
-        --out) out=${2:?--out needs a folder}; shift; mkdir -p "$out"; out=$(cd "$out" && pwd) ;;
-        -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit ;;
+        --out) out=$(cd "$called_from" && realpath -m "${2:?--out needs a folder}"); shift ;;
+        -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$here/build.sh"; exit ;;
         -*) echo "unknown option $1; see $0 --help" >&2; exit 2 ;;
         *) wanted+=("$1") ;;
     esac

@@ -18,9 +18,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["wat", input, output] => assemble(Path::new(input), Path::new(output)),
-        ["component", flavour, input, output] => {
-            wrap(flavour, Path::new(input), Path::new(output))
-        }
+        ["component", flavour, input, output] => wrap(flavour, Path::new(input), Path::new(output)),
         _ => Err(anyhow::anyhow!(USAGE)),
     };
     match done {
