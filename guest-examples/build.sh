@@ -134,6 +134,7 @@ rust() {
 
 build_rust() {
     rust rust-event rust-event/rust-event.wasm reactor reactor
+    rust rust-caller rust-caller/rust-caller.wasm reactor reactor
     rust rust-command rust-command/rust-command.wasm command none
     rust rust-command rust-command-component/rust-command-component.wasm command command
     rust rust-http rust-http/rust-http.wasm reactor proxy
