@@ -58,7 +58,7 @@ fn instance(data: &str, result: &str, body: &str) -> (Store<State>, Instance) {
     let mut linker = Linker::new(&engine);
     add_to_linker::<State>(&mut linker).unwrap();
     let mut store = Store::new(&engine, State::default());
-    let module = Module::new(&engine, text).unwrap();
+    let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
     let instance = linker.instantiate(&mut store, &module).unwrap();
     (store, instance)
 }
@@ -247,7 +247,7 @@ fn a_module_without_a_memory_is_told() {
     let mut store = Store::new(&engine, State::default());
     let text = r#"(module (import "hearth" "fail" (func $fail (param i32 i32)))
         (func (export "run") (call $fail (i32.const 0) (i32.const 0))))"#;
-    let module = Module::new(&engine, text).unwrap();
+    let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
     let instance = linker.instantiate(&mut store, &module).unwrap();
     let run: TypedFunc<(), ()> = instance.get_typed_func(&mut store, "run").unwrap();
     let error = run.call(&mut store, ()).unwrap_err();

@@ -1,4 +1,37 @@
-//! What a hearth guest may import and must export, and the host side of it.
+//! What a hearth guest may import and what it must export, and the host's side of both.
+//!
+//! This crate knows WebAssembly, WASI and the contracts with guests. It knows nothing of pools, services, HTTP servers or storage: an
+//! engine implements its view traits on its store data and links its imports; a platform carries its [`Grants`].
+//!
+//! # What a guest must export
+//!
+//! | guest | exports | found by |
+//! |---|---|---|
+//! | event component | `hearth:function/handler`, and any of `initializer`, `pre-freeze`, `pre-stop` | [`EventExports::find`](bindings::EventExports::find) |
+//! | core module | `memory`, `alloc`, `handle`, and maybe `initialize`, `free` | the names in [`core_abi`] |
+//! | HTTP component, WASI command | what WASI says | `wasmtime-wasi`, `wasmtime-wasi-http` |
+//!
+//! # What a guest may import
+//!
+//! | import | module here | granted by |
+//! |---|---|---|
+//! | `wasi:logging/logging` | [`logging`] | always |
+//! | stdout, stderr | [`log_stream`], and [`capture`] where stdout is the answer | always |
+//! | `wasi:config/store` | [`config`] | always: a function's own settings |
+//! | `wasi:keyvalue/store`, `/atomics` | [`key_value`] | [`Grants::key_value`] |
+//! | `hearth:function/caller` | [`caller`] | [`Grants::call`] |
+//! | `wasi:http/outgoing-handler` | [`outgoing_http`] | [`Grants::outgoing_http`] |
+//! | `wasi:filesystem` | linked by the embedder | [`Grants::directories`] |
+//! | `hearth.*`, `env.*` of core modules | [`core_imports`] | always |
+//!
+//! Imports are linked whether or not they are granted; one that is denied answers its own typed error. The WIT is in `wit/`, the
+//! core-module ABI in `docs/core-abi.md`.
+//!
+//! # Words
+//!
+//! A *grant* is a permission of one function, denied by default. A *quota* bounds what a service may store. A *view* is what imports
+//! need of the store's data: [`HostView`] for components, [`CoreView`] for core modules. The *egress* is the gate that a function's
+//! outgoing requests pass.
 
 pub mod bindings;
 pub mod caller;
@@ -13,7 +46,18 @@ pub mod logging;
 pub mod outgoing_http;
 pub mod view;
 
-pub use grant::Grants;
+pub use bindings::{Context, EventExports, EventGuest, FunctionError};
+pub use caller::{CallError, FunctionCaller, GuestCall, Target};
+pub use capture::{BoundedCapture, EventInput};
+pub use config::Settings;
+pub use core_abi::{AbiViolation, Span};
+pub use core_imports::{CoreView, GuestAbort};
+pub use grant::{Access, DirectoryGrant, GrantError, Grants};
+pub use key_value::{KeyValue, MemoryKeyValue};
+pub use log_stream::{LogStream, LogWriter, Stream};
+pub use logging::{GuestLog, Level};
+pub use outgoing_http::{Egress, EgressHooks, OutgoingHttp, Resolve, SystemResolver};
+pub use view::{HostView, InvocationFacts, add_component_imports};
 
 #[cfg(test)]
 mod test_state;

@@ -54,11 +54,11 @@ fn the_package_resolves_with_all_its_worlds() {
 
 #[test]
 fn an_export_that_is_absent_is_no_event_function() {
-    assert!(find(b"(component)").unwrap().is_none());
+    assert!(find(&wat::parse_str("(component)").unwrap()).unwrap().is_none());
     let hook = "package t:t; world w { export hearth:function/pre-stop@0.1.0; }";
     assert!(find(&component(hook, "w")).unwrap().is_none());
     let wrong = format!(r#"(component (instance $i) (export "{HANDLER_EXPORT}" (instance $i)))"#);
-    assert!(find(wrong.as_bytes()).is_err());
+    assert!(find(&wat::parse_str(wrong).unwrap()).is_err());
 }
 
 #[tokio::test]
