@@ -1,0 +1,240 @@
+//! The code of a function in memory: mapped, linked against the host and with its exports found, shared by every revision of
+//! the same content.
+
+use hearth_host_api::bindings::EventExports;
+use hearth_host_api::{core_imports, view};
+use wasmtime::component::{Component, InstancePre as ComponentPre, Linker as ComponentLinker};
+use wasmtime::{InstancePre, Linker, Module};
+use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::artifact::Loaded;
+use crate::guest::core::CoreExports;
+use crate::state::{ComponentState, CoreState};
+use crate::{GuestKind, LoadError};
+
+/// The preview 1 module of WASI.
+const WASI_P1: &str = "wasi_snapshot_preview1";
+
+/// Imports named in an error.
+const IMPORTS_NAMED: usize = 20;
+
+/// Linkers with everything a guest may import; made once per engine.
+pub(crate) struct Linkers {
+    core: Linker<CoreState<()>>,
+    core_wasi: Linker<CoreState<WasiP1Ctx>>,
+    component: ComponentLinker<ComponentState>,
+}
+
+impl std::fmt::Debug for Linkers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linkers").finish_non_exhaustive()
+    }
+}
+
+impl Linkers {
+    pub(crate) fn new(engine: &wasmtime::Engine) -> wasmtime::Result<Self> {
+        let mut core = Linker::new(engine);
+        core_imports::add_to_linker(&mut core)?;
+        let mut core_wasi = Linker::new(engine);
+        core_imports::add_to_linker(&mut core_wasi)?;
+        add_to_linker_async(&mut core_wasi, |state: &mut CoreState<WasiP1Ctx>| &mut state.wasi)?;
+        let mut component = ComponentLinker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut component)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut component)?;
+        view::add_component_imports(&mut component)?;
+        Ok(Self { core, core_wasi, component })
+    }
+}
+
+/// Linked code, by how it is called.
+pub(crate) enum Linked {
+    /// Kind 4 whose imports cannot block: may run without a fiber.
+    Core(InstancePre<CoreState<()>>, CoreExports),
+    /// Kind 4 that imports WASI.
+    CoreWasi(InstancePre<CoreState<WasiP1Ctx>>, CoreExports),
+    /// A core command.
+    Command(InstancePre<CoreState<WasiP1Ctx>>),
+    /// A component command.
+    ComponentCommand(CommandPre<ComponentState>),
+    /// An event component.
+    Event(ComponentPre<ComponentState>, EventExports),
+    /// An HTTP component of WASI 0.2.
+    HttpP2(ProxyPre<ComponentState>),
+}
+
+/// The code of a function, ready to be instantiated.
+pub(crate) struct Code {
+    pub(crate) kind: GuestKind,
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) linked: Linked,
+    /// Bytes that its memories start with.
+    pub(crate) memory_minimum: u64,
+    pub(crate) memories: u32,
+    pub(crate) tables: u32,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Code").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Code {
+    /// Links what was loaded.
+    ///
+    /// # Errors
+    /// Imports that no host function offers are named; exports with the wrong type are [`LoadError::Invalid`].
+    pub(crate) fn link(
+        function: &str,
+        kind: GuestKind,
+        engine: &wasmtime::Engine,
+        linkers: &Linkers,
+        loaded: &Loaded,
+    ) -> Result<Self, LoadError> {
+        let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
+        let (linked, required) = match loaded {
+            Loaded::Module(module) => {
+                let linked = link_module(function, kind, linkers, module)?;
+                (linked, Some(module.resources_required()))
+            }
+            Loaded::Component(component) => {
+                let linked = link_component(function, kind, linkers, component)?;
+                (linked, component.resources_required())
+            }
+        };
+        let required = required.ok_or_else(|| {
+            invalid("it imports modules or components, which need a place to come from".to_owned())
+        })?;
+        let memory_minimum = required.max_initial_memory_size.unwrap_or(0);
+        Ok(Self {
+            kind,
+            engine: engine.clone(),
+            linked,
+            memory_minimum,
+            memories: required.num_memories,
+            tables: required.num_tables,
+        })
+    }
+
+    /// Whether a call may run without a fiber: no import can block.
+    pub(crate) fn can_run_direct(&self) -> bool {
+        matches!(self.linked, Linked::Core(..))
+    }
+}
+
+fn link_module(
+    function: &str,
+    kind: GuestKind,
+    linkers: &Linkers,
+    module: &Module,
+) -> Result<Linked, LoadError> {
+    let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
+    let uses_wasi = module.imports().any(|import| import.module() == WASI_P1);
+    match kind {
+        GuestKind::Core if uses_wasi => {
+            let pre = pre_of(function, &linkers.core_wasi, module)?;
+            Ok(Linked::CoreWasi(pre, CoreExports::find(module).map_err(invalid)?))
+        }
+        GuestKind::Core => {
+            let pre = pre_of(function, &linkers.core, module)?;
+            Ok(Linked::Core(pre, CoreExports::find(module).map_err(invalid)?))
+        }
+        GuestKind::Command
+        | GuestKind::HttpP2
+        | GuestKind::HttpP3
+        | GuestKind::Event
+        | GuestKind::CommandComponent => {
+            Ok(Linked::Command(pre_of(function, &linkers.core_wasi, module)?))
+        }
+    }
+}
+
+fn pre_of<T: 'static>(
+    function: &str,
+    linker: &Linker<T>,
+    module: &Module,
+) -> Result<InstancePre<T>, LoadError> {
+    linker.instantiate_pre(module).map_err(|why| {
+        let unknown = unknown_imports(module);
+        if unknown.is_empty() {
+            LoadError::Invalid { function: function.to_owned(), why: format!("{why:#}") }
+        } else {
+            LoadError::UnknownImports { function: function.to_owned(), imports: unknown }
+        }
+    })
+}
+
+/// Imports of `module` that no linker of ours has by name.
+fn unknown_imports(module: &Module) -> Vec<String> {
+    module
+        .imports()
+        .filter(|import| !is_offered(import.module(), import.name()))
+        .map(|import| format!("{}::{}", import.module(), import.name()))
+        .take(IMPORTS_NAMED)
+        .collect()
+}
+
+/// Whether core modules may import this name. wasmtime's linker can only be asked with a store at hand.
+fn is_offered(module: &str, name: &str) -> bool {
+    use hearth_host_api::core_abi as abi;
+    let hearth = [
+        abi::LOG_IMPORT,
+        abi::FAIL_IMPORT,
+        abi::CONTEXT_IMPORT,
+        abi::NOW_MS_IMPORT,
+        abi::RANDOM_IMPORT,
+    ];
+    let env = [abi::ABORT_IMPORT, abi::TRACE_IMPORT, abi::SEED_IMPORT];
+    match module {
+        abi::HEARTH_MODULE => hearth.contains(&name),
+        abi::ENV_MODULE => env.contains(&name),
+        WASI_P1 => true,
+        _ => false,
+    }
+}
+
+fn link_component(
+    function: &str,
+    kind: GuestKind,
+    linkers: &Linkers,
+    component: &Component,
+) -> Result<Linked, LoadError> {
+    let invalid = |why: wasmtime::Error| LoadError::Invalid {
+        function: function.to_owned(),
+        why: format!("{why:#}"),
+    };
+    let pre = linkers
+        .component
+        .instantiate_pre(component)
+        .map_err(|why| unknown_component_imports(function, &why))?;
+    match kind {
+        GuestKind::HttpP2 => Ok(Linked::HttpP2(ProxyPre::new(pre).map_err(invalid)?)),
+        GuestKind::CommandComponent => {
+            Ok(Linked::ComponentCommand(CommandPre::new(pre).map_err(invalid)?))
+        }
+        GuestKind::Event | GuestKind::HttpP3 | GuestKind::Command | GuestKind::Core => {
+            let exports = EventExports::find(&pre).map_err(invalid)?.ok_or_else(|| {
+                LoadError::NoAcceptedKind {
+                    function: function.to_owned(),
+                    found: "a component whose exports this build does not call".to_owned(),
+                }
+            })?;
+            Ok(Linked::Event(pre, exports))
+        }
+    }
+}
+
+/// wasmtime names the first import it misses, between backquotes.
+fn unknown_component_imports(function: &str, why: &wasmtime::Error) -> LoadError {
+    let text = format!("{why:#}");
+    let named = text.split('`').nth(1).filter(|_| text.contains("component imports"));
+    match named {
+        Some(import) => LoadError::UnknownImports {
+            function: function.to_owned(),
+            imports: vec![import.to_owned()],
+        },
+        None => LoadError::Invalid { function: function.to_owned(), why: text },
+    }
+}

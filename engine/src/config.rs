@@ -1,0 +1,141 @@
+//! What the whole engine may use, validated once when it is built.
+//!
+//! Budgets span functions; limits of one function are in [`Limits`](crate::Limits). The library reads no file and no
+//! environment variable: an embedder passes these values.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::BuildError;
+use crate::limits::MIB;
+
+/// Settings of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// Largest WebAssembly binary accepted, in bytes. Default 64 MiB.
+    pub code_bytes: u64,
+    /// Compilations at once. Default 1: each uses all cores already.
+    pub compile_slots: u32,
+    /// Loads that may wait for a compile slot. Default 32; more are [`LoadError::CompilerBusy`](crate::LoadError).
+    pub compile_queue: u32,
+    /// Where and under which bounds compilation happens.
+    pub compiler: Compiler,
+    /// Invocations at once over all functions, waiting ones included. Default 10,000.
+    pub concurrency: u32,
+    /// Linear memories and tables of all instances together, in bytes. Default 4 GiB. When an instance does not fit, idle
+    /// ones are dropped first; then the invocation is refused.
+    pub memory_budget_bytes: u64,
+    /// Instances at once over all functions, busy and idle; sizes the pooling allocator. Default 2,048, at most 10,000.
+    pub instances: u32,
+    /// Bytes of artifacts kept on disk; the least recently used go first. Default 4 GiB.
+    pub artifact_bytes: u64,
+    /// How memory for instances is obtained.
+    pub allocator: Allocator,
+    /// Log lines that may wait for the log sink. Default 8,192; more are dropped and counted.
+    pub log_queue_lines: u32,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            code_bytes: 64 * MIB,
+            compile_slots: 1,
+            compile_queue: 32,
+            compiler: Compiler::InProcess,
+            concurrency: 10_000,
+            memory_budget_bytes: 4096 * MIB,
+            instances: 2048,
+            artifact_bytes: 4096 * MIB,
+            allocator: Allocator::Pooling,
+            log_queue_lines: 8192,
+        }
+    }
+}
+
+/// Where compilation happens.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compiler {
+    /// On threads of this process. Right for code its owner trusts: wasmtime does not promise to bound what hostile code
+    /// makes the compiler use.
+    #[default]
+    InProcess,
+    /// In a child process per compilation, under limits it cannot raise.
+    Child(CompilerChild),
+}
+
+/// A child process that compiles one function: the program is run with `arguments` followed by the path of the WebAssembly
+/// file and the path to write the artifact to, and calls [`compile_child`](crate::compile_child) with what it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompilerChild {
+    /// The program.
+    pub program: PathBuf,
+    /// Its leading arguments.
+    pub arguments: Vec<String>,
+    /// Address space the child may use, in bytes.
+    pub memory_bytes: u64,
+    /// CPU time the child may use.
+    #[serde(with = "crate::serde_duration")]
+    pub cpu_time: Duration,
+    /// Wall-clock time after which the child is killed.
+    #[serde(with = "crate::serde_duration")]
+    pub timeout: Duration,
+}
+
+impl CompilerChild {
+    /// Default bounds: 4 GiB of address space, 60 s of CPU, 60 s of time.
+    pub fn new(program: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
+        Self {
+            program: program.into(),
+            arguments,
+            memory_bytes: 4096 * MIB,
+            cpu_time: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How memory for instances is obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allocator {
+    /// From a pool reserved when the engine is built: about ten times faster for fresh instances. Falls back to on-demand
+    /// with a logged reason where the machine does not allow it.
+    #[default]
+    Pooling,
+    /// From the operating system for each instance.
+    OnDemand,
+}
+
+impl EngineConfig {
+    /// Most instances one engine can hold: each reserves 4 GiB of address space and some memory mappings.
+    pub const INSTANCES_MAX: u32 = 10_000;
+
+    /// Checks all bounds.
+    ///
+    /// # Errors
+    /// [`BuildError::Setting`] names the first setting that is out of bounds.
+    pub fn validate(&self) -> Result<(), BuildError> {
+        let checks = [
+            ("code_bytes", self.code_bytes >= 8, "must be at least 8"),
+            ("compile_slots", (1..=64).contains(&self.compile_slots), "must be 1 to 64"),
+            ("concurrency", self.concurrency >= 1, "must be at least 1"),
+            ("memory_budget_bytes", self.memory_budget_bytes >= MIB, "must be at least 1 MiB"),
+            (
+                "instances",
+                (1..=Self::INSTANCES_MAX).contains(&self.instances),
+                "must be 1 to 10000",
+            ),
+            ("log_queue_lines", self.log_queue_lines >= 1, "must be at least 1"),
+        ];
+        for (setting, holds, why) in checks {
+            if !holds {
+                return Err(BuildError::Setting { setting, why: why.to_owned() });
+            }
+        }
+        Ok(())
+    }
+}

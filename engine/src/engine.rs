@@ -1,0 +1,399 @@
+//! The engine: what functions share. Compiled code, budgets, the clock, the keeper, and the way from bytes to a revision.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use hearth_host_api::caller::FunctionCaller;
+use hearth_host_api::key_value::{KeyValue, MemoryKeyValue};
+use parking_lot::RwLock;
+use tokio::sync::Mutex;
+
+use crate::admission::EngineDoor;
+use crate::artifact::{self, ArtifactKey, ArtifactStore};
+use crate::bounded;
+use crate::code::{Code, Linkers};
+use crate::compile::{Compilations, CompileJob};
+use crate::function::Function;
+use crate::guest::detect;
+use crate::instance::Retirement;
+use crate::keeper::Keeper;
+use crate::log_drain::LogDrain;
+use crate::memory_meter::MemoryBudget;
+use crate::revision::Revision;
+use crate::state::Surroundings;
+use crate::ticker::Ticker;
+use crate::wasmtime_config::{Flavor, Wasmtime};
+use crate::{
+    BuildError, EngineConfig, EngineStats, FunctionSpec, GuestKind, LoadError, LoadReport,
+    LoadSource, LogSink,
+};
+
+/// How often draining looks whether all invocations ended.
+const DRAIN_POLL: Duration = Duration::from_millis(2);
+
+/// How long cancelled guests get to end: each does at its next epoch tick or wake.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
+
+/// A handle to an engine; clones share it.
+///
+/// ```
+/// use hearth_engine::{Engine, FunctionSpec, Invocation};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let code = wat::parse_str(r#"(module
+///     (memory (export "memory") 1)
+///     (func (export "alloc") (param i32) (result i32) i32.const 1024)
+///     (func (export "handle") (param $ptr i32) (param $len i32) (result i64)
+///         (i64.or (i64.shl (i64.extend_i32_u (local.get $ptr)) (i64.const 32))
+///                 (i64.extend_i32_u (local.get $len)))))"#)?;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let engine = Engine::builder().build()?;
+/// let echo = engine.load(FunctionSpec::new("echo", code)).await?;
+/// let outcome = echo.invoke(Invocation::new("hello")).await?;
+/// assert_eq!(outcome.result?, "hello");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<EngineInner>,
+}
+
+/// What an engine is made of.
+pub(crate) struct EngineInner {
+    pub(crate) config: EngineConfig,
+    wasmtime: Wasmtime,
+    linkers: Linkers,
+    artifacts: Arc<ArtifactStore>,
+    compilations: Compilations,
+    /// Code by content. The lock of an entry makes a second load of the same content wait for the first.
+    codes: DashMap<ArtifactKey, Arc<Mutex<Weak<Code>>>>,
+    pub(crate) revisions: RwLock<Vec<Weak<Revision>>>,
+    eviction_cursor: AtomicUsize,
+    artifact_hits: AtomicU64,
+    pub(crate) door: EngineDoor,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) budget: Arc<MemoryBudget>,
+    pub(crate) log_drain: Option<Arc<LogDrain>>,
+    key_value: Arc<dyn KeyValue>,
+    caller: Option<Arc<dyn FunctionCaller>>,
+    pub(crate) keeper: Keeper,
+}
+
+impl std::fmt::Debug for EngineInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Builds an [`Engine`]. Everything has a default.
+#[derive(Default)]
+pub struct EngineBuilder {
+    config: EngineConfig,
+    artifact_dir: Option<PathBuf>,
+    log_sink: Option<Arc<dyn LogSink>>,
+    key_value: Option<Arc<dyn KeyValue>>,
+    caller: Option<Arc<dyn FunctionCaller>>,
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl EngineBuilder {
+    /// Replaces the settings.
+    #[must_use]
+    pub fn config(mut self, config: EngineConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Where artifacts persist. Without it a private temporary directory is used and removed with the engine.
+    #[must_use]
+    pub fn artifact_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.artifact_dir = Some(path.into());
+        self
+    }
+
+    /// Where full log lines go; nowhere unless given.
+    #[must_use]
+    pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
+        self.log_sink = Some(sink);
+        self
+    }
+
+    /// What `wasi:keyvalue` talks to; a store in memory unless given.
+    #[must_use]
+    pub fn key_value(mut self, store: Arc<dyn KeyValue>) -> Self {
+        self.key_value = Some(store);
+        self
+    }
+
+    /// How a guest calls another function; denied unless given.
+    #[must_use]
+    pub fn caller(mut self, caller: Arc<dyn FunctionCaller>) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// Builds the engine: reserves address space, opens the artifacts and starts two threads (three with a log sink).
+    ///
+    /// # Errors
+    /// Settings out of bounds, an artifact directory that cannot be used, threads that do not start. A machine that does not
+    /// allow pooled memory is not an error: the engine then logs why and does without.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        self.config.validate()?;
+        let config = self.config;
+        let thread = |source| BuildError::Thread { source };
+        let wasmtime = Wasmtime::new(&config)?;
+        let plain = wasmtime.engine(Flavor::Plain)?;
+        let linkers =
+            Linkers::new(plain).map_err(|why| BuildError::Wasmtime { why: format!("{why:#}") })?;
+        let ticker = Ticker::start().map_err(thread)?;
+        ticker.watch(plain);
+        let path = self.artifact_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let artifacts = ArtifactStore::open(self.artifact_dir, config.artifact_bytes)
+            .map_err(|source| BuildError::ArtifactDirectory { path, source })?;
+        let log_drain = match self.log_sink {
+            Some(sink) => {
+                let drain = LogDrain::start(sink, config.log_queue_lines as usize);
+                Some(Arc::new(drain.map_err(thread)?))
+            }
+            None => None,
+        };
+        let inner = Arc::new(EngineInner {
+            compilations: Compilations::new(&config),
+            codes: DashMap::new(),
+            revisions: RwLock::default(),
+            eviction_cursor: AtomicUsize::new(0),
+            artifact_hits: AtomicU64::new(0),
+            door: EngineDoor::new(config.concurrency),
+            ticker: Arc::new(ticker),
+            budget: MemoryBudget::new(config.memory_budget_bytes),
+            artifacts: Arc::new(artifacts),
+            log_drain,
+            key_value: self.key_value.unwrap_or_else(|| Arc::new(MemoryKeyValue::default())),
+            caller: self.caller,
+            keeper: Keeper::new(),
+            wasmtime,
+            linkers,
+            config,
+        });
+        inner.keeper.start(&inner).map_err(thread)?;
+        Ok(Engine { inner })
+    }
+}
+
+impl Engine {
+    /// Starts to build an engine.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Loads a function: finds its code in memory, then its artifact on disk, and compiles it otherwise. However many ask for
+    /// the same content at once, it is compiled once.
+    ///
+    /// # Errors
+    /// See [`LoadError`]. A spec that is refused leaves nothing behind.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the wait; a compilation that has begun runs to its end and its artifact is not kept.
+    pub async fn load(&self, spec: FunctionSpec) -> Result<Function, LoadError> {
+        let revision = self.inner.revise(&spec).await?;
+        Ok(Function::new(self.inner.clone(), revision))
+    }
+
+    /// Takes no new invocations, waits for the running ones at most `within`, then ends those that remain. Returns how many
+    /// had to be ended. The engine refuses invocations from then on.
+    pub async fn drain(&self, within: Duration) -> u64 {
+        let inner = &self.inner;
+        inner.door.close();
+        if inner.wait_empty(Instant::now() + within).await {
+            return 0;
+        }
+        let ended = inner.door.inside();
+        inner.ticker.cancel_all();
+        if !inner.wait_empty(Instant::now() + CANCEL_GRACE).await {
+            tracing::error!(left = inner.door.inside(), "invocations did not end when cancelled");
+        }
+        ended
+    }
+
+    /// Figures at this moment.
+    pub fn stats(&self) -> EngineStats {
+        let inner = &self.inner;
+        let mut stats = EngineStats {
+            invocations: inner.door.inside(),
+            memory_bytes: inner.budget.used(),
+            memory_budget_bytes: inner.budget.limit,
+            compilations: inner.compilations.done.load(Ordering::Relaxed),
+            artifact_hits: inner.artifact_hits.load(Ordering::Relaxed),
+            artifacts_rejected: inner.artifacts.rejected.load(Ordering::Relaxed),
+            artifact_bytes: inner.artifacts.bytes(),
+            log_lines_dropped: inner.log_drain.as_ref().map_or(0, |drain| drain.dropped()),
+            allocator: inner.wasmtime.allocator,
+            pagemap_scan: inner.wasmtime.pagemap_scan,
+            draining: inner.door.is_closed(),
+            ..EngineStats::default()
+        };
+        for revision in inner.revisions.read().iter().filter_map(Weak::upgrade) {
+            stats.functions += u64::from(!revision.pool.is_closed());
+            stats.instances += u64::from(revision.pool.idle() + revision.door.running());
+        }
+        stats
+    }
+}
+
+impl EngineInner {
+    /// From a spec to something that can be invoked.
+    pub(crate) async fn revise(&self, spec: &FunctionSpec) -> Result<Arc<Revision>, LoadError> {
+        let function = spec.identity.to_string();
+        let size_bytes = spec.code.len() as u64;
+        let limit_bytes = self.config.code_bytes;
+        if size_bytes > limit_bytes {
+            return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
+        }
+        let kind = detect(&function, &spec.code)?;
+        let (code, report) = self.code(&function, kind, spec).await?;
+        let around = Surroundings {
+            key_value: &self.key_value,
+            caller: self.caller.as_ref(),
+            ticker: &self.ticker,
+            budget: &self.budget,
+        };
+        let revision = Arc::new(Revision::new(spec, code, report, &around)?);
+        self.keeper.watch(self, &revision);
+        Ok(revision)
+    }
+
+    /// The code of a spec: resident, from its artifact, or compiled now.
+    async fn code(
+        &self,
+        function: &str,
+        kind: GuestKind,
+        spec: &FunctionSpec,
+    ) -> Result<(Arc<Code>, LoadReport), LoadError> {
+        let failure = |why: String| LoadError::Failure { function: function.to_owned(), why };
+        let flavor = Flavor::of(kind);
+        let engine = self.wasmtime.engine(flavor).map_err(|why| failure(why.to_string()))?.clone();
+        let key = ArtifactKey::of(&spec.code, &engine);
+        let entry = self.codes.entry(key).or_default().clone();
+        let mut resident = entry.lock().await;
+        let began = Instant::now();
+        if let Some(code) = resident.upgrade() {
+            let report = LoadReport {
+                source: LoadSource::Resident,
+                compile: Duration::ZERO,
+                load: began.elapsed(),
+            };
+            return Ok((code, report));
+        }
+        let mut report = LoadReport {
+            source: LoadSource::Artifact,
+            compile: Duration::ZERO,
+            load: Duration::ZERO,
+        };
+        let mut loaded = self.load_artifact(&key, &engine, kind);
+        if loaded.is_none() {
+            let job = CompileJob {
+                function: function.to_owned(),
+                engine: engine.clone(),
+                flavor,
+                is_component: kind.is_component(),
+                code: spec.code.clone(),
+            };
+            let compiled = self.compilations.compile(job, &self.artifacts).await?;
+            report.source = LoadSource::Compiled;
+            report.compile = began.elapsed();
+            loaded = Some(self.keep_artifact(function, &key, &engine, kind, &compiled)?);
+        }
+        let loaded = loaded.ok_or_else(|| failure("no code after compiling".to_owned()))?;
+        let code = Arc::new(Code::link(function, kind, &engine, &self.linkers, &loaded)?);
+        report.load = began.elapsed() - report.compile;
+        *resident = Arc::downgrade(&code);
+        Ok((code, report))
+    }
+
+    fn load_artifact(
+        &self,
+        key: &ArtifactKey,
+        engine: &wasmtime::Engine,
+        kind: GuestKind,
+    ) -> Option<artifact::Loaded> {
+        let path = self.artifacts.find(key)?;
+        match artifact::load(engine, &path, kind.is_component()) {
+            Ok(loaded) => {
+                self.artifact_hits.fetch_add(1, Ordering::Relaxed);
+                Some(loaded)
+            }
+            Err(why) => {
+                tracing::warn!(path = %path.display(), reason = %why, "artifact not loaded; compiling again");
+                None
+            }
+        }
+    }
+
+    fn keep_artifact(
+        &self,
+        function: &str,
+        key: &ArtifactKey,
+        engine: &wasmtime::Engine,
+        kind: GuestKind,
+        compiled: &[u8],
+    ) -> Result<artifact::Loaded, LoadError> {
+        let stored = |why: String| LoadError::ArtifactStore { function: function.to_owned(), why };
+        let path = self
+            .artifacts
+            .put(key, compiled)
+            .map_err(|why| stored(format!("writing the artifact: {why}")))?;
+        artifact::load(engine, &path, kind.is_component())
+            .map_err(|why| stored(format!("loading the new artifact: {why:#}")))
+    }
+
+    /// Forgets code that nothing uses any more.
+    pub(crate) fn forget_unused_code(&self) {
+        self.codes.retain(|_, entry| {
+            // A held lock is a load in progress.
+            entry.try_lock().map_or(true, |code| code.strong_count() > 0)
+                || Arc::strong_count(entry) > 1
+        });
+    }
+
+    /// Drops one idle instance of any function; false if there is none.
+    pub(crate) fn evict_one(&self) -> bool {
+        let revisions = self.revisions.read();
+        let count = revisions.len();
+        let start = self.eviction_cursor.fetch_add(1, Ordering::Relaxed);
+        for step in 0..count {
+            let Some(revision) = revisions.get((start + step) % count).and_then(Weak::upgrade)
+            else {
+                continue;
+            };
+            if let Some(instance) = revision.pool.take_oldest() {
+                drop(instance);
+                revision.pool.count(Retirement::Evicted);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits until no invocation is inside; false if one still is at `until`.
+    async fn wait_empty(&self, until: Instant) -> bool {
+        while self.door.inside() > 0 {
+            let now = Instant::now();
+            if now >= until {
+                return false;
+            }
+            bounded::sleep_until(&self.ticker, (now + DRAIN_POLL).min(until)).await;
+        }
+        true
+    }
+}

@@ -1,0 +1,143 @@
+//! A loaded function: the handle an embedder invokes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::cpu_meter::CpuMeter;
+use crate::engine::EngineInner;
+use crate::invoke::{NoInstance, invoke, make};
+use crate::revision::Revision;
+use crate::{
+    FunctionSpec, FunctionStats, GuestKind, Identity, Invocation, InvokeError, LoadError,
+    LoadReport, Outcome,
+};
+
+/// A loaded function; clones share it. Its instances go when the last handle goes.
+#[derive(Debug, Clone)]
+pub struct Function {
+    inner: Arc<FunctionInner>,
+}
+
+#[derive(Debug)]
+struct FunctionInner {
+    engine: Arc<EngineInner>,
+    current: ArcSwap<Revision>,
+}
+
+impl Drop for FunctionInner {
+    fn drop(&mut self) {
+        // Unmapping code and memory takes long and interrupts other cores: the keeper does it.
+        self.engine.keeper.dispose(self.current.load_full());
+    }
+}
+
+impl Function {
+    pub(crate) fn new(engine: Arc<EngineInner>, revision: Arc<Revision>) -> Self {
+        Self { inner: Arc::new(FunctionInner { engine, current: ArcSwap::new(revision) }) }
+    }
+
+    /// Who the function is.
+    pub fn identity(&self) -> Identity {
+        self.inner.current.load().shared.identity.clone()
+    }
+
+    /// What kind of guest its code is.
+    pub fn kind(&self) -> GuestKind {
+        self.inner.current.load().code.kind
+    }
+
+    /// What loading the current code took.
+    pub fn load_report(&self) -> LoadReport {
+        self.inner.current.load().load
+    }
+
+    /// Replaces code and settings. Invocations that run or wait finish on the old code; none is refused because of it.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; the old code then stays.
+    pub async fn replace(&self, spec: FunctionSpec) -> Result<LoadReport, LoadError> {
+        let revision = self.inner.engine.revise(&spec).await?;
+        let report = revision.load;
+        let old = self.inner.current.swap(revision);
+        self.inner.engine.keeper.dispose(old);
+        Ok(report)
+    }
+
+    /// Runs one invocation to completion on the calling task, under whatever runtime it runs. Guests that use timers or
+    /// sockets through WASI need a tokio runtime with both enabled.
+    ///
+    /// # Errors
+    /// [`InvokeError::Refused`] before the guest ran, [`InvokeError::Failure`] when the host failed. What the guest did wrong is in
+    /// the [`Outcome`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the guest at once and frees its place; the instance never serves again.
+    pub async fn invoke(&self, invocation: Invocation) -> Result<Outcome, InvokeError> {
+        let revision = self.inner.current.load_full();
+        invoke(&self.inner.engine, &revision, invocation).await
+    }
+
+    /// The same for a thread outside any async runtime.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke); [`InvokeError::Failure`] as well when called from inside an async runtime, which it would
+    /// block.
+    pub fn invoke_blocking(&self, invocation: Invocation) -> Result<Outcome, InvokeError> {
+        let failure = |invocation: &Invocation, why: String| InvokeError::Failure {
+            function: self.identity().to_string(),
+            request_id: invocation.request_id.to_string(),
+            why,
+        };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let why = "invoke_blocking was called inside an async runtime; use invoke".to_owned();
+            return Err(failure(&invocation, why));
+        }
+        thread_local! {
+            static RUNTIME: std::io::Result<tokio::runtime::Runtime> =
+                tokio::runtime::Builder::new_current_thread().enable_all().build();
+        }
+        RUNTIME.with(|runtime| match runtime {
+            Ok(runtime) => runtime.block_on(self.invoke(invocation)),
+            Err(why) => Err(failure(&invocation, format!("no runtime for this thread: {why}"))),
+        })
+    }
+
+    /// Makes instances until `count` are ready, at most as many as the pool may hold; returns how many are.
+    ///
+    /// # Errors
+    /// [`InvokeError::Refused`] when there is no room, [`InvokeError::Failure`] when the guest does not start.
+    pub async fn prewarm(&self, count: u32) -> Result<u32, InvokeError> {
+        let revision = self.inner.current.load_full();
+        let count = count.min(revision.policy.max_instances);
+        while revision.pool.idle() < count {
+            let made = make(&self.inner.engine, &revision, None, &mut CpuMeter::default()).await;
+            let instance = made.map_err(|none| match none {
+                NoInstance::Refused(refusal) => InvokeError::Refused(refusal),
+                NoInstance::Fault(fault, _) => InvokeError::Failure {
+                    function: revision.shared.name.to_string(),
+                    request_id: String::new(),
+                    why: format!("the guest did not start: {fault}"),
+                },
+            })?;
+            if revision.pool.put(instance).is_err() {
+                break;
+            }
+        }
+        Ok(revision.pool.idle())
+    }
+
+    /// Figures at this moment.
+    pub fn stats(&self) -> FunctionStats {
+        let revision = self.inner.current.load();
+        FunctionStats {
+            identity: revision.shared.identity.clone(),
+            running: revision.door.running(),
+            waiting: revision.door.waiting(),
+            idle: revision.pool.idle(),
+            max_instances: revision.policy.max_instances,
+            starts: revision.starts(),
+            retired: revision.pool.retired(),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One sandbox: instantiated code with its store, able to serve one invocation at a time.
+//!
+//! An instance that ended badly is dropped, never called again: only [`Verdict::Keep`] leads back to a pool, and it is made from
+//! a clean end alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::code::{Code, Linked};
+use crate::fault::CallFailure;
+use crate::guest::command::{
+    ComponentCommand, CoreCommand, component_command_state, core_command_state, host_resource,
+};
+use crate::guest::core::{CoreGuest, Entry};
+use crate::guest::event::EventComponent;
+use crate::guest::http::HttpP2;
+use crate::state::{Common, ComponentState, CoreState, HasCommon, Shared, new_store, wasi_for};
+use crate::tail_log::InstanceLog;
+use wasmtime_wasi::p1::WasiP1Ctx;
+
+/// A guest that can be called.
+enum Sandbox {
+    Core(CoreGuest<()>),
+    CoreWasi(Box<CoreGuest<WasiP1Ctx>>),
+    Command(Box<CoreCommand>),
+    ComponentCommand(Box<ComponentCommand>),
+    Event(Box<EventComponent>),
+    HttpP2(Box<HttpP2>),
+}
+
+/// One instance of a revision.
+pub(crate) struct Instance {
+    /// Unique in this process.
+    pub(crate) id: u64,
+    /// Invocations it has served.
+    pub(crate) uses: u32,
+    /// When it last became free.
+    pub(crate) idle_since: Instant,
+    /// Whether its hook for resting ran since it last served.
+    pub(crate) is_frozen: bool,
+    pub(crate) log: InstanceLog,
+    sandbox: Sandbox,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("id", &self.id)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What becomes of an instance after an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It serves again.
+    Keep,
+    /// It goes, and why.
+    Retire(Retirement),
+}
+
+/// Why an instance went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retirement {
+    /// Its invocation ended in a fault that leaves it in an unknown state.
+    Fault,
+    /// It was denied memory.
+    MemoryLimit,
+    /// Its invocation was dropped before it ended.
+    Cancelled,
+    /// It serves one invocation only.
+    SingleUse,
+    /// It served as often as it may.
+    UsedUp,
+    /// Nobody called for a while.
+    Idle,
+    /// Its memory was needed for another.
+    Evicted,
+    /// Its code was replaced.
+    Replaced,
+    /// It ran too long without a fiber.
+    Restarted,
+}
+
+impl Retirement {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Fault,
+        Self::MemoryLimit,
+        Self::Cancelled,
+        Self::SingleUse,
+        Self::UsedUp,
+        Self::Idle,
+        Self::Evicted,
+        Self::Replaced,
+        Self::Restarted,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::MemoryLimit => "memory_limit",
+            Self::Cancelled => "cancelled",
+            Self::SingleUse => "single_use",
+            Self::UsedUp => "used_up",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+            Self::Replaced => "replaced",
+            Self::Restarted => "restarted",
+        }
+    }
+}
+
+impl Instance {
+    /// Makes an instance and runs what it wants to run before its first event. `prepare` arms the new store.
+    pub(crate) async fn start(
+        code: &Code,
+        shared: &Arc<Shared>,
+        log: InstanceLog,
+        prepare: impl FnOnce(&mut Common),
+    ) -> Result<Self, CallFailure> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let sandbox = start_sandbox(code, shared, &log, prepare).await?;
+        let mut instance = Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            uses: 0,
+            idle_since: Instant::now(),
+            is_frozen: false,
+            log,
+            sandbox,
+        };
+        instance.common_mut().meter.started();
+        Ok(instance)
+    }
+
+    /// The part of its store that every kind has.
+    pub(crate) fn common(&self) -> &Common {
+        match &self.sandbox {
+            Sandbox::Core(guest) => guest.store.data().common(),
+            Sandbox::CoreWasi(guest) => guest.store.data().common(),
+            Sandbox::Command(guest) => guest.store.data().common(),
+            Sandbox::ComponentCommand(guest) => guest.store.data().common(),
+            Sandbox::Event(guest) => guest.store.data().common(),
+            Sandbox::HttpP2(guest) => guest.store.data().common(),
+        }
+    }
+
+    /// The same, to change it.
+    pub(crate) fn common_mut(&mut self) -> &mut Common {
+        match &mut self.sandbox {
+            Sandbox::Core(guest) => guest.store.data_mut().common_mut(),
+            Sandbox::CoreWasi(guest) => guest.store.data_mut().common_mut(),
+            Sandbox::Command(guest) => guest.store.data_mut().common_mut(),
+            Sandbox::ComponentCommand(guest) => guest.store.data_mut().common_mut(),
+            Sandbox::Event(guest) => guest.store.data_mut().common_mut(),
+            Sandbox::HttpP2(guest) => guest.store.data_mut().common_mut(),
+        }
+    }
+
+    /// Calls the guest with one event. `entry` is looked at for kind 4 only.
+    pub(crate) async fn call(
+        &mut self,
+        entry: Entry,
+        event: Bytes,
+        limit: u64,
+    ) -> Result<Bytes, CallFailure> {
+        match &mut self.sandbox {
+            Sandbox::Core(guest) => guest.call(entry, &event, limit).await,
+            Sandbox::CoreWasi(guest) => guest.call(Entry::Fiber, &event, limit).await,
+            Sandbox::Command(guest) => guest.call(event, limit).await,
+            Sandbox::ComponentCommand(guest) => guest.call(event, limit).await,
+            Sandbox::Event(guest) => guest.call(&event, limit).await,
+            Sandbox::HttpP2(guest) => guest.call(event, limit).await,
+        }
+    }
+
+    /// Whether the guest exports hooks for resting and stopping.
+    pub(crate) fn has_hooks(&self) -> bool {
+        matches!(&self.sandbox, Sandbox::Event(guest) if guest.has_hooks())
+    }
+
+    /// Runs the hook for resting.
+    pub(crate) async fn pre_freeze(&mut self) -> Result<(), CallFailure> {
+        match &mut self.sandbox {
+            Sandbox::Event(guest) => guest.pre_freeze().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the hook for stopping.
+    pub(crate) async fn pre_stop(&mut self) -> Result<(), CallFailure> {
+        match &mut self.sandbox {
+            Sandbox::Event(guest) => guest.pre_stop().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn start_sandbox(
+    code: &Code,
+    shared: &Arc<Shared>,
+    log: &InstanceLog,
+    prepare: impl FnOnce(&mut Common),
+) -> Result<Sandbox, CallFailure> {
+    let engine = &code.engine;
+    match &code.linked {
+        Linked::Core(pre, exports) => {
+            let mut state = CoreState::new(shared.clone(), log.clone(), ());
+            prepare(&mut state.common);
+            let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
+            Ok(Sandbox::Core(guest))
+        }
+        Linked::CoreWasi(pre, exports) => {
+            let wasi = wasi_for(shared, log).map_err(host_resource)?.build_p1();
+            let mut state = CoreState::new(shared.clone(), log.clone(), wasi);
+            prepare(&mut state.common);
+            let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
+            Ok(Sandbox::CoreWasi(Box::new(guest)))
+        }
+        Linked::Command(pre) => {
+            let (mut state, pipes) = core_command_state(shared, log.clone())?;
+            prepare(&mut state.common);
+            let guest = CoreCommand::start(new_store(engine, state), pre, pipes).await?;
+            Ok(Sandbox::Command(Box::new(guest)))
+        }
+        Linked::ComponentCommand(pre) => {
+            let (mut state, pipes) = component_command_state(shared, log.clone())?;
+            prepare(&mut state.common);
+            let store = component_store(engine, state);
+            let guest = ComponentCommand::start(store, pre, pipes).await?;
+            Ok(Sandbox::ComponentCommand(Box::new(guest)))
+        }
+        Linked::Event(pre, exports) => {
+            let state = component_state(shared, log, prepare)?;
+            let guest = EventComponent::start(component_store(engine, state), pre, exports).await?;
+            Ok(Sandbox::Event(Box::new(guest)))
+        }
+        Linked::HttpP2(pre) => {
+            let state = component_state(shared, log, prepare)?;
+            let guest = HttpP2::start(component_store(engine, state), pre).await?;
+            Ok(Sandbox::HttpP2(Box::new(guest)))
+        }
+    }
+}
+
+fn component_state(
+    shared: &Arc<Shared>,
+    log: &InstanceLog,
+    prepare: impl FnOnce(&mut Common),
+) -> Result<ComponentState, CallFailure> {
+    let wasi = wasi_for(shared, log).map_err(host_resource)?;
+    let mut state = ComponentState::new(shared.clone(), log.clone(), wasi);
+    prepare(&mut state.common);
+    Ok(state)
+}
+
+/// Handles of components that one guest may hold; wasmtime's default is 100,000.
+const HANDLES_MAX: usize = 4096;
+
+/// Bytes a guest may pass in one call beyond its answer.
+const CALL_BYTES_BESIDE_ANSWER: u64 = 2 << 20;
+
+fn component_store(
+    engine: &wasmtime::Engine,
+    state: ComponentState,
+) -> wasmtime::Store<ComponentState> {
+    let answer = state.common.shared.limits.answer_bytes;
+    let mut store = new_store(engine, state);
+    store.set_max_component_handles(HANDLES_MAX);
+    let fuel = answer.saturating_add(CALL_BYTES_BESIDE_ANSWER);
+    store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
+    store
+}

@@ -1,0 +1,98 @@
+//! What goes into one invocation.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::LoadReport;
+
+/// Whether the answer carries the tail log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LogType {
+    /// No tail; lines still go to the log sink.
+    #[default]
+    None,
+    /// The last bytes that the invocation logged come back in the outcome.
+    Tail,
+}
+
+/// The trigger that caused an invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerFacts {
+    /// The name of the trigger.
+    pub name: String,
+    /// Its type, such as `timer`.
+    pub kind: String,
+}
+
+/// One call of a function.
+///
+/// ```
+/// use hearth_engine::{Invocation, LogType};
+///
+/// let invocation = Invocation::new(&b"{}"[..]).log(LogType::Tail);
+/// assert_eq!(invocation.request_id.len(), 36);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Invocation {
+    /// Unique to the invocation, the same on each attempt. A fresh UUID unless given.
+    pub request_id: Arc<str>,
+    /// The event, not interpreted.
+    pub payload: Bytes,
+    /// Whether to return the tail log.
+    pub log: LogType,
+    /// What the caller asked for: a version, an alias or `LATEST`.
+    pub qualifier: Arc<str>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How many functions called one another to get here; 0 from outside.
+    pub depth: u32,
+    /// The trigger, if one caused this.
+    pub trigger: Option<TriggerFacts>,
+    /// W3C `traceparent`, passed to the guest.
+    pub trace_parent: Option<Arc<str>>,
+    /// An instant after which the caller no longer waits; the guest's own timeout applies as well.
+    pub deadline: Option<std::time::Instant>,
+    /// How the function came to be loaded, when this invocation had to load it: it makes the report say
+    /// [`Compiled`](crate::StartKind::Compiled) or [`Loaded`](crate::StartKind::Loaded).
+    pub load: Option<LoadReport>,
+}
+
+impl Invocation {
+    /// An invocation with a fresh request id and no tail log.
+    pub fn new(payload: impl Into<Bytes>) -> Self {
+        Self {
+            request_id: uuid::Uuid::new_v4().to_string().into(),
+            payload: payload.into(),
+            log: LogType::None,
+            qualifier: latest(),
+            attempt: 1,
+            depth: 0,
+            trigger: None,
+            trace_parent: None,
+            deadline: None,
+            load: None,
+        }
+    }
+
+    /// Sets the request id.
+    #[must_use]
+    pub fn request_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.request_id = id.into();
+        self
+    }
+
+    /// Asks for the tail log, or not.
+    #[must_use]
+    pub fn log(mut self, log: LogType) -> Self {
+        self.log = log;
+        self
+    }
+}
+
+/// `LATEST`, shared: an invocation without a qualifier allocates nothing for it.
+fn latest() -> Arc<str> {
+    static LATEST: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from("LATEST"));
+    LATEST.clone()
+}

@@ -1,0 +1,334 @@
+//! The straight line of one invocation, and the only place that calls a guest.
+//!
+//! Admission, then an instance (warm, fresh or made now), then the guest under its deadline, then the outcome; the instance goes
+//! back or away. Nothing here spawns, sends to a channel or moves to another thread. Dropping the future at any point releases
+//! everything by `Drop`: a half-run instance is never given back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::bounded;
+use crate::cpu_meter::CpuMeter;
+use crate::engine::EngineInner;
+use crate::fault::{CallFailure, Interrupted, TimeLimits, classify};
+use crate::guest::core::Entry;
+use crate::instance::{Instance, Retirement, Verdict};
+use crate::memory_meter::Denied;
+use crate::revision::Revision;
+use crate::state::log_owner;
+use crate::tail_log::{InstanceLog, Logged};
+use crate::{
+    Fault, Invocation, InvokeError, LoadSource, LogType, Outcome, Phases, Refusal, Report,
+    StartKind,
+};
+
+/// Instances of other functions that are dropped, at most, to make room for one.
+const EVICTIONS_MAX: usize = 64;
+
+/// An instance lent to an invocation; what is not given back is gone.
+struct Lent<'a> {
+    revision: &'a Revision,
+    instance: Option<Instance>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if self.instance.take().is_some() {
+            self.revision.pool.count(Retirement::Cancelled);
+        }
+    }
+}
+
+/// Why there is no instance.
+pub(crate) enum NoInstance {
+    /// For want of room.
+    Refused(Refusal),
+    /// The guest's own start failed.
+    Fault(Fault, Logged),
+}
+
+/// What is known of an invocation as it goes.
+struct Course {
+    phases: Phases,
+    start: StartKind,
+    cpu: CpuMeter,
+    payload_bytes: u64,
+}
+
+/// Runs one invocation to its end on the calling task.
+pub(crate) async fn invoke(
+    engine: &EngineInner,
+    revision: &Arc<Revision>,
+    mut invocation: Invocation,
+) -> Result<Outcome, InvokeError> {
+    let arrived = Instant::now();
+    let limits = &revision.shared.limits;
+    let event = std::mem::take(&mut invocation.payload);
+    let payload_bytes = event.len() as u64;
+    if payload_bytes > limits.payload_bytes {
+        let limit_bytes = limits.payload_bytes;
+        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes: payload_bytes }.into());
+    }
+    let _inside = engine.door.enter()?;
+    let ticker = &*revision.shared.ticker;
+    let _permit = revision.door.enter(&revision.shared.name, ticker, invocation.deadline).await?;
+    let _running = ticker.running();
+    let permitted = Instant::now();
+    let mut course = Course {
+        phases: Phases { wait: permitted - arrived, ..Phases::default() },
+        start: StartKind::Warm,
+        cpu: CpuMeter::default(),
+        payload_bytes,
+    };
+    note_load(&mut course, &invocation);
+    let instance = match acquire(engine, revision, &invocation, &mut course).await {
+        Ok(instance) => instance,
+        Err(NoInstance::Refused(refusal)) => return Err(refusal.into()),
+        Err(NoInstance::Fault(fault, logged)) => {
+            course.phases.instantiate = permitted.elapsed();
+            revision.count_start(course.start);
+            return Ok(course.outcome(Err(fault), logged, None));
+        }
+    };
+    let mut lent = Lent { revision, instance: Some(instance) };
+    let begun = Instant::now();
+    course.phases.instantiate = begun - permitted;
+    revision.count_start(course.start);
+    let result = run(engine, &mut lent, invocation, event, begun, &mut course).await?;
+    course.phases.run = begun.elapsed();
+    let Some(instance) = lent.instance.take() else {
+        return Err(InvokeError::Failure {
+            function: revision.shared.name.to_string(),
+            request_id: String::new(),
+            why: "the instance vanished while it ran".to_owned(),
+        });
+    };
+    let logged = instance.log.end();
+    let outcome = course.outcome(result, logged, Some(&instance));
+    let verdict = revision.verdict(&instance, &outcome);
+    revision.give_back(instance, verdict);
+    Ok(outcome)
+}
+
+/// Says in the report what an invocation paid for loading the code.
+fn note_load(course: &mut Course, invocation: &Invocation) {
+    let Some(load) = &invocation.load else { return };
+    course.phases.compile = load.compile;
+    course.phases.load = load.load;
+    course.start = match load.source {
+        LoadSource::Compiled => StartKind::Compiled,
+        LoadSource::Artifact => StartKind::Loaded,
+        LoadSource::Resident => StartKind::Warm,
+    };
+}
+
+/// Takes a waiting instance or makes one.
+async fn acquire(
+    engine: &EngineInner,
+    revision: &Arc<Revision>,
+    invocation: &Invocation,
+    course: &mut Course,
+) -> Result<Instance, NoInstance> {
+    let is_resident = course.start == StartKind::Warm;
+    if let Some(instance) = revision.pool.take() {
+        if is_resident && instance.uses == 0 {
+            course.start = StartKind::Fresh;
+        }
+        aim_log(revision, &instance.log, invocation);
+        return Ok(instance);
+    }
+    if is_resident {
+        course.start = StartKind::Fresh;
+    }
+    make(engine, revision, Some(invocation), &mut course.cpu).await
+}
+
+/// Aims an instance's log at an invocation.
+fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
+    let limits = &revision.shared.limits;
+    let tail_bytes = match invocation.log {
+        LogType::Tail => limits.tail_log_bytes as usize,
+        LogType::None => 0,
+    };
+    let owner = log_owner(&revision.shared, invocation.request_id.clone());
+    log.begin(owner, tail_bytes, limits.log_bytes);
+}
+
+/// Makes an instance, dropping idle ones of other functions if there is no room.
+pub(crate) async fn make(
+    engine: &EngineInner,
+    revision: &Revision,
+    invocation: Option<&Invocation>,
+    cpu: &mut CpuMeter,
+) -> Result<Instance, NoInstance> {
+    let shared = &revision.shared;
+    for _ in 0..EVICTIONS_MAX {
+        let log = InstanceLog::new(engine.log_drain.clone());
+        let nobody = || Invocation::new(Bytes::new()).request_id("");
+        let owner = invocation
+            .map_or_else(nobody, |invocation| Invocation { load: None, ..invocation.clone() });
+        aim_log(revision, &log, &owner);
+        let limit = shared.limits.initialize_timeout;
+        let deadline = Instant::now() + limit;
+        let start = Instance::start(&revision.code, shared, log.clone(), |common| {
+            common.arm(deadline, shared.limits.cpu_time);
+            common.invocation = Some(owner);
+        });
+        let failure = match bounded::until(&shared.ticker, deadline, cpu, start).await {
+            Ok(Ok(instance)) => {
+                if invocation.is_none() {
+                    instance.log.end();
+                }
+                return Ok(instance);
+            }
+            Ok(Err(failure)) => failure,
+            Err(interrupted) => CallFailure::Interrupted(interrupted),
+        };
+        let Some(refusal) = want_of_room(engine, revision, &failure) else {
+            let cpu_time = shared.limits.cpu_time;
+            let times = TimeLimits { timeout: limit, cpu_time, is_initializing: true };
+            return Err(NoInstance::Fault(classify(failure, None, times), log.end()));
+        };
+        if !engine.evict_one() {
+            return Err(NoInstance::Refused(refusal));
+        }
+    }
+    Err(NoInstance::Refused(Refusal::EngineBusy { limit: engine.config.instances }))
+}
+
+/// The refusal that a failed start is, if it failed for want of room and not by the guest's fault.
+fn want_of_room(
+    engine: &EngineInner,
+    revision: &Revision,
+    failure: &CallFailure,
+) -> Option<Refusal> {
+    let CallFailure::Ended(error) = failure else { return None };
+    if let Some(Denied::Budget { wanted, .. }) = error.downcast_ref::<Denied>() {
+        return Some(Refusal::MemoryBudget {
+            function: revision.shared.name.to_string(),
+            budget_bytes: engine.budget.limit,
+            used_bytes: engine.budget.used(),
+            wanted_bytes: *wanted,
+        });
+    }
+    let is_full = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some();
+    is_full.then_some(Refusal::EngineBusy { limit: engine.config.instances })
+}
+
+/// Calls the guest. An error here means that the engine refused to go on; what the guest did wrong is in the result.
+async fn run(
+    engine: &EngineInner,
+    lent: &mut Lent<'_>,
+    invocation: Invocation,
+    event: Bytes,
+    begun: Instant,
+    course: &mut Course,
+) -> Result<Result<Bytes, Fault>, InvokeError> {
+    let revision = lent.revision;
+    let deadline = begun + revision.shared.limits.timeout;
+    let deadline = invocation.deadline.map_or(deadline, |asked| asked.min(deadline));
+    // On another guest's fiber there is no stack for a second guest.
+    if revision.may_run_direct() && invocation.depth == 0 {
+        let kept = invocation.clone();
+        let called =
+            call(lent, Entry::Direct, kept, event.clone(), (begun, deadline), course).await;
+        if !matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
+            return Ok(finish(lent, called));
+        }
+        restart(engine, lent, &invocation, course).await?;
+    }
+    let called = call(lent, Entry::Fiber, invocation, event, (begun, deadline), course).await;
+    Ok(finish(lent, called))
+}
+
+/// Replaces an instance that ran too long without a fiber. What it did so far stays unseen: no import of such a guest reaches
+/// outside of it but the log, which starts over.
+async fn restart(
+    engine: &EngineInner,
+    lent: &mut Lent<'_>,
+    invocation: &Invocation,
+    course: &mut Course,
+) -> Result<(), InvokeError> {
+    let revision = lent.revision;
+    revision.set_runs_long();
+    if let Some(instance) = lent.instance.take() {
+        revision.give_back(instance, Verdict::Retire(Retirement::Restarted));
+    }
+    match make(engine, revision, Some(invocation), &mut course.cpu).await {
+        Ok(instance) => {
+            lent.instance = Some(instance);
+            Ok(())
+        }
+        Err(NoInstance::Refused(refusal)) => Err(refusal.into()),
+        Err(NoInstance::Fault(fault, _)) => Err(InvokeError::Failure {
+            function: revision.shared.name.to_string(),
+            request_id: invocation.request_id.to_string(),
+            why: format!("an instance that started once did not start again: {fault}"),
+        }),
+    }
+}
+
+async fn call(
+    lent: &mut Lent<'_>,
+    entry: Entry,
+    invocation: Invocation,
+    event: Bytes,
+    (begun, deadline): (Instant, Instant),
+    course: &mut Course,
+) -> Result<Bytes, CallFailure> {
+    let shared = &lent.revision.shared;
+    let Some(instance) = &mut lent.instance else {
+        return Err(CallFailure::Interrupted(Interrupted::Cancelled));
+    };
+    instance.uses = instance.uses.saturating_add(1);
+    instance.is_frozen = false;
+    let common = instance.common_mut();
+    common.invocation = Some(invocation);
+    match entry {
+        Entry::Direct => common.arm_direct(begun, deadline, shared.limits.cpu_time),
+        Entry::Fiber => common.arm(deadline, shared.limits.cpu_time),
+    }
+    let work = instance.call(entry, event, shared.limits.answer_bytes);
+    match bounded::until(&shared.ticker, deadline, &mut course.cpu, work).await {
+        Ok(called) => called,
+        Err(interrupted) => Err(CallFailure::Interrupted(interrupted)),
+    }
+}
+
+fn finish(lent: &mut Lent<'_>, called: Result<Bytes, CallFailure>) -> Result<Bytes, Fault> {
+    let limits = &lent.revision.shared.limits;
+    let times =
+        TimeLimits { timeout: limits.timeout, cpu_time: limits.cpu_time, is_initializing: false };
+    called.map_err(|failure| {
+        let denied = lent.instance.as_ref().and_then(|instance| instance.common().meter.denied());
+        classify(failure, denied, times)
+    })
+}
+
+impl Course {
+    fn outcome(
+        self,
+        result: Result<Bytes, Fault>,
+        logged: Logged,
+        instance: Option<&Instance>,
+    ) -> Outcome {
+        let run = self.phases.run;
+        let report = Report {
+            start: self.start,
+            billed: Duration::from_millis(
+                u64::try_from(run.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
+            ),
+            cpu_time: self.cpu.used(),
+            memory_peak_bytes: instance.map_or(0, |instance| instance.common().meter.peak()),
+            payload_bytes: self.payload_bytes,
+            answer_bytes: result.as_ref().map_or(0, |answer| answer.len() as u64),
+            log_bytes: logged.bytes,
+            log_lines_dropped: logged.dropped,
+            instance: instance.map_or(0, |instance| instance.id),
+            phases: self.phases,
+        };
+        Outcome { result, tail_log: logged.tail, report }
+    }
+}

@@ -1,0 +1,166 @@
+//! The instances of one revision that wait for an invocation.
+//!
+//! Kept in one stack per thread (up to a bound): an invocation takes the instance that its own thread used last, whose memory is
+//! in that core's cache, and looks at other threads' only when its own has none. How many may run at once is not decided here
+//! but by admission.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::instance::{Instance, Retirement};
+
+/// Most stacks per pool; more threads share.
+const SHARDS_MAX: usize = 16;
+
+/// Instances at rest.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    shards: Box<[Mutex<Vec<Instance>>]>,
+    idle: AtomicU32,
+    /// Set once the code is replaced: nothing comes back any more.
+    is_closed: std::sync::atomic::AtomicBool,
+    retired: [AtomicU64; Retirement::ALL.len()],
+}
+
+impl Pool {
+    pub(crate) fn new() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            shards: (0..threads.min(SHARDS_MAX)).map(|_| Mutex::default()).collect(),
+            idle: AtomicU32::new(0),
+            is_closed: false.into(),
+            retired: Default::default(),
+        }
+    }
+
+    /// Takes the instance used last, from this thread's stack if it has one.
+    pub(crate) fn take(&self) -> Option<Instance> {
+        if self.idle.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let own = thread_number();
+        let count = self.shards.len();
+        for step in 0..count {
+            let shard = self.shards.get((own + step) % count)?;
+            let taken = shard.lock().pop();
+            if let Some(instance) = taken {
+                self.idle.fetch_sub(1, Ordering::Release);
+                return Some(instance);
+            }
+        }
+        None
+    }
+
+    /// Puts an instance to rest that the keeper had only looked at: it has rested since `idle_since`.
+    pub(crate) fn put_rested(&self, instance: Instance, idle_since: Instant) {
+        if self.put_since(instance, idle_since).is_err() {
+            self.count(Retirement::Replaced);
+        }
+    }
+
+    /// Puts an instance to rest; gives it back if the pool is closed.
+    pub(crate) fn put(&self, instance: Instance) -> Result<(), Box<Instance>> {
+        self.put_since(instance, Instant::now())
+    }
+
+    fn put_since(&self, mut instance: Instance, since: Instant) -> Result<(), Box<Instance>> {
+        let own = thread_number() % self.shards.len();
+        let Some(shard) = self.shards.get(own) else { return Err(Box::new(instance)) };
+        instance.idle_since = since;
+        let mut shard = shard.lock();
+        // Under the lock, so that closing either sees this instance or is seen here.
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Box::new(instance));
+        }
+        shard.push(instance);
+        self.idle.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Instances at rest.
+    pub(crate) fn idle(&self) -> u32 {
+        self.idle.load(Ordering::Acquire)
+    }
+
+    /// Takes out instances that have rested longer than `idle_time`, oldest first, but leaves `keep`.
+    pub(crate) fn take_expired(&self, idle_time: Duration, keep: u32) -> Vec<Instance> {
+        let now = Instant::now();
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            // A stack's bottom has rested longest.
+            let expired = shard
+                .iter()
+                .take_while(|instance| {
+                    now.saturating_duration_since(instance.idle_since) >= idle_time
+                })
+                .count();
+            let spare = self.idle().saturating_sub(keep) as usize;
+            let count = expired.min(spare);
+            taken.extend(shard.drain(..count));
+            self.idle.fetch_sub(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
+        }
+        taken
+    }
+
+    /// Takes out the instance that has rested longest, to make room for another function's.
+    pub(crate) fn take_oldest(&self) -> Option<Instance> {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            if !shard.is_empty() {
+                self.idle.fetch_sub(1, Ordering::Release);
+                return Some(shard.remove(0));
+            }
+        }
+        None
+    }
+
+    /// Takes out everything and keeps the pool empty from now on.
+    pub(crate) fn close(&self) -> Vec<Instance> {
+        self.is_closed.store(true, Ordering::Release);
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            taken.append(&mut shard.lock());
+        }
+        self.idle.store(0, Ordering::Release);
+        taken
+    }
+
+    /// Whether the pool was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Counts an instance that went.
+    pub(crate) fn count(&self, why: Retirement) {
+        if let Some(counter) = self.retired.get(why as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many went, by reason.
+    pub(crate) fn retired(&self) -> Vec<(&'static str, u64)> {
+        let count = |why: &Retirement| {
+            self.retired.get(*why as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        };
+        Retirement::ALL.iter().map(|why| (why.as_str(), count(why))).collect()
+    }
+}
+
+/// A small number of its own for each thread that invokes.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    OWN.with(|own| {
+        own.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            own.set(Some(number));
+            number
+        })
+    })
+}

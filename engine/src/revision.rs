@@ -1,0 +1,160 @@
+//! A function's code and settings at one moment, with the instances of it. Immutable: a change is another revision.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::admission::FunctionDoor;
+use crate::code::Code;
+use crate::instance::{Instance, Retirement, Verdict};
+use crate::limits::MIB;
+use crate::pool::Pool;
+use crate::state::{Shared, Surroundings};
+use crate::{FunctionSpec, Isolation, LoadError, LoadReport, Outcome, PoolPolicy, StartKind};
+
+/// Largest tail that may be asked for.
+const TAIL_BYTES_MAX: u64 = MIB;
+
+/// What an invocation runs on.
+#[derive(Debug)]
+pub(crate) struct Revision {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) code: Arc<Code>,
+    pub(crate) policy: PoolPolicy,
+    pub(crate) pool: Pool,
+    pub(crate) door: FunctionDoor,
+    pub(crate) load: LoadReport,
+    isolation: Isolation,
+    starts: [AtomicU64; StartKind::ALL.len()],
+    /// Whether a call once ran too long to go without a fiber; it stays so.
+    runs_long: AtomicBool,
+}
+
+impl Revision {
+    /// Checks a spec against its code.
+    ///
+    /// # Errors
+    /// [`LoadError::OverLimit`] when the code needs more from the start than the limits allow, [`LoadError::Setting`] for settings
+    /// out of bounds.
+    pub(crate) fn new(
+        spec: &FunctionSpec,
+        code: Arc<Code>,
+        load: LoadReport,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, LoadError> {
+        check_settings(spec)?;
+        check_needs(spec, &code)?;
+        let mut policy = spec.pool.clone();
+        policy.min_ready = policy.min_ready.min(policy.max_instances);
+        Ok(Self {
+            shared: Arc::new(Shared::new(spec, around)),
+            isolation: if code.kind.is_single_use() { Isolation::Fresh } else { spec.isolation },
+            pool: Pool::new(),
+            door: FunctionDoor::new(&policy),
+            starts: Default::default(),
+            runs_long: AtomicBool::new(false),
+            policy,
+            code,
+            load,
+        })
+    }
+
+    /// Whether a call may be tried without a fiber.
+    pub(crate) fn may_run_direct(&self) -> bool {
+        self.code.can_run_direct() && !self.runs_long.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that calls of this function take long.
+    pub(crate) fn set_runs_long(&self) {
+        self.runs_long.store(true, Ordering::Relaxed);
+    }
+
+    /// What becomes of an instance after this outcome.
+    pub(crate) fn verdict(&self, instance: &Instance, outcome: &Outcome) -> Verdict {
+        use crate::Fault;
+        let is_clean = match &outcome.result {
+            Ok(_) | Err(Fault::Returned { .. }) => true,
+            // The guest ended as it should; it only said too much.
+            Err(Fault::AnswerTooLarge { .. }) => self.code.can_run_direct(),
+            Err(_) => false,
+        };
+        if instance.common().meter.denied().is_some() {
+            Verdict::Retire(Retirement::MemoryLimit)
+        } else if !is_clean {
+            Verdict::Retire(Retirement::Fault)
+        } else if self.isolation == Isolation::Fresh {
+            Verdict::Retire(Retirement::SingleUse)
+        } else if self.policy.uses != 0 && instance.uses >= self.policy.uses {
+            Verdict::Retire(Retirement::UsedUp)
+        } else {
+            Verdict::Keep
+        }
+    }
+
+    /// Puts an instance to rest or lets it go.
+    pub(crate) fn give_back(&self, instance: Instance, verdict: Verdict) {
+        match verdict {
+            Verdict::Keep => {
+                if self.pool.put(instance).is_err() {
+                    self.pool.count(Retirement::Replaced);
+                }
+            }
+            Verdict::Retire(why) => {
+                drop(instance);
+                self.pool.count(why);
+            }
+        }
+    }
+
+    pub(crate) fn count_start(&self, start: StartKind) {
+        if let Some(count) = self.starts.get(start as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn starts(&self) -> [u64; StartKind::ALL.len()] {
+        self.starts.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+fn check_settings(spec: &FunctionSpec) -> Result<(), LoadError> {
+    let invalid = |setting, why: String| {
+        Err(LoadError::Setting { function: spec.identity.to_string(), setting, why })
+    };
+    if spec.pool.max_instances == 0 {
+        return invalid("max_instances", "must be at least 1".to_owned());
+    }
+    if u64::from(spec.limits.tail_log_bytes) > TAIL_BYTES_MAX {
+        return invalid("tail_log_bytes", format!("must be at most {TAIL_BYTES_MAX}"));
+    }
+    if spec.limits.timeout.is_zero() || spec.limits.initialize_timeout.is_zero() {
+        return invalid("timeout", "must be longer than 0".to_owned());
+    }
+    // Kind 4 passes lengths in 32 bits.
+    if spec.limits.payload_bytes > u64::from(u32::MAX) {
+        return invalid("payload_bytes", format!("must be at most {}", u32::MAX));
+    }
+    for (name, value) in spec.environment.iter().chain(&spec.settings) {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return invalid(
+                "environment",
+                format!("variable `{}` has a bad name or value", name.escape_debug()),
+            );
+        }
+    }
+    spec.grants.check().or_else(|why| invalid("grants", why.to_string()))
+}
+
+fn check_needs(spec: &FunctionSpec, code: &Code) -> Result<(), LoadError> {
+    let needs = [
+        ("memory bytes", code.memory_minimum, spec.limits.memory_bytes),
+        ("memories", code.memories.into(), spec.limits.memories.into()),
+        ("tables", code.tables.into(), spec.limits.tables.into()),
+    ];
+    for (what, declared, limit) in needs {
+        if declared > limit {
+            let function = spec.identity.to_string();
+            return Err(LoadError::OverLimit { function, what, declared, limit });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! What a wasmtime store of ours holds: the bounds and the log of one instance, the facts of the invocation it serves, and
+//! behind the host API's views whatever its imports need.
+//!
+//! One instance serves one invocation at a time, so "the current invocation" is a plain field that is aimed anew each time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hearth_host_api::Grants;
+use hearth_host_api::caller::FunctionCaller;
+use hearth_host_api::config::Settings;
+use hearth_host_api::key_value::KeyValue;
+use hearth_host_api::outgoing_http::{Egress, SystemResolver};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+
+use crate::cpu_meter;
+use crate::fault::Interrupted;
+use crate::memory_meter::{MemoryBudget, MemoryMeter};
+use crate::tail_log::{InstanceLog, Owner};
+use crate::ticker::Ticker;
+use crate::{FunctionSpec, Identity, Invocation, Limits};
+
+mod component;
+mod core;
+
+pub(crate) use self::component::{ComponentState, wasi_for};
+pub(crate) use self::core::CoreState;
+
+/// Longest a call without a fiber runs before it starts over on one: it cannot yield to its neighbours.
+pub(crate) const DIRECT_SLICE: Duration = Duration::from_millis(2);
+
+/// What all instances of one revision share.
+pub(crate) struct Shared {
+    pub(crate) identity: Identity,
+    /// `service/function`, shared with every log line.
+    pub(crate) name: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) settings: Settings,
+    pub(crate) grants: Grants,
+    /// Outgoing requests of all instances together: their bounds are the function's.
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) key_value: Arc<dyn KeyValue>,
+    pub(crate) caller: Option<Arc<dyn FunctionCaller>>,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) budget: Arc<MemoryBudget>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Environment and settings may hold secrets.
+        f.debug_struct("Shared").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What the engine gives to every revision it makes.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) key_value: &'a Arc<dyn KeyValue>,
+    pub(crate) caller: Option<&'a Arc<dyn FunctionCaller>>,
+    pub(crate) ticker: &'a Arc<Ticker>,
+    pub(crate) budget: &'a Arc<MemoryBudget>,
+}
+
+impl Shared {
+    pub(crate) fn new(spec: &FunctionSpec, around: &Surroundings<'_>) -> Self {
+        Self {
+            name: spec.identity.to_string().into(),
+            identity: spec.identity.clone(),
+            limits: spec.limits.clone(),
+            environment: spec.environment.clone(),
+            settings: Settings::new(spec.settings.iter().cloned()),
+            grants: spec.grants.clone(),
+            egress: Egress::new(spec.grants.outgoing_http.clone(), Arc::new(SystemResolver)),
+            key_value: around.key_value.clone(),
+            caller: around.caller.cloned(),
+            ticker: around.ticker.clone(),
+            budget: around.budget.clone(),
+        }
+    }
+}
+
+/// The part of a store's data that every kind of guest has.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) meter: MemoryMeter,
+    pub(crate) log: InstanceLog,
+    pub(crate) invocation: Option<Invocation>,
+    deadline: Instant,
+    cpu_time: Option<Duration>,
+    /// Set while a call runs without a fiber.
+    direct_until: Option<Instant>,
+}
+
+impl Common {
+    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog) -> Self {
+        Self {
+            meter: MemoryMeter::new(&shared.limits, shared.budget.clone()),
+            shared,
+            log,
+            invocation: None,
+            deadline: Instant::now(),
+            cpu_time: None,
+            direct_until: None,
+        }
+    }
+
+    /// Arms the time limits of what runs next.
+    pub(crate) fn arm(&mut self, deadline: Instant, cpu_time: Option<Duration>) {
+        self.deadline = deadline;
+        self.cpu_time = cpu_time;
+        self.direct_until = None;
+    }
+
+    /// The same for a call without a fiber.
+    pub(crate) fn arm_direct(&mut self, now: Instant, deadline: Instant, cpu: Option<Duration>) {
+        self.arm(deadline, cpu);
+        self.direct_until = Some((now + DIRECT_SLICE).min(deadline));
+    }
+
+    /// When what runs now is ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The deadline as a guest is told it, in milliseconds since the Unix epoch.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let at = SystemTime::now() + left;
+        let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Called each tick inside the guest: ends it, or lets others run.
+    fn on_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let now = Instant::now();
+        if self.shared.ticker.is_cancelled() {
+            return Err(wasmtime::Error::new(Interrupted::Cancelled));
+        }
+        if now >= self.deadline {
+            return Err(wasmtime::Error::new(Interrupted::Deadline));
+        }
+        let used = cpu_meter::used_now(now);
+        if self.cpu_time.is_some_and(|limit| used >= limit) {
+            return Err(wasmtime::Error::new(Interrupted::CpuLimit { used }));
+        }
+        match self.direct_until {
+            Some(until) if now >= until => Err(wasmtime::Error::new(Interrupted::SliceOver)),
+            Some(_) => Ok(UpdateDeadline::Continue(1)),
+            // Waking itself at once would put this task before its neighbours again; tokio's own yield does not.
+            None => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+        }
+    }
+}
+
+/// Store data that has the common part.
+pub(crate) trait HasCommon: 'static {
+    fn common(&self) -> &Common;
+    fn common_mut(&mut self) -> &mut Common;
+}
+
+/// Makes a store with all bounds set.
+pub(crate) fn new_store<T: HasCommon>(engine: &wasmtime::Engine, data: T) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(|data| &mut data.common_mut().meter);
+    store.epoch_deadline_callback(|mut context: StoreContextMut<'_, T>| {
+        context.data_mut().common_mut().on_tick()
+    });
+    store.set_epoch_deadline(1);
+    store
+}
+
+/// Aims the log of an instance at an invocation.
+pub(crate) fn log_owner(shared: &Shared, request_id: Arc<str>) -> Owner {
+    Owner { request_id, function: shared.name.clone() }
+}

@@ -1,0 +1,153 @@
+//! Store data of components: WASI, HTTP, and the host API's own imports.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hearth_host_api::caller::FunctionCaller;
+use hearth_host_api::config::Settings;
+use hearth_host_api::grant::{Access, Grants};
+use hearth_host_api::key_value::KeyValue;
+use hearth_host_api::log_stream::LogStream;
+use hearth_host_api::log_stream::Stream;
+use hearth_host_api::logging::GuestLog;
+use hearth_host_api::logging::Level;
+use hearth_host_api::outgoing_http::EgressHooks;
+use hearth_host_api::view::{HostView, InvocationFacts};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::{Common, HasCommon, Shared};
+use crate::tail_log::InstanceLog;
+
+/// Handles a guest may hold at once; wasmtime's own default is a million.
+const HANDLES_MAX: usize = 4096;
+
+/// Random bytes that a guest may ask for at once.
+const RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of HTTP header fields that a guest may hold.
+const FIELD_BYTES_MAX: usize = 64 << 10;
+
+/// Data of one component instance.
+pub(crate) struct ComponentState {
+    pub(crate) common: Common,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: EgressHooks,
+}
+
+impl std::fmt::Debug for ComponentState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ComponentState").field("common", &self.common).finish_non_exhaustive()
+    }
+}
+
+impl ComponentState {
+    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, mut wasi: WasiCtxBuilder) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELD_BYTES_MAX);
+        Self {
+            hooks: EgressHooks::new(shared.egress.clone(), Instant::now()),
+            common: Common::new(shared, log),
+            wasi: wasi.build(),
+            table,
+            http,
+        }
+    }
+}
+
+/// The WASI context that a function was granted: its environment, its directories, no sockets; output goes to its log.
+///
+/// # Errors
+/// When a granted directory cannot be opened; the message names it.
+pub(crate) fn wasi_for(shared: &Shared, log: &InstanceLog) -> Result<WasiCtxBuilder, String> {
+    let mut wasi = WasiCtxBuilder::new();
+    let writer = Arc::new(log.clone());
+    wasi.envs(&shared.environment)
+        .args(&[&shared.identity.function])
+        .stdout(LogStream::new(writer.clone(), Stream::Stdout))
+        .stderr(LogStream::new(writer, Stream::Stderr))
+        .max_random_size(RANDOM_BYTES_MAX);
+    for directory in &shared.grants.directories {
+        let permissions = match directory.access {
+            Access::ReadOnly => FsPerms::ReadOnly,
+            Access::ReadWrite => FsPerms::ReadWrite,
+        };
+        wasi.preopened_dir(&directory.host_path, &directory.guest_path, permissions).map_err(
+            |why| {
+                format!(
+                    "granted directory {} cannot be opened: {why}",
+                    directory.host_path.display()
+                )
+            },
+        )?;
+    }
+    Ok(wasi)
+}
+
+impl HasCommon for ComponentState {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+}
+
+impl WasiView for ComponentState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for ComponentState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let deadline = self.common.deadline();
+        self.hooks.set_deadline(deadline);
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+impl GuestLog for ComponentState {
+    fn log(&mut self, level: Level, context: &str, message: &str) {
+        self.common.log.entry(level, context, message);
+    }
+}
+
+impl HostView for ComponentState {
+    fn log(&mut self) -> &mut dyn GuestLog {
+        self
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.common.shared.settings
+    }
+
+    fn grants(&self) -> &Grants {
+        &self.common.shared.grants
+    }
+
+    fn key_value(&self) -> Option<(&dyn KeyValue, &str)> {
+        let shared = &self.common.shared;
+        Some((&*shared.key_value, &shared.identity.service))
+    }
+
+    fn caller(&self) -> Option<&Arc<dyn FunctionCaller>> {
+        self.common.shared.caller.as_ref()
+    }
+
+    fn invocation(&self) -> InvocationFacts<'_> {
+        let invocation = self.common.invocation.as_ref();
+        InvocationFacts {
+            request_id: invocation.map_or("", |invocation| &invocation.request_id),
+            trace_parent: invocation.and_then(|invocation| invocation.trace_parent.as_deref()),
+            deadline: self.common.deadline(),
+            depth: invocation.map_or(0, |invocation| invocation.depth),
+        }
+    }
+}

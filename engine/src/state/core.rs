@@ -1,0 +1,113 @@
+//! Store data of core modules: kind 4, and WASI commands with their preview 1 context as `W`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use hearth_host_api::core_abi::AbiViolation;
+use hearth_host_api::core_imports::CoreView;
+use hearth_host_api::logging::Level;
+use wasmtime::Memory;
+
+use super::{Common, HasCommon, Shared};
+use crate::tail_log::InstanceLog;
+
+/// Data of one core instance.
+#[derive(Debug)]
+pub(crate) struct CoreState<W> {
+    pub(crate) common: Common,
+    /// The guest's exported memory, found once.
+    pub(crate) memory: Option<Memory>,
+    /// What the guest said with `hearth.fail`.
+    pub(crate) failed: Option<Bytes>,
+    /// Whether it may say so now.
+    pub(crate) may_fail: bool,
+    /// The context as JSON, written when first asked for.
+    context: Option<String>,
+    /// The WASI context, or nothing.
+    pub(crate) wasi: W,
+}
+
+impl<W> CoreState<W> {
+    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, wasi: W) -> Self {
+        Self {
+            common: Common::new(shared, log),
+            memory: None,
+            failed: None,
+            may_fail: false,
+            context: None,
+            wasi,
+        }
+    }
+
+    /// Forgets the last invocation.
+    pub(crate) fn begin(&mut self) {
+        self.failed = None;
+        self.may_fail = true;
+        self.context = None;
+    }
+
+    fn write_context(&self) -> String {
+        let shared = &self.common.shared;
+        let invocation = self.common.invocation.as_ref();
+        let trigger = invocation.and_then(|invocation| invocation.trigger.as_ref());
+        serde_json::json!({
+            "requestId": invocation.map_or("", |invocation| &invocation.request_id),
+            "service": shared.identity.service,
+            "function": shared.identity.function,
+            "qualifier": invocation.map_or("LATEST", |invocation| &invocation.qualifier),
+            "version": shared.identity.version,
+            "memoryLimitBytes": shared.limits.memory_bytes,
+            "deadlineMs": self.common.deadline_ms(),
+            "triggerName": trigger.map(|trigger| &trigger.name),
+            "triggerType": trigger.map(|trigger| &trigger.kind),
+            "traceParent": invocation.and_then(|invocation| invocation.trace_parent.as_deref()),
+            "attempt": invocation.map_or(0, |invocation| invocation.attempt),
+        })
+        .to_string()
+    }
+}
+
+impl<W: 'static> HasCommon for CoreState<W> {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut Common {
+        &mut self.common
+    }
+}
+
+impl<W: Send + 'static> CoreView for CoreState<W> {
+    fn log(&mut self, level: Level, message: &str) {
+        self.common.log.entry(level, "", message);
+    }
+
+    fn fail(&mut self, message: &[u8]) -> Result<(), AbiViolation> {
+        if !self.may_fail {
+            return Err(AbiViolation::FailOutsideInvocation);
+        }
+        self.failed = Some(Bytes::copy_from_slice(message));
+        Ok(())
+    }
+
+    fn context_json(&mut self) -> &str {
+        if self.context.is_none() {
+            self.context = Some(self.write_context());
+        }
+        self.context.as_deref().unwrap_or_default()
+    }
+
+    fn random(&mut self, buffer: &mut [u8]) {
+        rand::Rng::fill_bytes(&mut rand::rng(), buffer);
+    }
+
+    fn now_ms(&self) -> i64 {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        i64::try_from(since_epoch.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.memory
+    }
+}

@@ -1,0 +1,57 @@
+//! Figures about an engine and its functions at one moment. Reading them takes short locks: scrape, do not poll.
+
+use serde::Serialize;
+
+use crate::{Identity, StartKind};
+
+/// Figures about the whole engine.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// Functions loaded.
+    pub functions: u64,
+    /// Instances alive, busy and idle.
+    pub instances: u64,
+    /// Invocations admitted and not ended, waiting ones included.
+    pub invocations: u64,
+    /// Linear memories and tables of all instances together.
+    pub memory_bytes: u64,
+    /// The budget for them.
+    pub memory_budget_bytes: u64,
+    /// Compilations done since start.
+    pub compilations: u64,
+    /// Artifacts found on disk and loaded since start.
+    pub artifact_hits: u64,
+    /// Artifacts that failed their check and were set aside since start.
+    pub artifacts_rejected: u64,
+    /// Bytes of artifacts on disk.
+    pub artifact_bytes: u64,
+    /// Log lines dropped since start because a bound was reached.
+    pub log_lines_dropped: u64,
+    /// `pooling`, or `on-demand` where the machine did not allow pooling.
+    pub allocator: &'static str,
+    /// Whether memory is reset by scanning for dirty pages.
+    pub pagemap_scan: bool,
+    /// Whether the engine is draining.
+    pub draining: bool,
+}
+
+/// Figures about one function.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct FunctionStats {
+    /// Which function.
+    pub identity: Identity,
+    /// Invocations running.
+    pub running: u32,
+    /// Invocations waiting for an instance.
+    pub waiting: u32,
+    /// Instances that wait for an invocation.
+    pub idle: u32,
+    /// Most instances allowed.
+    pub max_instances: u32,
+    /// Invocations by how they started, in the order of [`StartKind::ALL`].
+    pub starts: [u64; StartKind::ALL.len()],
+    /// Instances retired, by reason.
+    pub retired: Vec<(&'static str, u64)>,
+}
