@@ -1,7 +1,7 @@
 //! What a command reads and answers: an event as stdin, and its stdout kept up to a bound.
 //!
-//! The capture never fails a write and never waits: past its bound it counts and drops, so a guest that answers too much runs to
-//! its end and the host can say by how much it went over. Both ends share one state among all handles a guest opens.
+//! The capture never fails a write and never waits: past its bound it counts and drops, so a guest that answers too much
+//! runs to its end and the host can say by how much it went over. Both ends share one state among all handles a guest opens.
 
 use std::io;
 use std::pin::Pin;

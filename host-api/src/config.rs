@@ -1,7 +1,7 @@
 //! `wasi:config/store`: a function's own settings, read-only and in memory.
 //!
-//! The settings are sorted once when the function is loaded and shared by all its instances; an invocation copies nothing of them
-//! except what the guest asks for.
+//! The settings are sorted once when the function is loaded and shared by all its instances; an invocation copies nothing of
+//! them except what the guest asks for.
 
 use std::sync::Arc;
 

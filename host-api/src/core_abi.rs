@@ -1,7 +1,7 @@
 //! The core-module ABI (guest kind 4) as pure arithmetic: names, the packed answer, and the check of every range.
 //!
-//! The contract is docs/core-abi.md and the rows in [`AbiViolation`] are the rows of its section 8, with the same texts. Nothing
-//! here calls a guest or touches a memory; sums are made in 64 bits, so none wraps.
+//! The contract is docs/core-abi.md and the rows in [`AbiViolation`] are the rows of its section 8, with the same texts.
+//! Nothing here calls a guest or touches a memory; sums are made in 64 bits, so none wraps.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ pub const NOW_MS_IMPORT: &str = "now_ms";
 /// `hearth.random (ptr: i32, len: i32)`.
 pub const RANDOM_IMPORT: &str = "random";
 
-/// The import module that AssemblyScript's compiler names by itself.
+/// The import module that `AssemblyScript`'s compiler names by itself.
 pub const ENV_MODULE: &str = "env";
 /// `env.abort (message: i32, file: i32, line: i32, column: i32)`.
 pub const ABORT_IMPORT: &str = "abort";
@@ -44,7 +44,7 @@ pub const SEED_IMPORT: &str = "seed";
 pub const MAX_FAIL_BYTES: usize = 64 * 1024;
 /// The most bytes that one call of `hearth.random` fills, so that one call cannot keep a core for long.
 pub const MAX_RANDOM_BYTES: u32 = 64 * 1024;
-/// The most bytes of an AssemblyScript string that `abort` and `trace` read.
+/// The most bytes of an `AssemblyScript` string that `abort` and `trace` read.
 pub const MAX_SCRIPT_STRING_BYTES: u32 = 4096;
 
 /// Whose range was checked; decides how a violation reads.

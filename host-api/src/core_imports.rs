@@ -1,8 +1,8 @@
-//! The functions that a core module may import: `hearth.*` and AssemblyScript's `env.*`, all synchronous.
+//! The functions that a core module may import: `hearth.*` and `AssemblyScript`'s `env.*`, all synchronous.
 //!
-//! Every pointer and length is checked against the memory as it is at the moment of the call, and a violation ends the guest with
-//! an [`AbiViolation`] that the engine finds by downcast. A module that imports none of them pays nothing. What is kept of a log,
-//! and what becomes of a failure, is for the [`CoreView`] to say.
+//! Every pointer and length is checked against the memory as it is at the moment of the call, and a violation ends the guest
+//! with an [`AbiViolation`] that the engine finds by downcast. A module that imports none of them pays nothing. What is kept
+//! of a log, and what becomes of a failure, is for the [`CoreView`] to say.
 
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ pub trait CoreView: Send {
     }
 }
 
-/// A guest that ended itself through AssemblyScript's `abort`.
+/// A guest that ended itself through `AssemblyScript`'s `abort`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("abort: {message} at {file}:{line}:{column}")]
 pub struct GuestAbort {
@@ -196,7 +196,8 @@ fn trace<T: CoreView + 'static>(
     Ok(())
 }
 
-/// A number from random bits. One in 2,048 patterns is no finite number; its lowest exponent bit is cleared, which makes it one.
+/// A number from random bits. One in 2,048 patterns is no finite number; its lowest exponent bit is cleared, which makes it
+/// one.
 fn seed(view: &mut impl CoreView) -> f64 {
     let mut bits = [0; 8];
     view.random(&mut bits);
@@ -205,8 +206,8 @@ fn seed(view: &mut impl CoreView) -> f64 {
     if number.is_finite() { number } else { f64::from_bits(bits & !(1 << 52)) }
 }
 
-/// Reads an AssemblyScript string: UTF-16 at `pointer`, its size in bytes four bytes before it. Never fails, because who calls
-/// `abort` is broken already.
+/// Reads an `AssemblyScript` string: UTF-16 at `pointer`, its size in bytes four bytes before it. Never fails, because who
+/// calls `abort` is broken already.
 fn script_string(memory: &[u8], pointer: i32) -> Cow<'static, str> {
     if pointer == 0 {
         return Cow::Borrowed("(null)");

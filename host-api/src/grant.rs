@@ -1,7 +1,7 @@
 //! What one function may reach outside its instance. Everything is denied unless it is granted here.
 //!
-//! A [`Grants`] is plain data that a platform can store with a function's configuration; every pattern is parsed when the data is
-//! read, so a bad one is refused at deployment with its text and the reason, never met at run time.
+//! A [`Grants`] is plain data that a platform can store with a function's configuration; every pattern is parsed when the
+//! data is read, so a bad one is refused at deployment with its text and the reason, never met at run time.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! What a hearth guest may import and what it must export, and the host's side of both.
 //!
-//! This crate knows WebAssembly, WASI and the contracts with guests. It knows nothing of pools, services, HTTP servers or storage: an
-//! engine implements its view traits on its store data and links its imports; a platform carries its [`Grants`].
+//! This crate knows WebAssembly, WASI and the contracts with guests. It knows nothing of pools, services, HTTP servers or
+//! storage: an engine implements its view traits on its store data and links its imports; a platform carries its [`Grants`].
 //!
 //! # What a guest must export
 //!
@@ -24,14 +24,14 @@
 //! | `wasi:filesystem` | linked by the embedder | [`Grants::directories`] |
 //! | `hearth.*`, `env.*` of core modules | [`core_imports`] | always |
 //!
-//! Imports are linked whether or not they are granted; one that is denied answers its own typed error. The WIT is in `wit/`, the
-//! core-module ABI in `docs/core-abi.md`.
+//! Imports are linked whether or not they are granted; one that is denied answers its own typed error. The WIT is in `wit/`,
+//! the core-module ABI in `docs/core-abi.md`.
 //!
 //! # Words
 //!
-//! A *grant* is a permission of one function, denied by default. A *quota* bounds what a service may store. A *view* is what imports
-//! need of the store's data: [`HostView`] for components, [`CoreView`] for core modules. The *egress* is the gate that a function's
-//! outgoing requests pass.
+//! A *grant* is a permission of one function, denied by default. A *quota* bounds what a service may store. A *view* is what
+//! imports need of the store's data: [`HostView`] for components, [`CoreView`] for core modules. The *egress* is the gate
+//! that a function's outgoing requests pass.
 
 pub mod bindings;
 pub mod caller;

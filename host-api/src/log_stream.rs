@@ -1,7 +1,8 @@
 //! A guest's stdout and stderr as a stream that never makes the guest wait and never fails it.
 //!
-//! Every write goes straight to a [`LogWriter`]; what bounds the bytes that are kept is the writer's business. A guest keeps the
-//! stream handle for the life of its instance, so the writer, not the stream, is what changes from one invocation to the next.
+//! Every write goes straight to a [`LogWriter`]; what bounds the bytes that are kept is the writer's business. A guest keeps
+//! the stream handle for the life of its instance, so the writer, not the stream, is what changes from one invocation to the
+//! next.
 
 use std::io;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! The logging import: `wasi:logging` for components, and the levels that every log entry of a guest has.
 //!
-//! An entry is handed on as it comes, cut at [`MAX_MESSAGE_BYTES`]; how lines are split, kept and escaped is the business of who
-//! takes them. Nothing here waits or fails.
+//! An entry is handed on as it comes, cut at [`MAX_MESSAGE_BYTES`]; how lines are split, kept and escaped is the business of
+//! who takes them. Nothing here waits or fails.
 
 use crate::bindings::generated::wasi::logging::logging as wit;
 use crate::view::{HostCall, HostView};

@@ -1,7 +1,7 @@
 //! What the imports of a component need of the store's data, and the one call that links them all.
 //!
-//! The engine implements [`HostView`] on its store data. Nothing here owns anything: each import call borrows what it needs for as
-//! long as it runs, so the same instance can serve one invocation after another with other facts behind the same view.
+//! The engine implements [`HostView`] on its store data. Nothing here owns anything: each import call borrows what it needs
+//! for as long as it runs, so the same instance can serve one invocation after another with other facts behind the same view.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -70,8 +70,8 @@ fn borrow<T>(state: &mut T) -> HostCall<'_, T> {
 
 /// Links every import of ours: `wasi:logging`, `wasi:config`, `wasi:keyvalue` and `hearth:function/caller`.
 ///
-/// All are linked whether or not a function was granted them: a denied one answers its own typed error, so that a component that
-/// imports more than it uses still loads. WASI and `wasi:http` are linked by the embedder.
+/// All are linked whether or not a function was granted them: a denied one answers its own typed error, so that a component
+/// that imports more than it uses still loads. WASI and `wasi:http` are linked by the embedder.
 ///
 /// # Errors
 /// When one of them is already defined in `linker`.

@@ -1,7 +1,8 @@
 //! The import traits of `wasi:keyvalue` over the [`KeyValue`](super::KeyValue) port.
 //!
-//! The grant is checked on `open`, and a bucket handle cannot be had otherwise. Handles hold names and version numbers, never values, so
-//! that a guest that hoards them holds little of the host's memory; how many it may hold is the resource table's bound.
+//! The grant is checked on `open`, and a bucket handle cannot be had otherwise. Handles hold names and version numbers,
+//! never values, so that a guest that hoards them holds little of the host's memory; how many it may hold is the resource
+//! table's bound.
 
 use std::sync::Arc;
 

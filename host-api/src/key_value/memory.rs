@@ -1,7 +1,7 @@
 //! Keys and values in this process's memory, gone when it ends.
 //!
-//! One lock for each service: operations are short, and it makes quotas exact and `increment` and `replace` atomic. Services never
-//! wait for one another. Memory is bounded by each writer's [`Quota`]; reading never makes anything.
+//! One lock for each service: operations are short, and it makes quotas exact and `increment` and `replace` atomic. Services
+//! never wait for one another. Memory is bounded by each writer's [`Quota`]; reading never makes anything.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;

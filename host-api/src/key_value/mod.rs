@@ -1,7 +1,8 @@
 //! `wasi:keyvalue`: values under keys, scoped to the service a function belongs to.
 //!
-//! [`KeyValue`] is the port and [`MemoryKeyValue`] the store in this process's memory. Both are synchronous, because nothing here
-//! may wait. A scope is two separate names, never one concatenated key, so no key or bucket name can reach another service.
+//! [`KeyValue`] is the port and [`MemoryKeyValue`] the store in this process's memory. Both are synchronous, because nothing
+//! here may wait. A scope is two separate names, never one concatenated key, so no key or bucket name can reach another
+//! service.
 
 mod host;
 mod memory;
@@ -141,7 +142,8 @@ pub trait KeyValue: Send + Sync {
     /// [`KeyValueError::KeyTooLong`].
     fn exists(&self, scope: Scope<'_>, key: &str) -> Result<bool, KeyValueError>;
 
-    /// The keys that come after `cursor`, at most [`PAGE_KEYS`] of them. A key that is there all the while is in exactly one page.
+    /// The keys that come after `cursor`, at most [`PAGE_KEYS`] of them. A key that is there all the while is in exactly one
+    /// page.
     ///
     /// # Errors
     /// None in memory; another store may fail.

@@ -1,7 +1,7 @@
 //! Which addresses a request may connect to: the public ones, unless the grant says otherwise.
 //!
-//! The rule is applied to every address after resolution and to nothing else. IPv6 addresses that carry an IPv4 address are judged by
-//! it as well, since a router or a socket may unwrap them. The tables follow the IANA special-purpose registries.
+//! The rule is applied to every address after resolution and to nothing else. IPv6 addresses that carry an IPv4 address are
+//! judged by it as well, since a router or a socket may unwrap them. The tables follow the IANA special-purpose registries.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,8 +24,8 @@ pub enum AddressKind {
     Broadcast,
     /// For examples and measurements only: 192.0.2/24, 198.51.100/24, 203.0.113/24, 198.18/15, `2001:db8::/32`, `3fff::/20`.
     Documentation,
-    /// Reserved for protocols or the future: 192.0.0/24, 192.88.99/24, 240/4, `100::/64`, `2001::/23`, and whatever IPv6 has not given out
-    /// outside `2000::/3`.
+    /// Reserved for protocols or the future: 192.0.0/24, 192.88.99/24, 240/4, `100::/64`, `2001::/23`, and whatever IPv6 has
+    /// not given out outside `2000::/3`.
     Reserved,
 }
 
@@ -65,7 +65,8 @@ fn not_public_v6(address: Ipv6Addr) -> Option<AddressKind> {
         return Some(AddressKind::Loopback);
     }
     if let Some(inner) = embedded_v4(address) {
-        // A carrier of a public address is refused as well: no host on the public internet has one, and what unwraps it is unknown.
+        // A carrier of a public address is refused as well: no host on the public internet has one, and what unwraps it is
+        // unknown.
         return not_public_v4(inner).or(Some(AddressKind::Reserved));
     }
     let [a, b, ..] = address.segments();
@@ -80,8 +81,8 @@ fn not_public_v6(address: Ipv6Addr) -> Option<AddressKind> {
     })
 }
 
-/// The IPv4 address inside an IPv6 address: mapped (`::ffff:0:0/96`), translated (`::ffff:0:0:0/96`), compatible (`::/96`), 6to4
-/// (`2002::/16`), NAT64 (`64:ff9b::/96`, and `64:ff9b:1::/48` by its last 32 bits) and Teredo (`2001::/32`, inverted).
+/// The IPv4 address inside an IPv6 address: mapped (`::ffff:0:0/96`), translated (`::ffff:0:0:0/96`), compatible (`::/96`),
+/// 6to4 (`2002::/16`), NAT64 (`64:ff9b::/96`, and `64:ff9b:1::/48` by its last 32 bits) and Teredo (`2001::/32`, inverted).
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let segments = address.segments();
     let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

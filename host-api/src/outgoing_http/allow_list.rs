@@ -1,7 +1,7 @@
 //! Which destinations a function's requests may have: patterns, and whether one covers a destination.
 //!
-//! A pattern is parsed into the same normal form as a destination, so matching compares equal things and knows no spelling. It decides
-//! over names only; which addresses a name may resolve to is decided after resolution, in `address.rs`.
+//! A pattern is parsed into the same normal form as a destination, so matching compares equal things and knows no spelling.
+//! It decides over names only; which addresses a name may resolve to is decided after resolution, in `address.rs`.
 
 use std::str::FromStr;
 
@@ -10,8 +10,8 @@ use url::Host;
 
 use super::destination::{Destination, HttpScheme, normal_host, parse_port, split_port};
 
-/// `scheme://host[:port]`, where the host may be `*.example.com` for every name below it, or `*` for every host, and the port `*` for
-/// every port. Without a port it is the scheme's own.
+/// `scheme://host[:port]`, where the host may be `*.example.com` for every name below it, or `*` for every host, and the
+/// port `*` for every port. Without a port it is the scheme's own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DestinationPattern {

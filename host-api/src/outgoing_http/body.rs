@@ -62,7 +62,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.count(frame))),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(from_hyper(error)))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(from_hyper(&error)))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => match self.patience.as_mut().poll(context) {
                 Poll::Ready(()) => Poll::Ready(Some(Err(Error::ConnectionReadTimeout))),

@@ -1,7 +1,7 @@
 //! Why a request was not made: each reason typed, counted, and told to the guest as a `wasi:http` error code.
 //!
-//! A guest learns the kind of reason and nothing about the network behind it: not which address a name had, nor why the host may
-//! not go there.
+//! A guest learns the kind of reason and nothing about the network behind it: not which address a name had, nor why the host
+//! may not go there.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

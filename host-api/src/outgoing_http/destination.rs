@@ -1,8 +1,8 @@
 //! Where a request wants to go, in one normal form: scheme, host, port.
 //!
 //! Both the allow list and the connection use this form and nothing else, so what was checked is what is called. Host names are
-//! lower case, in their ASCII form and without a trailing dot; numbers in any notation that other programs take for an IPv4 address
-//! (`2130706433`, `0x7f.1`) are one. It resolves nothing.
+//! lower case, in their ASCII form and without a trailing dot; numbers in any notation that other programs take for an IPv4
+//! address (`2130706433`, `0x7f.1`) are one. It resolves nothing.
 
 use std::net::IpAddr;
 
@@ -71,17 +71,18 @@ impl Destination {
     pub fn of(uri: &Uri) -> Result<Self, Denial> {
         let bad = |reason| Denial::BadUri { reason };
         let scheme = uri.scheme_str().and_then(HttpScheme::from_name);
-        let scheme = scheme.ok_or(bad("its scheme is neither http nor https"))?;
-        let authority = uri.authority().ok_or(bad("it names no host"))?.as_str();
+        let scheme = scheme.ok_or_else(|| bad("its scheme is neither http nor https"))?;
+        let authority = uri.authority().ok_or_else(|| bad("it names no host"))?.as_str();
         if authority.contains('@') {
             return Err(bad("user information stands before its host"));
         }
-        let (host, port) = split_port(authority).ok_or(bad("its port is not a number"))?;
-        let host = normal_host(host).ok_or(bad("its host is neither a name nor an address"))?;
+        let (host, port) = split_port(authority).ok_or_else(|| bad("its port is not a number"))?;
+        let host =
+            normal_host(host).ok_or_else(|| bad("its host is neither a name nor an address"))?;
         let port = match port {
             None => scheme.default_port(),
             Some(text) => {
-                parse_port(text).ok_or(bad("its port is not a number from 1 to 65535"))?
+                parse_port(text).ok_or_else(|| bad("its port is not a number from 1 to 65535"))?
             }
         };
         Ok(Self { scheme, host, port })
@@ -116,7 +117,7 @@ impl std::fmt::Display for Destination {
 
 /// Splits `host:port`; the colons of a bracketed address are its own. `None` when something else follows the bracket.
 pub(super) fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
-    if let Some(end) = authority.strip_prefix('[').and(authority.rfind(']')) {
+    if let Some(end) = authority.strip_prefix('[').and_then(|_| authority.rfind(']')) {
         let (host, rest) = authority.split_at_checked(end.checked_add(1)?)?;
         return match rest.strip_prefix(':') {
             Some(port) => Some((host, Some(port))),
@@ -137,8 +138,8 @@ pub(super) fn parse_port(text: &str) -> Option<u16> {
     (port != 0).then_some(port)
 }
 
-/// The normal form of a host as the WHATWG URL standard defines it, without a trailing dot. Percent signs are refused, since they would
-/// make the host that is checked differ from the one that is written.
+/// The normal form of a host as the WHATWG URL standard defines it, without a trailing dot. Percent signs are refused, since
+/// they would make the host that is checked differ from the one that is written.
 pub(super) fn normal_host(text: &str) -> Option<Host<String>> {
     let text = text.strip_suffix('.').unwrap_or(text);
     if text.is_empty() || text.ends_with('.') || text.contains('%') {

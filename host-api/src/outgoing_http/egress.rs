@@ -1,7 +1,7 @@
 //! The gate of one function: what its requests were granted, how many are under way, and what became of them.
 //!
-//! [`Egress`] belongs to a function and is shared by its instances; [`EgressHooks`] belongs to one instance and carries the deadline of
-//! the invocation it serves. Neither keeps anything of a request once it is over.
+//! [`Egress`] belongs to a function and is shared by its instances; [`EgressHooks`] belongs to one instance and carries the
+//! deadline of the invocation it serves. Neither keeps anything of a request once it is over.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};

@@ -299,6 +299,21 @@ async fn a_peer_that_breaks_the_protocol_is_an_error_and_no_more() {
     ));
 }
 
+#[tokio::test]
+async fn a_request_body_that_breaks_its_promise_is_named() {
+    let (port, _seen) = serve(b"", true).await;
+    let egress = Egress::new(grant(&[("http://127.0.0.1:*", true)]), Scripted::new(&[]));
+    let (mut head, _) = get(&format!("http://127.0.0.1:{port}/")).into_parts();
+    head.method = Method::POST;
+    let frames = futures_util::stream::iter([
+        Ok(http_body::Frame::data(Bytes::from_static(b"123"))),
+        Err(Error::HttpRequestBodySize(Some(3))),
+    ]);
+    let body = http_body_util::StreamBody::new(frames).boxed_unsync();
+    let found = run(&egress, Request::from_parts(head, body), soon()).await.map(|_| ());
+    assert!(matches!(found, Err(Error::HttpRequestBodySize(Some(3)))), "{found:?}");
+}
+
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn https_to_a_peer_that_speaks_no_tls_fails_as_such() {

@@ -11,8 +11,8 @@
 //! | drop the addresses that are not public | `address.rs` | all of them, unless the grant says `private` |
 //! | connect to one of the rest, send, read | `send.rs`, `tls.rs`, `body.rs` | what is late or too large |
 //!
-//! Redirects are not followed: the guest gets the 3xx, and a request it makes because of it takes all steps again. There is no connection
-//! pool; a connection belongs to one request of one function.
+//! Redirects are not followed: the guest gets the 3xx, and a request it makes because of it takes all steps again. There is
+//! no connection pool; a connection belongs to one request of one function.
 
 mod address;
 mod allow_list;
@@ -36,12 +36,13 @@ pub use destination::{Destination, HttpScheme};
 pub use egress::{Egress, EgressHooks};
 pub use resolve::{MAX_ADDRESSES, Resolve, Resolved, SystemResolver};
 
-/// The longest wait for a connection, for the first byte of a response and between two pieces of it, whatever the guest asks for. Long
-/// enough for a slow service, short enough that a dead one does not hold an instance for a whole deadline.
+/// The longest wait for a connection, for the first byte of a response and between two pieces of it, whatever the guest asks
+/// for. Long enough for a slow service, short enough that a dead one does not hold an instance for a whole deadline.
 pub const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How many requests of one function may be under way at once, unless its grant says otherwise.
 pub const DEFAULT_CONCURRENT_REQUESTS: u32 = 16;
-/// The most bytes of one response's body, unless the grant says otherwise. It is read in pieces, so this bounds time more than memory.
+/// The most bytes of one response's body, unless the grant says otherwise. It is read in pieces, so this bounds time more
+/// than memory.
 pub const DEFAULT_RESPONSE_BYTES: u64 = 32 * 1024 * 1024;
 /// The most bytes a guest writes into a request's body at once; each open body costs the host this much.
 pub const BODY_CHUNK_BYTES: usize = 64 * 1024;
@@ -76,8 +77,8 @@ impl Default for OutgoingHttp {
 pub struct AllowedDestination {
     /// Scheme, host and port.
     pub to: DestinationPattern,
-    /// Whether it may also have an address that is not public: loopback, link-local, private. Everything else that listens there under
-    /// the same port becomes reachable if the name's owner points it there, so grant it to exact hosts.
+    /// Whether it may also have an address that is not public: loopback, link-local, private. Everything else that listens
+    /// there under the same port becomes reachable if the name's owner points it there, so grant it to exact hosts.
     #[serde(default)]
     pub private: bool,
 }

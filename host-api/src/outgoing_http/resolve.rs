@@ -1,7 +1,7 @@
 //! Host names to addresses, once for each request.
 //!
-//! A request resolves its host exactly once, filters what came back and connects to what is left. Nothing after that looks at the name
-//! again, so a name server that answers differently a second time has no second time.
+//! A request resolves its host exactly once, filters what came back and connects to what is left. Nothing after that looks
+//! at the name again, so a name server that answers differently a second time has no second time.
 
 use std::future::Future;
 use std::io;

@@ -16,7 +16,6 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 use wasmtime_wasi_http::io::TokioIo;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::ResponseBody;
@@ -60,8 +59,8 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// Sends `request` to the first of `addresses` that answers. The future beside the response drives the connection and must be polled
-/// until it ends or the response is no longer wanted.
+/// Sends `request` to the first of `addresses` that answers. The future beside the response drives the connection and must
+/// be polled until it ends or the response is no longer wanted.
 pub(super) async fn send(
     request: Request<WasiBody>,
     destination: &Destination,
@@ -77,7 +76,7 @@ pub(super) async fn send(
         .max_buf_size(READ_BUFFER_BYTES)
         .handshake::<_, WasiBody>(TokioIo::new(wire));
     let (mut sender, mut connection) =
-        within(timeouts.connect(), handshake).await?.map_err(from_hyper)?;
+        within(timeouts.connect(), handshake).await?.map_err(|error| from_hyper(&error))?;
     let mut open = true;
     let response = {
         let mut sending = pin!(sender.send_request(request));
@@ -97,7 +96,7 @@ pub(super) async fn send(
         tokio::time::timeout(timeouts.first_byte(), exchange)
             .await
             .map_err(|_| Error::ConnectionReadTimeout)?
-            .map_err(from_hyper)?
+            .map_err(|error| from_hyper(&error))?
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::HttpUpgradeFailed);
@@ -118,8 +117,8 @@ pub(super) async fn send(
     Ok((Response::from_parts(head, body.boxed_unsync()), io))
 }
 
-/// Puts the request into the form that goes over a connection: only path and query in the line, and a `host` that is the destination
-/// which was checked, whatever the guest wrote.
+/// Puts the request into the form that goes over a connection: only path and query in the line, and a `host` that is the
+/// destination which was checked, whatever the guest wrote.
 fn rewrite(
     mut request: Request<WasiBody>,
     destination: &Destination,
@@ -176,12 +175,13 @@ async fn secure(
     }
 }
 
-/// What went wrong on the wire, as a guest is told. Mapped here rather than by wasmtime's default, which logs each one as a warning.
-pub(super) fn from_hyper(error: hyper::Error) -> Error {
-    let carried = std::error::Error::source(&error).is_some_and(|cause| cause.is::<ErrorCode>());
-    if carried {
-        // The guest's own request body failed with a code of its own, which wasmtime finds in here.
-        Error::Hyper(error)
+/// What went wrong on the wire, as a guest is told. Mapped here rather than by wasmtime's default, which logs each one as a
+/// warning.
+pub(super) fn from_hyper(error: &hyper::Error) -> Error {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    if let Some(Error::HttpRequestBodySize(size)) = cause {
+        // The guest's own request body was not as long as it said.
+        Error::HttpRequestBodySize(*size)
     } else if error.is_timeout() {
         Error::HttpResponseTimeout
     } else if error.is_parse_too_large() {
