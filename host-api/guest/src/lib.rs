@@ -31,7 +31,7 @@
 //!
 //! No async runtime, no HTTP: a function that wants the whole request exports `wasi:http` and needs nothing of this crate.
 //! WASI itself (environment, clocks, stdout) comes from std when the function is built for `wasm32-wasip1` or `wasm32-wasip2`. Built
-//! for `wasm32-unknown-unknown` it has none of that, imports nothing but the log, and is a third of the size.
+//! for `wasm32-unknown-unknown` it has none of that, imports nothing but the log, and is half the size.
 //!
 //! # On the host
 //!
