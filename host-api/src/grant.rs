@@ -45,11 +45,16 @@ impl Default for Grants {
 }
 
 impl Grants {
-    /// Checks what the types alone do not hold: the paths of directory grants.
+    /// Checks what the types alone do not hold: that private hosts are named, and the paths of directory grants.
     ///
     /// # Errors
-    /// The first path that is not acceptable, and why.
+    /// The first pattern or path that is not acceptable, and why.
     pub fn check(&self) -> Result<(), GrantError> {
+        for allowed in &self.outgoing_http.allow {
+            if allowed.private && allowed.to.covers_every_host() {
+                return Err(GrantError::PrivateNotNamed { pattern: allowed.to.to_string() });
+            }
+        }
         for (index, grant) in self.directories.iter().enumerate() {
             grant.check()?;
             let earlier = self.directories.iter().take(index);
@@ -107,6 +112,12 @@ impl DirectoryGrant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GrantError {
+    /// Private addresses are granted for hosts that nobody named.
+    #[error("`{pattern}` cannot be private; name the hosts that may have a private address")]
+    PrivateNotNamed {
+        /// The pattern.
+        pattern: String,
+    },
     /// A host path depends on where the server was started.
     #[error("directory grant for `{path}` is not absolute; write the path from the root")]
     HostPathNotAbsolute {
@@ -170,6 +181,18 @@ mod tests {
         assert!(refused(r#"{"call": ["a/b/c"]}"#).contains("a/b/c"));
         let text = refused(r#"{"outgoing_http": {"allow": [{"to": "ftp://example.com"}]}}"#);
         assert!(text.contains("ftp://example.com"), "{text}");
+    }
+
+    #[test]
+    fn private_hosts_must_be_named() {
+        let text = r#"{"outgoing_http": {"allow": [{"to": "http://*:*", "private": true}]}}"#;
+        let grants: Grants = serde_json::from_str(text).unwrap();
+        let error = grants.check().unwrap_err();
+        assert_eq!(error, GrantError::PrivateNotNamed { pattern: "http://*:*".to_owned() });
+        let uri = "http://127.0.0.1/".parse().unwrap();
+        let destination = crate::outgoing_http::Destination::of(&uri).unwrap();
+        let reach = grants.outgoing_http.admit(&destination);
+        assert_eq!(reach, Ok(crate::outgoing_http::Reach::Public));
     }
 
     #[test]

@@ -5,17 +5,21 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::caller::FunctionCaller;
 use crate::config::Settings;
 use crate::grant::Grants;
 use crate::key_value::{KeyValue, MemoryKeyValue};
 use crate::logging::{GuestLog, Level};
+use crate::outgoing_http::{Egress, EgressHooks, OutgoingHttp, SystemResolver};
 use crate::view::{HostView, InvocationFacts};
 
 pub(crate) struct TestState {
     pub(crate) table: ResourceTable,
     pub(crate) wasi: WasiCtx,
+    pub(crate) http: WasiHttpCtx,
+    pub(crate) egress: EgressHooks,
     pub(crate) grants: Grants,
     pub(crate) settings: Settings,
     pub(crate) keys: Arc<MemoryKeyValue>,
@@ -37,7 +41,11 @@ impl GuestLog for Lines {
 
 impl Default for TestState {
     fn default() -> Self {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let egress = Egress::new(OutgoingHttp::default(), Arc::new(SystemResolver));
         Self {
+            http: WasiHttpCtx::new(),
+            egress: EgressHooks::new(egress, deadline),
             table: ResourceTable::new(),
             wasi: WasiCtx::default(),
             grants: Grants::default(),
@@ -46,7 +54,7 @@ impl Default for TestState {
             service: "shop".to_owned(),
             caller: None,
             depth: 0,
-            deadline: Instant::now() + Duration::from_secs(5),
+            deadline,
             logged: Lines::default(),
         }
     }
@@ -55,6 +63,12 @@ impl Default for TestState {
 impl WasiView for TestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for TestState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.egress, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

@@ -36,6 +36,7 @@ fn linker(engine: &Engine) -> Linker<TestState> {
     let mut linker = Linker::new(engine);
     add_component_imports(&mut linker).unwrap();
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
     linker
 }
 
@@ -73,9 +74,15 @@ async fn a_component_may_export_any_subset_of_the_hooks() {
         export hearth:function/handler@0.1.0;
         export hearth:function/pre-freeze@0.1.0;
     }";
-    for (text, hooks) in [(smallest, [false; 3]), (some, [false, true, false])] {
+    let guests = [
+        (smallest, "w", [false; 3]),
+        (some, "w", [false, true, false]),
+        ("", "event-function", [false; 3]),
+        ("", "event-function-with-lifecycle", [true; 3]),
+    ];
+    for (text, world, hooks) in guests {
         let engine = engine();
-        let component = Component::new(&engine, component(text, "w")).unwrap();
+        let component = Component::new(&engine, component(text, world)).unwrap();
         let pre = linker(&engine).instantiate_pre(&component).unwrap();
         let exports = EventExports::find(&pre).unwrap().unwrap();
         let mut store = Store::new(&engine, TestState::default());

@@ -90,7 +90,8 @@ impl OutgoingHttp {
     /// [`Denial::NotGranted`] when no pattern covers it.
     pub fn admit(&self, destination: &Destination) -> Result<Reach, Denial> {
         let covering = || self.allow.iter().filter(|allowed| allowed.to.covers(destination));
-        if covering().any(|allowed| allowed.private) {
+        // A pattern for every host names none, so it opens no private one either; `Grants::check` says so at deployment.
+        if covering().any(|allowed| allowed.private && !allowed.to.covers_every_host()) {
             Ok(Reach::Private)
         } else if covering().next().is_some() {
             Ok(Reach::Public)
