@@ -185,6 +185,14 @@ impl ArtifactStore {
         Ok(path)
     }
 
+    /// Forgets an artifact that is of no use.
+    pub(crate) fn remove(&self, key: &ArtifactKey) {
+        if let Some(entry) = self.index.lock().remove(&key.hex()) {
+            // What stays behind is found at the next start and evicted in its turn.
+            let _ = std::fs::remove_file(entry.path);
+        }
+    }
+
     /// A path in the directory that nothing uses.
     pub(crate) fn temporary_path(&self, ending: &str) -> PathBuf {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);

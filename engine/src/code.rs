@@ -1,6 +1,8 @@
 //! The code of a function in memory: mapped, linked against the host and with its exports found, shared by every revision of
 //! the same content.
 
+use std::sync::OnceLock;
+
 use hearth_host_api::bindings::EventExports;
 use hearth_host_api::{core_imports, view};
 use wasmtime::component::{Component, InstancePre as ComponentPre, Linker as ComponentLinker};
@@ -8,6 +10,7 @@ use wasmtime::{InstancePre, Linker, Module};
 use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::artifact::Loaded;
 use crate::guest::core::CoreExports;
@@ -17,6 +20,9 @@ use crate::{GuestKind, LoadError};
 /// The preview 1 module of WASI.
 const WASI_P1: &str = "wasi_snapshot_preview1";
 
+/// Bytes in a page of linear memory; other sizes are a proposal that is off.
+const WASM_PAGE_BYTES: u64 = 65_536;
+
 /// Imports named in an error.
 const IMPORTS_NAMED: usize = 20;
 
@@ -25,6 +31,8 @@ pub(crate) struct Linkers {
     core: Linker<CoreState<()>>,
     core_wasi: Linker<CoreState<WasiP1Ctx>>,
     component: ComponentLinker<ComponentState>,
+    /// For the engine with concurrency, made with it.
+    concurrent: OnceLock<ComponentLinker<ComponentState>>,
 }
 
 impl std::fmt::Debug for Linkers {
@@ -44,7 +52,25 @@ impl Linkers {
         wasmtime_wasi::p2::add_to_linker_async(&mut component)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut component)?;
         view::add_component_imports(&mut component)?;
-        Ok(Self { core, core_wasi, component })
+        Ok(Self { core, core_wasi, component, concurrent: OnceLock::new() })
+    }
+
+    /// The linker for components of WASI 0.3, which may import 0.2 as well.
+    fn concurrent(
+        &self,
+        engine: &wasmtime::Engine,
+    ) -> wasmtime::Result<&ComponentLinker<ComponentState>> {
+        if let Some(linker) = self.concurrent.get() {
+            return Ok(linker);
+        }
+        let mut linker = ComponentLinker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        view::add_component_imports(&mut linker)?;
+        // Losing a race drops a linker nobody has used.
+        Ok(self.concurrent.get_or_init(|| linker))
     }
 }
 
@@ -62,6 +88,8 @@ pub(crate) enum Linked {
     Event(ComponentPre<ComponentState>, EventExports),
     /// An HTTP component of WASI 0.2.
     HttpP2(ProxyPre<ComponentState>),
+    /// An HTTP component of WASI 0.3.
+    HttpP3(ServicePre<ComponentState>),
 }
 
 /// The code of a function, ready to be instantiated.
@@ -69,7 +97,7 @@ pub(crate) struct Code {
     pub(crate) kind: GuestKind,
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linked: Linked,
-    /// Bytes that its memories start with.
+    /// Bytes that its largest memory starts with.
     pub(crate) memory_minimum: u64,
     pub(crate) memories: u32,
     pub(crate) tables: u32,
@@ -100,14 +128,15 @@ impl Code {
                 (linked, Some(module.resources_required()))
             }
             Loaded::Component(component) => {
-                let linked = link_component(function, kind, linkers, component)?;
+                let linked = link_component(function, kind, engine, linkers, component)?;
                 (linked, component.resources_required())
             }
         };
         let required = required.ok_or_else(|| {
             invalid("it imports modules or components, which need a place to come from".to_owned())
         })?;
-        let memory_minimum = required.max_initial_memory_size.unwrap_or(0);
+        let pages = required.max_initial_memory_size.unwrap_or(0);
+        let memory_minimum = pages.saturating_mul(WASM_PAGE_BYTES);
         Ok(Self {
             kind,
             engine: engine.clone(),
@@ -198,6 +227,7 @@ fn is_offered(module: &str, name: &str) -> bool {
 fn link_component(
     function: &str,
     kind: GuestKind,
+    engine: &wasmtime::Engine,
     linkers: &Linkers,
     component: &Component,
 ) -> Result<Linked, LoadError> {
@@ -205,8 +235,11 @@ fn link_component(
         function: function.to_owned(),
         why: format!("{why:#}"),
     };
-    let pre = linkers
-        .component
+    let linker = match kind {
+        GuestKind::HttpP3 => linkers.concurrent(engine).map_err(invalid)?,
+        _ => &linkers.component,
+    };
+    let pre = linker
         .instantiate_pre(component)
         .map_err(|why| unknown_component_imports(function, &why))?;
     match kind {
@@ -214,7 +247,8 @@ fn link_component(
         GuestKind::CommandComponent => {
             Ok(Linked::ComponentCommand(CommandPre::new(pre).map_err(invalid)?))
         }
-        GuestKind::Event | GuestKind::HttpP3 | GuestKind::Command | GuestKind::Core => {
+        GuestKind::HttpP3 => Ok(Linked::HttpP3(ServicePre::new(pre).map_err(invalid)?)),
+        GuestKind::Event | GuestKind::Command | GuestKind::Core => {
             let exports = EventExports::find(&pre).map_err(invalid)?.ok_or_else(|| {
                 LoadError::NoAcceptedKind {
                     function: function.to_owned(),

@@ -283,6 +283,9 @@ impl EngineInner {
         let failure = |why: String| LoadError::Failure { function: function.to_owned(), why };
         let flavor = Flavor::of(kind);
         let engine = self.wasmtime.engine(flavor).map_err(|why| failure(why.to_string()))?.clone();
+        if flavor == Flavor::Concurrent {
+            self.ticker.watch(&engine);
+        }
         let key = ArtifactKey::of(&spec.code, &engine);
         let entry = self.codes.entry(key).or_default().clone();
         let mut resident = entry.lock().await;
@@ -353,8 +356,17 @@ impl EngineInner {
             .artifacts
             .put(key, compiled)
             .map_err(|why| stored(format!("writing the artifact: {why}")))?;
-        artifact::load(engine, &path, kind.is_component())
-            .map_err(|why| stored(format!("loading the new artifact: {why:#}")))
+        artifact::load(engine, &path, kind.is_component()).map_err(|why| {
+            let why = format!("{why:#}");
+            if why.contains("pooling allocator") {
+                // Valid code whose declared memories, tables or instances are more than a slot of the pool has.
+                self.artifacts.remove(key);
+                let why = why.rsplit(": ").next().unwrap_or_default().to_owned();
+                LoadError::Invalid { function: function.to_owned(), why }
+            } else {
+                stored(format!("loading the new artifact: {why}"))
+            }
+        })
     }
 
     /// Forgets code that nothing uses any more.

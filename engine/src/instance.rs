@@ -16,8 +16,8 @@ use crate::guest::command::{
 };
 use crate::guest::core::{CoreGuest, Entry};
 use crate::guest::event::EventComponent;
-use crate::guest::http::HttpP2;
-use crate::state::{Common, ComponentState, CoreState, HasCommon, Shared, new_store, wasi_for};
+use crate::guest::http::{HttpP2, HttpP3};
+use crate::state::{ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, wasi_for};
 use crate::tail_log::InstanceLog;
 use wasmtime_wasi::p1::WasiP1Ctx;
 
@@ -29,6 +29,7 @@ enum Sandbox {
     ComponentCommand(Box<ComponentCommand>),
     Event(Box<EventComponent>),
     HttpP2(Box<HttpP2>),
+    HttpP3(Box<HttpP3>),
 }
 
 /// One instance of a revision.
@@ -120,7 +121,7 @@ impl Instance {
         code: &Code,
         shared: &Arc<Shared>,
         log: InstanceLog,
-        prepare: impl FnOnce(&mut Common),
+        prepare: impl FnOnce(&mut Ledger),
     ) -> Result<Self, CallFailure> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let sandbox = start_sandbox(code, shared, &log, prepare).await?;
@@ -132,31 +133,33 @@ impl Instance {
             log,
             sandbox,
         };
-        instance.common_mut().meter.started();
+        instance.ledger_mut().meter.started();
         Ok(instance)
     }
 
-    /// The part of its store that every kind has.
-    pub(crate) fn common(&self) -> &Common {
+    /// The account in its store.
+    pub(crate) fn ledger(&self) -> &Ledger {
         match &self.sandbox {
-            Sandbox::Core(guest) => guest.store.data().common(),
-            Sandbox::CoreWasi(guest) => guest.store.data().common(),
-            Sandbox::Command(guest) => guest.store.data().common(),
-            Sandbox::ComponentCommand(guest) => guest.store.data().common(),
-            Sandbox::Event(guest) => guest.store.data().common(),
-            Sandbox::HttpP2(guest) => guest.store.data().common(),
+            Sandbox::Core(guest) => guest.store.data().ledger(),
+            Sandbox::CoreWasi(guest) => guest.store.data().ledger(),
+            Sandbox::Command(guest) => guest.store.data().ledger(),
+            Sandbox::ComponentCommand(guest) => guest.store.data().ledger(),
+            Sandbox::Event(guest) => guest.store.data().ledger(),
+            Sandbox::HttpP2(guest) => guest.store.data().ledger(),
+            Sandbox::HttpP3(guest) => guest.store.data().ledger(),
         }
     }
 
     /// The same, to change it.
-    pub(crate) fn common_mut(&mut self) -> &mut Common {
+    pub(crate) fn ledger_mut(&mut self) -> &mut Ledger {
         match &mut self.sandbox {
-            Sandbox::Core(guest) => guest.store.data_mut().common_mut(),
-            Sandbox::CoreWasi(guest) => guest.store.data_mut().common_mut(),
-            Sandbox::Command(guest) => guest.store.data_mut().common_mut(),
-            Sandbox::ComponentCommand(guest) => guest.store.data_mut().common_mut(),
-            Sandbox::Event(guest) => guest.store.data_mut().common_mut(),
-            Sandbox::HttpP2(guest) => guest.store.data_mut().common_mut(),
+            Sandbox::Core(guest) => guest.store.data_mut().ledger_mut(),
+            Sandbox::CoreWasi(guest) => guest.store.data_mut().ledger_mut(),
+            Sandbox::Command(guest) => guest.store.data_mut().ledger_mut(),
+            Sandbox::ComponentCommand(guest) => guest.store.data_mut().ledger_mut(),
+            Sandbox::Event(guest) => guest.store.data_mut().ledger_mut(),
+            Sandbox::HttpP2(guest) => guest.store.data_mut().ledger_mut(),
+            Sandbox::HttpP3(guest) => guest.store.data_mut().ledger_mut(),
         }
     }
 
@@ -174,6 +177,7 @@ impl Instance {
             Sandbox::ComponentCommand(guest) => guest.call(event, limit).await,
             Sandbox::Event(guest) => guest.call(&event, limit).await,
             Sandbox::HttpP2(guest) => guest.call(event, limit).await,
+            Sandbox::HttpP3(guest) => guest.call(event, limit).await,
         }
     }
 
@@ -203,32 +207,32 @@ async fn start_sandbox(
     code: &Code,
     shared: &Arc<Shared>,
     log: &InstanceLog,
-    prepare: impl FnOnce(&mut Common),
+    prepare: impl FnOnce(&mut Ledger),
 ) -> Result<Sandbox, CallFailure> {
     let engine = &code.engine;
     match &code.linked {
         Linked::Core(pre, exports) => {
             let mut state = CoreState::new(shared.clone(), log.clone(), ());
-            prepare(&mut state.common);
+            prepare(&mut state.ledger);
             let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
             Ok(Sandbox::Core(guest))
         }
         Linked::CoreWasi(pre, exports) => {
             let wasi = wasi_for(shared, log).map_err(host_resource)?.build_p1();
             let mut state = CoreState::new(shared.clone(), log.clone(), wasi);
-            prepare(&mut state.common);
+            prepare(&mut state.ledger);
             let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
             Ok(Sandbox::CoreWasi(Box::new(guest)))
         }
         Linked::Command(pre) => {
             let (mut state, pipes) = core_command_state(shared, log.clone())?;
-            prepare(&mut state.common);
+            prepare(&mut state.ledger);
             let guest = CoreCommand::start(new_store(engine, state), pre, pipes).await?;
             Ok(Sandbox::Command(Box::new(guest)))
         }
         Linked::ComponentCommand(pre) => {
             let (mut state, pipes) = component_command_state(shared, log.clone())?;
-            prepare(&mut state.common);
+            prepare(&mut state.ledger);
             let store = component_store(engine, state);
             let guest = ComponentCommand::start(store, pre, pipes).await?;
             Ok(Sandbox::ComponentCommand(Box::new(guest)))
@@ -243,17 +247,22 @@ async fn start_sandbox(
             let guest = HttpP2::start(component_store(engine, state), pre).await?;
             Ok(Sandbox::HttpP2(Box::new(guest)))
         }
+        Linked::HttpP3(pre) => {
+            let state = component_state(shared, log, prepare)?;
+            let guest = HttpP3::start(component_store(engine, state), pre).await?;
+            Ok(Sandbox::HttpP3(Box::new(guest)))
+        }
     }
 }
 
 fn component_state(
     shared: &Arc<Shared>,
     log: &InstanceLog,
-    prepare: impl FnOnce(&mut Common),
+    prepare: impl FnOnce(&mut Ledger),
 ) -> Result<ComponentState, CallFailure> {
     let wasi = wasi_for(shared, log).map_err(host_resource)?;
     let mut state = ComponentState::new(shared.clone(), log.clone(), wasi);
-    prepare(&mut state.common);
+    prepare(&mut state.ledger);
     Ok(state)
 }
 
@@ -267,7 +276,7 @@ fn component_store(
     engine: &wasmtime::Engine,
     state: ComponentState,
 ) -> wasmtime::Store<ComponentState> {
-    let answer = state.common.shared.limits.answer_bytes;
+    let answer = state.ledger.shared.limits.answer_bytes;
     let mut store = new_store(engine, state);
     store.set_max_component_handles(HANDLES_MAX);
     let fuel = answer.saturating_add(CALL_BYTES_BESIDE_ANSWER);

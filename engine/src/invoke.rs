@@ -172,9 +172,9 @@ pub(crate) async fn make(
         aim_log(revision, &log, &owner);
         let limit = shared.limits.initialize_timeout;
         let deadline = Instant::now() + limit;
-        let start = Instance::start(&revision.code, shared, log.clone(), |common| {
-            common.arm(deadline, shared.limits.cpu_time);
-            common.invocation = Some(owner);
+        let start = Instance::start(&revision.code, shared, log.clone(), |ledger| {
+            ledger.arm(deadline, shared.limits.cpu_time);
+            ledger.invocation = Some(owner);
         });
         let failure = match bounded::until(&shared.ticker, deadline, cpu, start).await {
             Ok(Ok(instance)) => {
@@ -191,7 +191,8 @@ pub(crate) async fn make(
             let times = TimeLimits { timeout: limit, cpu_time, is_initializing: true };
             return Err(NoInstance::Fault(classify(failure, None, times), log.end()));
         };
-        if !engine.evict_one() {
+        // What another thread takes apart at this moment can no longer be evicted, but makes room as well.
+        if !engine.evict_one() && !has_room(engine, &refusal) {
             return Err(NoInstance::Refused(refusal));
         }
     }
@@ -215,6 +216,16 @@ fn want_of_room(
     }
     let is_full = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some();
     is_full.then_some(Refusal::EngineBusy { limit: engine.config.instances })
+}
+
+/// Whether what was refused would fit by now.
+fn has_room(engine: &EngineInner, refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::MemoryBudget { wanted_bytes, budget_bytes, .. } => {
+            engine.budget.used().saturating_add(*wanted_bytes) <= *budget_bytes
+        }
+        _ => false,
+    }
 }
 
 /// Calls the guest. An error here means that the engine refused to go on; what the guest did wrong is in the result.
@@ -284,11 +295,11 @@ async fn call(
     };
     instance.uses = instance.uses.saturating_add(1);
     instance.is_frozen = false;
-    let common = instance.common_mut();
-    common.invocation = Some(invocation);
+    let ledger = instance.ledger_mut();
+    ledger.invocation = Some(invocation);
     match entry {
-        Entry::Direct => common.arm_direct(begun, deadline, shared.limits.cpu_time),
-        Entry::Fiber => common.arm(deadline, shared.limits.cpu_time),
+        Entry::Direct => ledger.arm_direct(begun, deadline, shared.limits.cpu_time),
+        Entry::Fiber => ledger.arm(deadline, shared.limits.cpu_time),
     }
     let work = instance.call(entry, event, shared.limits.answer_bytes);
     match bounded::until(&shared.ticker, deadline, &mut course.cpu, work).await {
@@ -302,7 +313,7 @@ fn finish(lent: &mut Lent<'_>, called: Result<Bytes, CallFailure>) -> Result<Byt
     let times =
         TimeLimits { timeout: limits.timeout, cpu_time: limits.cpu_time, is_initializing: false };
     called.map_err(|failure| {
-        let denied = lent.instance.as_ref().and_then(|instance| instance.common().meter.denied());
+        let denied = lent.instance.as_ref().and_then(|instance| instance.ledger().meter.denied());
         classify(failure, denied, times)
     })
 }
@@ -321,7 +332,7 @@ impl Course {
                 u64::try_from(run.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
             ),
             cpu_time: self.cpu.used(),
-            memory_peak_bytes: instance.map_or(0, |instance| instance.common().meter.peak()),
+            memory_peak_bytes: instance.map_or(0, |instance| instance.ledger().meter.peak()),
             payload_bytes: self.payload_bytes,
             answer_bytes: result.as_ref().map_or(0, |answer| answer.len() as u64),
             log_bytes: logged.bytes,

@@ -199,7 +199,7 @@ impl Rounds {
                 self.runtime.block_on(make(engine, revision, None, &mut CpuMeter::default()));
             match made {
                 Ok(instance) => {
-                    if revision.pool.put(instance).is_err() {
+                    if revision.pool.put_below(instance).is_err() {
                         return;
                     }
                 }
@@ -223,24 +223,28 @@ impl Rounds {
 
     /// Runs the hook for resting on instances nobody has called for a moment.
     fn freeze(&self, revision: &Arc<Revision>) {
-        let Some(mut instance) = revision.pool.take() else { return };
-        let rested = instance.idle_since.elapsed();
-        if !instance.has_hooks() || instance.is_frozen || rested < FREEZE_AFTER {
-            let idle_since = instance.idle_since;
-            revision.pool.put_rested(instance, idle_since);
+        if revision.code.kind != GuestKind::Event {
             return;
         }
+        let is_due = |instance: &Instance| {
+            instance.has_hooks()
+                && !instance.is_frozen
+                && instance.uses > 0
+                && instance.idle_since.elapsed() >= FREEZE_AFTER
+        };
+        let Some(mut instance) = revision.pool.take_one(is_due) else { return };
         instance.is_frozen = true;
         let _running = revision.shared.ticker.running();
         let deadline = Instant::now() + HOOK_TIMEOUT;
-        instance.common_mut().arm(deadline, None);
+        instance.ledger_mut().arm(deadline, None);
         let mut cpu = CpuMeter::default();
         let hook =
             bounded::until(&revision.shared.ticker, deadline, &mut cpu, instance.pre_freeze());
         match self.runtime.block_on(hook) {
             Ok(Ok(())) => {
-                let idle_since = instance.idle_since;
-                revision.pool.put_rested(instance, idle_since);
+                if revision.pool.put_below(instance).is_err() {
+                    revision.pool.count(Retirement::Replaced);
+                }
             }
             Ok(Err(_)) | Err(_) => {
                 tracing::warn!(function.name = %revision.shared.name, "pre-freeze failed; its instance is dropped");
@@ -255,7 +259,7 @@ impl Rounds {
         if instance.has_hooks() && instance.uses > 0 {
             let _running = revision.shared.ticker.running();
             let deadline = Instant::now() + HOOK_TIMEOUT;
-            instance.common_mut().arm(deadline, None);
+            instance.ledger_mut().arm(deadline, None);
             let mut cpu = CpuMeter::default();
             let hook =
                 bounded::until(&revision.shared.ticker, deadline, &mut cpu, instance.pre_stop());

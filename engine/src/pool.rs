@@ -54,28 +54,30 @@ impl Pool {
         None
     }
 
-    /// Puts an instance to rest that the keeper had only looked at: it has rested since `idle_since`.
-    pub(crate) fn put_rested(&self, instance: Instance, idle_since: Instant) {
-        if self.put_since(instance, idle_since).is_err() {
-            self.count(Retirement::Replaced);
-        }
-    }
-
     /// Puts an instance to rest; gives it back if the pool is closed.
-    pub(crate) fn put(&self, instance: Instance) -> Result<(), Box<Instance>> {
-        self.put_since(instance, Instant::now())
+    pub(crate) fn put(&self, mut instance: Instance) -> Result<(), Box<Instance>> {
+        instance.idle_since = Instant::now();
+        self.insert(instance, Vec::push)
     }
 
-    fn put_since(&self, mut instance: Instance, since: Instant) -> Result<(), Box<Instance>> {
+    /// Puts an instance below all others, for the keeper: those that served last are taken first.
+    pub(crate) fn put_below(&self, instance: Instance) -> Result<(), Box<Instance>> {
+        self.insert(instance, |shard, instance| shard.insert(0, instance))
+    }
+
+    fn insert(
+        &self,
+        instance: Instance,
+        place: impl FnOnce(&mut Vec<Instance>, Instance),
+    ) -> Result<(), Box<Instance>> {
         let own = thread_number() % self.shards.len();
         let Some(shard) = self.shards.get(own) else { return Err(Box::new(instance)) };
-        instance.idle_since = since;
         let mut shard = shard.lock();
         // Under the lock, so that closing either sees this instance or is seen here.
         if self.is_closed.load(Ordering::Acquire) {
             return Err(Box::new(instance));
         }
-        shard.push(instance);
+        place(&mut shard, instance);
         self.idle.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -91,28 +93,41 @@ impl Pool {
         let mut taken = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock();
-            // A stack's bottom has rested longest.
-            let expired = shard
-                .iter()
-                .take_while(|instance| {
-                    now.saturating_duration_since(instance.idle_since) >= idle_time
-                })
-                .count();
-            let spare = self.idle().saturating_sub(keep) as usize;
-            let count = expired.min(spare);
-            taken.extend(shard.drain(..count));
-            self.idle.fetch_sub(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Release);
+            let mut spare = self.idle().saturating_sub(keep);
+            let is_expired = |instance: &mut Instance| {
+                let rested = now.saturating_duration_since(instance.idle_since);
+                let goes = spare > 0 && rested >= idle_time;
+                spare -= u32::from(goes);
+                goes
+            };
+            let before = taken.len();
+            taken.extend(shard.extract_if(.., is_expired));
+            let count = u32::try_from(taken.len() - before).unwrap_or(u32::MAX);
+            self.idle.fetch_sub(count, Ordering::Release);
         }
         taken
+    }
+
+    /// Takes out one instance that `is_wanted`, leaving all others where invocations find them.
+    pub(crate) fn take_one(&self, is_wanted: impl Fn(&Instance) -> bool) -> Option<Instance> {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            if let Some(position) = shard.iter().position(&is_wanted) {
+                self.idle.fetch_sub(1, Ordering::Release);
+                return Some(shard.remove(position));
+            }
+        }
+        None
     }
 
     /// Takes out the instance that has rested longest, to make room for another function's.
     pub(crate) fn take_oldest(&self) -> Option<Instance> {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            if !shard.is_empty() {
+            let rested = shard.iter().enumerate().min_by_key(|(_, instance)| instance.idle_since);
+            if let Some(position) = rested.map(|(position, _)| position) {
                 self.idle.fetch_sub(1, Ordering::Release);
-                return Some(shard.remove(0));
+                return Some(shard.remove(position));
             }
         }
         None

@@ -77,7 +77,7 @@ impl Revision {
             Err(Fault::AnswerTooLarge { .. }) => self.code.can_run_direct(),
             Err(_) => false,
         };
-        if instance.common().meter.denied().is_some() {
+        if instance.ledger().meter.denied().is_some() {
             Verdict::Retire(Retirement::MemoryLimit)
         } else if !is_clean {
             Verdict::Retire(Retirement::Fault)

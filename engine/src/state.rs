@@ -79,9 +79,9 @@ impl Shared {
     }
 }
 
-/// The part of a store's data that every kind of guest has.
+/// The account of one instance: what it may use, what it used, whom it serves. Every kind of guest has one.
 #[derive(Debug)]
-pub(crate) struct Common {
+pub(crate) struct Ledger {
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: MemoryMeter,
     pub(crate) log: InstanceLog,
@@ -92,7 +92,7 @@ pub(crate) struct Common {
     direct_until: Option<Instant>,
 }
 
-impl Common {
+impl Ledger {
     pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog) -> Self {
         Self {
             meter: MemoryMeter::new(&shared.limits, shared.budget.clone()),
@@ -153,18 +153,18 @@ impl Common {
     }
 }
 
-/// Store data that has the common part.
-pub(crate) trait HasCommon: 'static {
-    fn common(&self) -> &Common;
-    fn common_mut(&mut self) -> &mut Common;
+/// Store data that has a ledger.
+pub(crate) trait HasLedger: 'static {
+    fn ledger(&self) -> &Ledger;
+    fn ledger_mut(&mut self) -> &mut Ledger;
 }
 
 /// Makes a store with all bounds set.
-pub(crate) fn new_store<T: HasCommon>(engine: &wasmtime::Engine, data: T) -> Store<T> {
+pub(crate) fn new_store<T: HasLedger>(engine: &wasmtime::Engine, data: T) -> Store<T> {
     let mut store = Store::new(engine, data);
-    store.limiter(|data| &mut data.common_mut().meter);
+    store.limiter(|data| &mut data.ledger_mut().meter);
     store.epoch_deadline_callback(|mut context: StoreContextMut<'_, T>| {
-        context.data_mut().common_mut().on_tick()
+        context.data_mut().ledger_mut().on_tick()
     });
     store.set_epoch_deadline(1);
     store

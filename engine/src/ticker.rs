@@ -64,9 +64,17 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Advances this engine's epoch from now on.
+    /// Advances this engine's epoch from now on; once per tick, however often this is called.
     pub(crate) fn watch(&self, engine: &wasmtime::Engine) {
-        self.shared.queue.lock().engines.push(engine.weak());
+        let mut queue = self.shared.queue.lock();
+        let is_watched = queue
+            .engines
+            .iter()
+            .filter_map(wasmtime::EngineWeak::upgrade)
+            .any(|watched| wasmtime::Engine::same(&watched, engine));
+        if !is_watched {
+            queue.engines.push(engine.weak());
+        }
     }
 
     /// Says that a guest runs until the guard drops, so that epochs advance.

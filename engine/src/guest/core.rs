@@ -13,7 +13,7 @@ use wasmtime::{WasmParams, WasmResults};
 
 use crate::Fault;
 use crate::fault::{CallFailure, bounded};
-use crate::state::{CoreState, HasCommon};
+use crate::state::{CoreState, HasLedger};
 
 /// Lines kept of the stack that a guest reports.
 const STACK_LINES_MAX: usize = 32;
@@ -228,7 +228,7 @@ async fn enter<P, R, T>(
 where
     P: WasmParams + Sync,
     R: WasmResults + Sync,
-    T: HasCommon + Send,
+    T: HasLedger + Send,
 {
     match entry {
         Entry::Direct => function.call(store, parameters),

@@ -6,7 +6,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::fault::{CallFailure, bounded};
-use crate::state::{ComponentState, HasCommon};
+use crate::state::{ComponentState, HasLedger};
 use crate::{Fault, Invocation};
 
 /// Lines kept of the stack that a guest reports.
@@ -32,9 +32,9 @@ struct Facts {
 
 impl Facts {
     fn of(state: &ComponentState) -> Self {
-        let common = state.common();
+        let ledger = state.ledger();
         let none = || std::sync::Arc::from("");
-        let invocation = common.invocation.as_ref();
+        let invocation = ledger.invocation.as_ref();
         let of = |get: fn(&Invocation) -> std::sync::Arc<str>| invocation.map_or_else(none, get);
         Self {
             request_id: of(|invocation| invocation.request_id.clone()),
@@ -42,8 +42,8 @@ impl Facts {
             trigger: invocation.and_then(|invocation| invocation.trigger.clone()),
             trace_parent: invocation.and_then(|invocation| invocation.trace_parent.clone()),
             attempt: invocation.map_or(0, |invocation| invocation.attempt),
-            deadline_ms: common.deadline_ms(),
-            shared: common.shared.clone(),
+            deadline_ms: ledger.deadline_ms(),
+            shared: ledger.shared.clone(),
         }
     }
 

@@ -5,19 +5,18 @@
 //! function error); any status of 400 or more is a function error too. Serving a caller's own HTTP request is for the gateway.
 
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response};
-use tokio::sync::oneshot;
-use wasmtime::Store;
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::fault::{CallFailure, bounded};
-use crate::state::{ComponentState, HasCommon};
+use crate::state::{ComponentState, HasLedger};
 use crate::{Fault, Invocation};
+
+mod p2;
+mod p3;
+
+pub(crate) use p2::HttpP2;
+pub(crate) use p3::HttpP3;
 
 /// Where events go.
 const INVOKE_PATH: &str = "http://localhost/invoke";
@@ -25,60 +24,9 @@ const INVOKE_PATH: &str = "http://localhost/invoke";
 /// The first status that says the function failed.
 const FIRST_FAILING_STATUS: u16 = 400;
 
-/// One instance of a component exporting `wasi:http/incoming-handler@0.2`.
-pub(crate) struct HttpP2 {
-    pub(crate) store: Store<ComponentState>,
-    proxy: Proxy,
-}
-
-impl HttpP2 {
-    pub(crate) async fn start(
-        mut store: Store<ComponentState>,
-        pre: &ProxyPre<ComponentState>,
-    ) -> Result<Self, CallFailure> {
-        let proxy = pre.instantiate_async(&mut store).await?;
-        Ok(Self { store, proxy })
-    }
-
-    /// Serves one event.
-    pub(crate) async fn call(&mut self, event: Bytes, limit: u64) -> Result<Bytes, CallFailure> {
-        self.store.set_epoch_deadline(1);
-        let request = request(self.store.data(), event)?;
-        let (sender, receiver) = oneshot::channel();
-        let mut view = self.store.data_mut().http();
-        let request = view.new_incoming_request(Scheme::Http, request)?;
-        let response = view.new_response_outparam(sender)?;
-        let handler = self.proxy.wasi_http_incoming_handler();
-        let call = std::pin::pin!(handler.call_handle(&mut self.store, request, response));
-        // The guest may write a body larger than the channel between: both sides have to run.
-        let collect = std::pin::pin!(collect(receiver, limit));
-        match select(call, collect).await {
-            Either::Left((called, collect)) => {
-                called?;
-                collect.await
-            }
-            Either::Right((Ok(answer), call)) => {
-                call.await?;
-                Ok(answer)
-            }
-            Either::Right((Err(failure @ CallFailure::Fault(Fault::Returned { .. })), call)) => {
-                call.await?;
-                Err(failure)
-            }
-            // Without a response the guest has usually trapped, and its trap says more.
-            Either::Right((Err(failure), call)) => {
-                if matches!(failure, CallFailure::Fault(Fault::BadAbi { .. })) {
-                    call.await?;
-                }
-                Err(failure)
-            }
-        }
-    }
-}
-
 fn request(state: &ComponentState, event: Bytes) -> Result<Request<BodyOf>, CallFailure> {
-    let common = state.common();
-    let identity = &common.shared.identity;
+    let ledger = state.ledger();
+    let identity = &ledger.shared.identity;
     let mut request = Request::post(INVOKE_PATH)
         .header("host", "localhost")
         .header("content-type", "application/octet-stream")
@@ -87,7 +35,7 @@ fn request(state: &ComponentState, event: Bytes) -> Result<Request<BodyOf>, Call
         .header("x-fc-service-name", &identity.service)
         .header("x-fc-function-name", &identity.function)
         .header("x-fc-version-id", &identity.version);
-    if let Some(Invocation { request_id, qualifier, trace_parent, .. }) = &common.invocation {
+    if let Some(Invocation { request_id, qualifier, trace_parent, .. }) = &ledger.invocation {
         request =
             request.header("x-fc-request-id", &**request_id).header("x-fc-qualifier", &**qualifier);
         if let Some(trace_parent) = trace_parent {
@@ -103,21 +51,12 @@ fn request(state: &ComponentState, event: Bytes) -> Result<Request<BodyOf>, Call
 
 type BodyOf = http_body_util::combinators::UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
 
-type GuestResponse = Result<Response<HyperOutgoingBody>, ErrorCode>;
-
-/// Waits for the response and takes its body, at most `limit_bytes` of it.
-async fn collect(
-    receiver: oneshot::Receiver<GuestResponse>,
-    limit_bytes: u64,
-) -> Result<Bytes, CallFailure> {
-    let response = match receiver.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(code)) => return Err(CallFailure::Fault(failed(None, &format!("{code:?}")))),
-        Err(_) => {
-            let why = "the guest returned without setting a response".to_owned();
-            return Err(CallFailure::Fault(Fault::BadAbi { why }));
-        }
-    };
+/// The answer that a response is; at most `limit_bytes` of body are read.
+async fn answer<B>(response: Response<B>, limit_bytes: u64) -> Result<Bytes, CallFailure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (head, body) = response.into_parts();
     let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
     let body = match Limited::new(body, limit).collect().await {

@@ -17,7 +17,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::{Common, HasCommon, Shared};
+use super::{HasLedger, Ledger, Shared};
 use crate::tail_log::InstanceLog;
 
 /// Handles a guest may hold at once; wasmtime's own default is a million.
@@ -31,7 +31,7 @@ const FIELD_BYTES_MAX: usize = 64 << 10;
 
 /// Data of one component instance.
 pub(crate) struct ComponentState {
-    pub(crate) common: Common,
+    pub(crate) ledger: Ledger,
     wasi: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
@@ -40,7 +40,7 @@ pub(crate) struct ComponentState {
 
 impl std::fmt::Debug for ComponentState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ComponentState").field("common", &self.common).finish_non_exhaustive()
+        f.debug_struct("ComponentState").field("ledger", &self.ledger).finish_non_exhaustive()
     }
 }
 
@@ -52,7 +52,7 @@ impl ComponentState {
         http.set_field_size_limit(FIELD_BYTES_MAX);
         Self {
             hooks: EgressHooks::new(shared.egress.clone(), Instant::now()),
-            common: Common::new(shared, log),
+            ledger: Ledger::new(shared, log),
             wasi: wasi.build(),
             table,
             http,
@@ -89,13 +89,13 @@ pub(crate) fn wasi_for(shared: &Shared, log: &InstanceLog) -> Result<WasiCtxBuil
     Ok(wasi)
 }
 
-impl HasCommon for ComponentState {
-    fn common(&self) -> &Common {
-        &self.common
+impl HasLedger for ComponentState {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
-    fn common_mut(&mut self) -> &mut Common {
-        &mut self.common
+    fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 }
 
@@ -107,7 +107,7 @@ impl WasiView for ComponentState {
 
 impl WasiHttpView for ComponentState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let deadline = self.common.deadline();
+        let deadline = self.ledger.deadline();
         self.hooks.set_deadline(deadline);
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }
@@ -115,7 +115,7 @@ impl WasiHttpView for ComponentState {
 
 impl GuestLog for ComponentState {
     fn log(&mut self, level: Level, context: &str, message: &str) {
-        self.common.log.entry(level, context, message);
+        self.ledger.log.entry(level, context, message);
     }
 }
 
@@ -125,28 +125,28 @@ impl HostView for ComponentState {
     }
 
     fn settings(&self) -> &Settings {
-        &self.common.shared.settings
+        &self.ledger.shared.settings
     }
 
     fn grants(&self) -> &Grants {
-        &self.common.shared.grants
+        &self.ledger.shared.grants
     }
 
     fn key_value(&self) -> Option<(&dyn KeyValue, &str)> {
-        let shared = &self.common.shared;
+        let shared = &self.ledger.shared;
         Some((&*shared.key_value, &shared.identity.service))
     }
 
     fn caller(&self) -> Option<&Arc<dyn FunctionCaller>> {
-        self.common.shared.caller.as_ref()
+        self.ledger.shared.caller.as_ref()
     }
 
     fn invocation(&self) -> InvocationFacts<'_> {
-        let invocation = self.common.invocation.as_ref();
+        let invocation = self.ledger.invocation.as_ref();
         InvocationFacts {
             request_id: invocation.map_or("", |invocation| &invocation.request_id),
             trace_parent: invocation.and_then(|invocation| invocation.trace_parent.as_deref()),
-            deadline: self.common.deadline(),
+            deadline: self.ledger.deadline(),
             depth: invocation.map_or(0, |invocation| invocation.depth),
         }
     }

@@ -9,13 +9,13 @@ use hearth_host_api::core_imports::CoreView;
 use hearth_host_api::logging::Level;
 use wasmtime::Memory;
 
-use super::{Common, HasCommon, Shared};
+use super::{HasLedger, Ledger, Shared};
 use crate::tail_log::InstanceLog;
 
 /// Data of one core instance.
 #[derive(Debug)]
 pub(crate) struct CoreState<W> {
-    pub(crate) common: Common,
+    pub(crate) ledger: Ledger,
     /// The guest's exported memory, found once.
     pub(crate) memory: Option<Memory>,
     /// What the guest said with `hearth.fail`.
@@ -31,7 +31,7 @@ pub(crate) struct CoreState<W> {
 impl<W> CoreState<W> {
     pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, wasi: W) -> Self {
         Self {
-            common: Common::new(shared, log),
+            ledger: Ledger::new(shared, log),
             memory: None,
             failed: None,
             may_fail: false,
@@ -48,8 +48,8 @@ impl<W> CoreState<W> {
     }
 
     fn write_context(&self) -> String {
-        let shared = &self.common.shared;
-        let invocation = self.common.invocation.as_ref();
+        let shared = &self.ledger.shared;
+        let invocation = self.ledger.invocation.as_ref();
         let trigger = invocation.and_then(|invocation| invocation.trigger.as_ref());
         serde_json::json!({
             "requestId": invocation.map_or("", |invocation| &invocation.request_id),
@@ -58,7 +58,7 @@ impl<W> CoreState<W> {
             "qualifier": invocation.map_or("LATEST", |invocation| &invocation.qualifier),
             "version": shared.identity.version,
             "memoryLimitBytes": shared.limits.memory_bytes,
-            "deadlineMs": self.common.deadline_ms(),
+            "deadlineMs": self.ledger.deadline_ms(),
             "triggerName": trigger.map(|trigger| &trigger.name),
             "triggerType": trigger.map(|trigger| &trigger.kind),
             "traceParent": invocation.and_then(|invocation| invocation.trace_parent.as_deref()),
@@ -68,19 +68,19 @@ impl<W> CoreState<W> {
     }
 }
 
-impl<W: 'static> HasCommon for CoreState<W> {
-    fn common(&self) -> &Common {
-        &self.common
+impl<W: 'static> HasLedger for CoreState<W> {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
-    fn common_mut(&mut self) -> &mut Common {
-        &mut self.common
+    fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 }
 
 impl<W: Send + 'static> CoreView for CoreState<W> {
     fn log(&mut self, level: Level, message: &str) {
-        self.common.log.entry(level, "", message);
+        self.ledger.log.entry(level, "", message);
     }
 
     fn fail(&mut self, message: &[u8]) -> Result<(), AbiViolation> {

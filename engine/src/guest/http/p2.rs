@@ -1,0 +1,83 @@
+//! HTTP functions of WASI 0.2: `wasi:http/incoming-handler`.
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::{answer, failed, request};
+use crate::Fault;
+use crate::fault::CallFailure;
+use crate::state::ComponentState;
+
+/// One instance of a component exporting `wasi:http/incoming-handler@0.2`.
+pub(crate) struct HttpP2 {
+    pub(crate) store: Store<ComponentState>,
+    proxy: Proxy,
+}
+
+impl HttpP2 {
+    pub(crate) async fn start(
+        mut store: Store<ComponentState>,
+        pre: &ProxyPre<ComponentState>,
+    ) -> Result<Self, CallFailure> {
+        let proxy = pre.instantiate_async(&mut store).await?;
+        Ok(Self { store, proxy })
+    }
+
+    /// Serves one event.
+    pub(crate) async fn call(&mut self, event: Bytes, limit: u64) -> Result<Bytes, CallFailure> {
+        self.store.set_epoch_deadline(1);
+        let request = request(self.store.data(), event)?;
+        let (sender, receiver) = oneshot::channel();
+        let mut view = self.store.data_mut().http();
+        let request = view.new_incoming_request(Scheme::Http, request)?;
+        let response = view.new_response_outparam(sender)?;
+        let handler = self.proxy.wasi_http_incoming_handler();
+        let call = std::pin::pin!(handler.call_handle(&mut self.store, request, response));
+        // The guest may write a body larger than the channel between: both sides have to run.
+        let collect = std::pin::pin!(collect(receiver, limit));
+        match select(call, collect).await {
+            Either::Left((called, collect)) => {
+                called?;
+                collect.await
+            }
+            Either::Right((Ok(answer), call)) => {
+                call.await?;
+                Ok(answer)
+            }
+            Either::Right((Err(failure @ CallFailure::Fault(Fault::Returned { .. })), call)) => {
+                call.await?;
+                Err(failure)
+            }
+            // Without a response the guest has usually trapped, and its trap says more.
+            Either::Right((Err(failure), call)) => {
+                if matches!(failure, CallFailure::Fault(Fault::BadAbi { .. })) {
+                    call.await?;
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+type GuestResponse = Result<hyper::Response<HyperOutgoingBody>, ErrorCode>;
+
+/// Waits for the response and takes its body.
+async fn collect(
+    receiver: oneshot::Receiver<GuestResponse>,
+    limit_bytes: u64,
+) -> Result<Bytes, CallFailure> {
+    match receiver.await {
+        Ok(Ok(response)) => answer(response, limit_bytes).await,
+        Ok(Err(code)) => Err(CallFailure::Fault(failed(None, &format!("{code:?}")))),
+        Err(_) => {
+            let why = "the guest returned without setting a response".to_owned();
+            Err(CallFailure::Fault(Fault::BadAbi { why }))
+        }
+    }
+}

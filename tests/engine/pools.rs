@@ -1,0 +1,187 @@
+//! What pools keep and what they let go; replacing code under load; secrets and memory of one tenant are not the next one's.
+
+use std::time::Duration;
+
+use hearth_engine::{FunctionSpec, Invocation, Isolation, PoolPolicy, StartKind};
+
+use crate::world::{engine, eventually, invoke, load, spec, story};
+
+#[test]
+fn fresh_isolation_never_reuses() {
+    story(async {
+        let engine = engine();
+        let function =
+            engine.load(spec("rust-event").isolation(Isolation::Fresh)).await.unwrap();
+        for _ in 0..5 {
+            let outcome = invoke(&function, r#"{"name":"Ann"}"#).await;
+            let expected = br#"{"message":"hello Ann","served":1}"#;
+            assert_eq!(outcome.result.as_deref(), Ok(&expected[..]));
+            assert_eq!(outcome.report.start, StartKind::Fresh);
+        }
+    });
+}
+
+#[test]
+fn reuse_keeps_a_guests_globals() {
+    story(async {
+        let function = load(&engine(), "rust-event").await;
+        for served in 1..=5 {
+            let answer = invoke(&function, r#"{"name":"Ann"}"#).await.result.unwrap();
+            let expected = format!(r#"{{"message":"hello Ann","served":{served}}}"#);
+            assert_eq!(answer, expected);
+        }
+    });
+}
+
+#[test]
+fn an_instance_retires_after_its_uses() {
+    story(async {
+        let pool = PoolPolicy { uses: 2, ..PoolPolicy::default() };
+        let function = engine().load(spec("wat-echo").pool(pool)).await.unwrap();
+        let mut starts = Vec::new();
+        for _ in 0..4 {
+            starts.push(invoke(&function, "x").await.report.start);
+        }
+        use StartKind::{Fresh, Warm};
+        assert_eq!(starts, [Fresh, Warm, Fresh, Warm]);
+    });
+}
+
+#[test]
+fn idle_instances_go_but_the_promised_ones_stay() {
+    story(async {
+        let pool = PoolPolicy {
+            min_ready: 2,
+            idle_time: Duration::from_millis(50),
+            ..PoolPolicy::default()
+        };
+        let function = engine().load(spec("wat-echo").pool(pool)).await.unwrap();
+        eventually("two are ready", || function.stats().idle == 2).await;
+        assert_eq!(function.prewarm(8).await.unwrap(), 8);
+        eventually("the others go", || function.stats().idle == 2).await;
+        assert_eq!(invoke(&function, "x").await.report.start, StartKind::Fresh);
+    });
+}
+
+#[test]
+fn prewarming_makes_the_first_call_find_an_instance() {
+    story(async {
+        let function = load(&engine(), "rust-event").await;
+        assert_eq!(function.prewarm(3).await.unwrap(), 3);
+        let before = function.stats().idle;
+        invoke(&function, r#"{"name":"Ann"}"#).await;
+        assert_eq!(function.stats().idle, before);
+    });
+}
+
+/// A guest that answers with this one byte.
+fn answering(byte: u8) -> FunctionSpec {
+    let text = format!(
+        r#"(module (memory (export "memory") 1) (data (i32.const 0) "{}")
+            (func (export "alloc") (param i32) (result i32) i32.const 8)
+            (func (export "handle") (param i32 i32) (result i64) i64.const 1))"#,
+        char::from(byte)
+    );
+    FunctionSpec::new("versions", wat::parse_str(text).unwrap())
+}
+
+#[test]
+fn replacing_code_fails_no_request() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let function = engine().load(answering(b'a')).await.unwrap();
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let function = function.clone();
+                tokio::spawn(async move {
+                    let mut last = b'a';
+                    while last < b'j' {
+                        let outcome = function.invoke(Invocation::new("x")).await.unwrap();
+                        let answer = outcome.result.unwrap()[0];
+                        assert!(answer >= last, "an older version answered after a newer one");
+                        last = answer;
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for byte in b'b'..=b'j' {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            function.replace(answering(byte)).await.unwrap();
+        }
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    });
+}
+
+/// Fills its memory with a canary, or says whether any byte of it is not zero.
+const CANARY: &str = r#"(module (memory (export "memory") 4)
+    (func (export "alloc") (param i32) (result i32) i32.const 16)
+    (func (export "handle") (param i32 i32) (result i64)
+        (local $at i32)
+        (i32.eq (i32.load8_u (i32.const 16)) (i32.const 102))
+        if
+            (memory.fill (i32.const 64) (i32.const 170) (i32.const 262080))
+            (return (i64.const 0))
+        end
+        (local.set $at (i32.const 64))
+        loop $next
+            (i32.load8_u (local.get $at))
+            if (return (i64.const 0x1000000001)) end
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $next (i32.lt_u (local.get $at) (i32.const 262144)))
+        end
+        (i64.const 0)))"#;
+
+#[test]
+fn a_recycled_slot_is_clean() {
+    story(async {
+        let engine = engine();
+        let code = wat::parse_str(CANARY).unwrap();
+        let spec = FunctionSpec::new("canary", code).isolation(Isolation::Fresh);
+        let function = engine.load(spec).await.unwrap();
+        for _ in 0..200 {
+            assert!(invoke(&function, "fill").await.result.is_ok());
+            let looked = invoke(&function, "look").await.result.unwrap();
+            assert!(looked.is_empty(), "the next tenant read the last one's memory");
+        }
+    });
+}
+
+#[test]
+fn secrets_in_the_environment_do_not_outlive_a_replacement() {
+    story(async {
+        let engine = engine();
+        let with = |value: &str| spec("bad/secret-panic").variable("API_TOKEN", value);
+        let function = engine.load(with("first-canary")).await.unwrap();
+        let outcome = invoke(&function, "x").await;
+        assert!(!format!("{:?} {:?}", outcome.result, outcome.report).contains("first-canary"));
+        function.replace(with("second-canary")).await.unwrap();
+        let tail = crate::world::tail(&invoke(&function, "x").await);
+        assert!(tail.contains("second-canary") && !tail.contains("first-canary"), "{tail}");
+    });
+}
+
+#[test]
+fn a_hundred_thousand_calls_leak_nothing() {
+    story(async {
+        let engine = engine();
+        let pool = PoolPolicy { uses: 0, ..PoolPolicy::default() };
+        let function = engine.load(spec("wat-log").pool(pool)).await.unwrap();
+        invoke(&function, "x").await;
+        let before = resident_bytes();
+        for _ in 0..100_000 {
+            assert!(function.invoke(Invocation::new("x")).await.unwrap().result.is_ok());
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown < 8 << 20, "grew by {grown} bytes");
+        assert_eq!(function.stats().starts[StartKind::Warm as usize], 100_000);
+    });
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
