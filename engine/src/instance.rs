@@ -23,7 +23,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 
 /// A guest that can be called.
 enum Sandbox {
-    Core(CoreGuest<()>),
+    Core(Box<CoreGuest<()>>),
     CoreWasi(Box<CoreGuest<WasiP1Ctx>>),
     Command(Box<CoreCommand>),
     ComponentCommand(Box<ComponentCommand>),
@@ -215,7 +215,7 @@ async fn start_sandbox(
             let mut state = CoreState::new(shared.clone(), log.clone(), ());
             prepare(&mut state.ledger);
             let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
-            Ok(Sandbox::Core(guest))
+            Ok(Sandbox::Core(Box::new(guest)))
         }
         Linked::CoreWasi(pre, exports) => {
             let wasi = wasi_for(shared, log).map_err(host_resource)?.build_p1();

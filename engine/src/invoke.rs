@@ -242,42 +242,51 @@ async fn run(
     let deadline = invocation.deadline.map_or(deadline, |asked| asked.min(deadline));
     // On another guest's fiber there is no stack for a second guest.
     if revision.may_run_direct() && invocation.depth == 0 {
-        let kept = invocation.clone();
-        let called =
-            call(lent, Entry::Direct, kept, event.clone(), (begun, deadline), course).await;
+        let times = (begun, deadline);
+        let called = call(lent, Entry::Direct, invocation, event.clone(), times, course).await;
         if !matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
             return Ok(finish(lent, called));
         }
-        restart(engine, lent, &invocation, course).await?;
+        let invocation = restart(engine, lent, course).await?;
+        let called = call(lent, Entry::Fiber, invocation, event, times, course).await;
+        return Ok(finish(lent, called));
     }
     let called = call(lent, Entry::Fiber, invocation, event, (begun, deadline), course).await;
     Ok(finish(lent, called))
 }
 
-/// Replaces an instance that ran too long without a fiber. What it did so far stays unseen: no import of such a guest reaches
-/// outside of it but the log, which starts over.
+/// Replaces an instance that ran too long without a fiber, and gives back the invocation it had. What it did so far stays
+/// unseen: no import of such a guest reaches outside of it but the log, which starts over.
 async fn restart(
     engine: &EngineInner,
     lent: &mut Lent<'_>,
-    invocation: &Invocation,
     course: &mut Course,
-) -> Result<(), InvokeError> {
+) -> Result<Invocation, InvokeError> {
     let revision = lent.revision;
     revision.set_runs_long();
-    if let Some(instance) = lent.instance.take() {
+    let mut invocation = None;
+    if let Some(mut instance) = lent.instance.take() {
+        invocation = instance.ledger_mut().invocation.take();
         revision.give_back(instance, Verdict::Retire(Retirement::Restarted));
     }
-    match make(engine, revision, Some(invocation), &mut course.cpu).await {
+    let failure = |request_id: &str, why: String| InvokeError::Failure {
+        function: revision.shared.name.to_string(),
+        request_id: request_id.to_owned(),
+        why,
+    };
+    let Some(invocation) = invocation else {
+        return Err(failure("", "the invocation vanished with its instance".to_owned()));
+    };
+    match make(engine, revision, Some(&invocation), &mut course.cpu).await {
         Ok(instance) => {
             lent.instance = Some(instance);
-            Ok(())
+            Ok(invocation)
         }
         Err(NoInstance::Refused(refusal)) => Err(refusal.into()),
-        Err(NoInstance::Fault(fault, _)) => Err(InvokeError::Failure {
-            function: revision.shared.name.to_string(),
-            request_id: invocation.request_id.to_string(),
-            why: format!("an instance that started once did not start again: {fault}"),
-        }),
+        Err(NoInstance::Fault(fault, _)) => {
+            let why = format!("an instance that started once did not start again: {fault}");
+            Err(failure(&invocation.request_id, why))
+        }
     }
 }
 

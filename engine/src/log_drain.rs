@@ -30,6 +30,7 @@ struct Shared {
     queue: Mutex<Queue>,
     capacity: usize,
     wake: Condvar,
+    /// Tells tests that the sink has seen a batch.
     delivered: Condvar,
 }
 
@@ -78,6 +79,7 @@ impl LogDrain {
     }
 
     /// Waits until the sink has seen every line handed over so far.
+    #[cfg(test)]
     pub(crate) fn flush(&self) {
         let mut queue = self.shared.queue.lock();
         while !queue.lines.is_empty() || queue.in_sink > 0 {

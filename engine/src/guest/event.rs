@@ -78,7 +78,7 @@ impl EventComponent {
             initializer
                 .call_initialize(&mut store, facts.context())
                 .await?
-                .map_err(|error| CallFailure::Fault(returned(error)))?;
+                .map_err(|error| CallFailure::Fault(returned(&error)))?;
         }
         Ok(Self { store, guest })
     }
@@ -93,7 +93,7 @@ impl EventComponent {
         let facts = Facts::of(self.store.data());
         let answer =
             self.guest.handler.call_handle(&mut self.store, event, facts.context()).await?;
-        let answer = answer.map_err(|error| CallFailure::Fault(returned(error)))?;
+        let answer = answer.map_err(|error| CallFailure::Fault(returned(&error)))?;
         let size_bytes = answer.len() as u64;
         if size_bytes > limit_bytes {
             return Err(CallFailure::Fault(Fault::AnswerTooLarge { limit_bytes, size_bytes }));
@@ -123,7 +123,7 @@ impl EventComponent {
     }
 }
 
-fn returned(error: FunctionError) -> Fault {
+fn returned(error: &FunctionError) -> Fault {
     Fault::Returned {
         kind: Some(bounded(&error.kind)),
         message: bounded(&error.message),
