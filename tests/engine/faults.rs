@@ -161,7 +161,11 @@ fn every_broken_pointer_is_a_bad_abi() {
         "bad-imports",
     ] {
         let outcome = story(suffer(spec(&format!("bad/{name}"))));
-        assert!(matches!(outcome.result, Err(Fault::BadAbi { .. })), "{name}: {:?}", outcome.result);
+        assert!(
+            matches!(outcome.result, Err(Fault::BadAbi { .. })),
+            "{name}: {:?}",
+            outcome.result
+        );
     }
 }
 
@@ -226,7 +230,8 @@ fn dropping_the_future_ends_the_guest() {
 fn a_future_may_be_dropped_at_any_poll() {
     story(async {
         let engine = engine();
-        let function = engine.load(spec("bad/spin-with-clock").limits(timeout(60_000))).await.unwrap();
+        let function =
+            engine.load(spec("bad/spin-with-clock").limits(timeout(60_000))).await.unwrap();
         for polls in 0..200_u32 {
             let mut call = Box::pin(function.invoke(Invocation::new("x")));
             for _ in 0..polls % 7 {

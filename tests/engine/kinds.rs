@@ -12,7 +12,12 @@ fn every_kind_answers() {
             ("wat-echo", GuestKind::Core, "hello", "hello"),
             ("c-echo", GuestKind::Core, "hello", "hello"),
             ("assemblyscript-upper", GuestKind::Core, "hello", "HELLO"),
-            ("rust-event", GuestKind::Event, r#"{"name":"Ann"}"#, r#"{"message":"hello Ann","served":1}"#),
+            (
+                "rust-event",
+                GuestKind::Event,
+                r#"{"name":"Ann"}"#,
+                r#"{"message":"hello Ann","served":1}"#,
+            ),
             ("rust-http", GuestKind::HttpP2, "hello", "hello"),
             ("rust-http-p3", GuestKind::HttpP3, "hello", "hello"),
         ] {

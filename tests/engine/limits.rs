@@ -25,7 +25,8 @@ fn a_thousand_at_once_against_ten_are_answered_or_refused() {
     story(async {
         let engine = engine();
         let pool = policy(10, 50, 10_000);
-        let function = engine.load(spec("bad/sleeper").pool(pool).limits(timeout(50))).await.unwrap();
+        let function =
+            engine.load(spec("bad/sleeper").pool(pool).limits(timeout(50))).await.unwrap();
         let calls = (0..1000).map(|_| {
             let function = function.clone();
             tokio::spawn(async move { function.invoke(Invocation::new("x")).await })

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use hearth_engine::{Engine, EngineConfig, FunctionSpec, Invocation, Limits, LoadError, LoadSource, MIB};
+use hearth_engine::{
+    Engine, EngineConfig, FunctionSpec, Invocation, Limits, LoadError, LoadSource, MIB,
+};
 
 use crate::world::{engine, engine_with, guest, invoke, load, spec, story};
 

@@ -2,7 +2,9 @@
 //!
 //! One binary; a module per behaviour. No HTTP, no database.
 
+mod compiling;
 mod faults;
+mod grants;
 mod kinds;
 mod limits;
 mod loading;

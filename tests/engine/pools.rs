@@ -10,8 +10,7 @@ use crate::world::{engine, eventually, invoke, load, spec, story};
 fn fresh_isolation_never_reuses() {
     story(async {
         let engine = engine();
-        let function =
-            engine.load(spec("rust-event").isolation(Isolation::Fresh)).await.unwrap();
+        let function = engine.load(spec("rust-event").isolation(Isolation::Fresh)).await.unwrap();
         for _ in 0..5 {
             let outcome = invoke(&function, r#"{"name":"Ann"}"#).await;
             let expected = br#"{"message":"hello Ann","served":1}"#;
