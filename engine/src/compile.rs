@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use crate::LoadError;
 use crate::artifact::ArtifactStore;
 use crate::config::{Compiler, CompilerChild, EngineConfig};
+use crate::off_thread::off_thread;
 use crate::wasmtime_config::{Flavor, compile_settings};
 
 /// How often a waiting thread looks whether its child ended.
@@ -80,21 +81,15 @@ impl Compilations {
         let slot = self.slot(&function).await?;
         let compiler = self.compiler.clone();
         let artifacts = artifacts.clone();
-        let (answer, result) = oneshot::channel();
-        let failure = |why: String| LoadError::Failure { function: function.clone(), why };
-        std::thread::Builder::new()
-            .name("hearth-compile".to_owned())
-            .spawn(move || {
-                let compiled = match &compiler {
-                    Compiler::InProcess => compile_here(&job),
-                    Compiler::Child(child) => compile_in_child(&job, child, &artifacts),
-                };
-                drop(slot);
-                // Nobody waits any more if the load was cancelled.
-                let _ = answer.send(compiled);
-            })
-            .map_err(|why| failure(format!("compiler thread did not start: {why}")))?;
-        let compiled = result.await.map_err(|_| failure("the compiler panicked".to_owned()))?;
+        let compiled = off_thread("hearth-compile", move || {
+            let compiled = match &compiler {
+                Compiler::InProcess => compile_here(&job),
+                Compiler::Child(child) => compile_in_child(&job, child, &artifacts),
+            };
+            drop(slot);
+            compiled
+        });
+        let compiled = compiled.await.map_err(|why| LoadError::Failure { function, why })?;
         self.done.fetch_add(1, Ordering::Relaxed);
         compiled
     }

@@ -12,24 +12,21 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::admission::EngineDoor;
-use crate::artifact::{self, ArtifactKey, ArtifactStore};
+use crate::artifact::{ArtifactKey, ArtifactStore};
 use crate::bounded;
 use crate::code::{Code, Linkers};
-use crate::compile::{Compilations, CompileJob};
+use crate::compile::Compilations;
 use crate::function::Function;
-use crate::guest::detect;
 use crate::instance::Retirement;
 use crate::keeper::Keeper;
 use crate::log_drain::LogDrain;
 use crate::memory_meter::MemoryBudget;
 use crate::revision::Revision;
-use crate::state::Surroundings;
 use crate::ticker::Ticker;
 use crate::wasmtime_config::{Flavor, Wasmtime};
-use crate::{
-    BuildError, EngineConfig, EngineStats, FunctionSpec, GuestKind, LoadError, LoadReport,
-    LoadSource, LogSink,
-};
+use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogSink};
+
+mod loading;
 
 /// How often draining looks whether all invocations ended.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
@@ -252,123 +249,6 @@ impl Engine {
 }
 
 impl EngineInner {
-    /// From a spec to something that can be invoked.
-    pub(crate) async fn revise(&self, spec: &FunctionSpec) -> Result<Arc<Revision>, LoadError> {
-        let function = spec.identity.to_string();
-        let size_bytes = spec.code.len() as u64;
-        let limit_bytes = self.config.code_bytes;
-        if size_bytes > limit_bytes {
-            return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
-        }
-        let kind = detect(&function, &spec.code)?;
-        let (code, report) = self.code(&function, kind, spec).await?;
-        let around = Surroundings {
-            key_value: &self.key_value,
-            caller: self.caller.as_ref(),
-            ticker: &self.ticker,
-            budget: &self.budget,
-        };
-        let revision = Arc::new(Revision::new(spec, code, report, &around)?);
-        self.keeper.watch(self, &revision);
-        Ok(revision)
-    }
-
-    /// The code of a spec: resident, from its artifact, or compiled now.
-    async fn code(
-        &self,
-        function: &str,
-        kind: GuestKind,
-        spec: &FunctionSpec,
-    ) -> Result<(Arc<Code>, LoadReport), LoadError> {
-        let failure = |why: String| LoadError::Failure { function: function.to_owned(), why };
-        let flavor = Flavor::of(kind);
-        let engine = self.wasmtime.engine(flavor).map_err(|why| failure(why.to_string()))?.clone();
-        if flavor == Flavor::Concurrent {
-            self.ticker.watch(&engine);
-        }
-        let key = ArtifactKey::of(&spec.code, &engine);
-        let entry = self.codes.entry(key).or_default().clone();
-        let mut resident = entry.lock().await;
-        let began = Instant::now();
-        if let Some(code) = resident.upgrade() {
-            let report = LoadReport {
-                source: LoadSource::Resident,
-                compile: Duration::ZERO,
-                load: began.elapsed(),
-            };
-            return Ok((code, report));
-        }
-        let mut report = LoadReport {
-            source: LoadSource::Artifact,
-            compile: Duration::ZERO,
-            load: Duration::ZERO,
-        };
-        let mut loaded = self.load_artifact(&key, &engine, kind);
-        if loaded.is_none() {
-            let job = CompileJob {
-                function: function.to_owned(),
-                engine: engine.clone(),
-                flavor,
-                is_component: kind.is_component(),
-                code: spec.code.clone(),
-            };
-            let compiled = self.compilations.compile(job, &self.artifacts).await?;
-            report.source = LoadSource::Compiled;
-            report.compile = began.elapsed();
-            loaded = Some(self.keep_artifact(function, &key, &engine, kind, &compiled)?);
-        }
-        let loaded = loaded.ok_or_else(|| failure("no code after compiling".to_owned()))?;
-        let code = Arc::new(Code::link(function, kind, &engine, &self.linkers, &loaded)?);
-        report.load = began.elapsed() - report.compile;
-        *resident = Arc::downgrade(&code);
-        Ok((code, report))
-    }
-
-    fn load_artifact(
-        &self,
-        key: &ArtifactKey,
-        engine: &wasmtime::Engine,
-        kind: GuestKind,
-    ) -> Option<artifact::Loaded> {
-        let path = self.artifacts.find(key)?;
-        match artifact::load(engine, &path, kind.is_component()) {
-            Ok(loaded) => {
-                self.artifact_hits.fetch_add(1, Ordering::Relaxed);
-                Some(loaded)
-            }
-            Err(why) => {
-                tracing::warn!(path = %path.display(), reason = %why, "artifact not loaded; compiling again");
-                None
-            }
-        }
-    }
-
-    fn keep_artifact(
-        &self,
-        function: &str,
-        key: &ArtifactKey,
-        engine: &wasmtime::Engine,
-        kind: GuestKind,
-        compiled: &[u8],
-    ) -> Result<artifact::Loaded, LoadError> {
-        let stored = |why: String| LoadError::ArtifactStore { function: function.to_owned(), why };
-        let path = self
-            .artifacts
-            .put(key, compiled)
-            .map_err(|why| stored(format!("writing the artifact: {why}")))?;
-        artifact::load(engine, &path, kind.is_component()).map_err(|why| {
-            let why = format!("{why:#}");
-            if why.contains("pooling allocator") {
-                // Valid code whose declared memories, tables or instances are more than a slot of the pool has.
-                self.artifacts.remove(key);
-                let why = why.rsplit(": ").next().unwrap_or_default().to_owned();
-                LoadError::Invalid { function: function.to_owned(), why }
-            } else {
-                stored(format!("loading the new artifact: {why}"))
-            }
-        })
-    }
-
     /// Forgets code that nothing uses any more.
     pub(crate) fn forget_unused_code(&self) {
         self.codes.retain(|_, entry| {

@@ -56,6 +56,7 @@ mod limits;
 mod log_drain;
 mod log_lines;
 mod memory_meter;
+mod off_thread;
 mod outcome;
 mod pool;
 mod report;

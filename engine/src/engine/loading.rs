@@ -1,0 +1,181 @@
+//! The way from bytes to a revision: what they are, code that is resident, on disk or compiled now, linked and checked.
+//!
+//! The lock of a content's entry makes a second load of it wait for the first. Everything that blocks is off the async worker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::EngineInner;
+use crate::artifact::{self, ArtifactKey};
+use crate::code::Code;
+use crate::compile::CompileJob;
+use crate::guest::detect;
+use crate::off_thread::off_thread;
+use crate::revision::Revision;
+use crate::state::Surroundings;
+use crate::wasmtime_config::Flavor;
+use crate::{FunctionSpec, GuestKind, LoadError, LoadReport, LoadSource};
+
+/// Code up to this size is hashed where it is loaded, which takes less time than a thread.
+const HASHED_IN_PLACE_MAX: usize = 256 << 10;
+
+/// One load: whose code it is and where it belongs.
+#[derive(Clone)]
+struct Job {
+    function: String,
+    kind: GuestKind,
+    flavor: Flavor,
+    engine: wasmtime::Engine,
+    key: ArtifactKey,
+}
+
+impl Job {
+    fn compile(&self, code: &Bytes) -> CompileJob {
+        CompileJob {
+            function: self.function.clone(),
+            engine: self.engine.clone(),
+            flavor: self.flavor,
+            is_component: self.kind.is_component(),
+            code: code.clone(),
+        }
+    }
+}
+
+impl EngineInner {
+    /// From a spec to something that can be invoked.
+    pub(crate) async fn revise(
+        self: &Arc<Self>,
+        spec: &FunctionSpec,
+    ) -> Result<Arc<Revision>, LoadError> {
+        let function = spec.identity.to_string();
+        let size_bytes = spec.code.len() as u64;
+        let limit_bytes = self.config.code_bytes;
+        if size_bytes > limit_bytes {
+            return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
+        }
+        let (code, report) = self.code(&function, &spec.code).await?;
+        let around = Surroundings {
+            key_value: &self.key_value,
+            caller: self.caller.as_ref(),
+            ticker: &self.ticker,
+            budget: &self.budget,
+        };
+        let revision = Arc::new(Revision::new(spec, code, report, &around)?);
+        self.keeper.watch(self, &revision);
+        Ok(revision)
+    }
+
+    /// The code of these bytes: resident, from its artifact, or compiled now.
+    async fn code(
+        self: &Arc<Self>,
+        function: &str,
+        bytes: &Bytes,
+    ) -> Result<(Arc<Code>, LoadReport), LoadError> {
+        let job = self.identify(function, bytes).await?;
+        let entry = self.codes.entry(job.key).or_default().clone();
+        let mut resident = entry.lock().await;
+        let began = Instant::now();
+        let mut report = LoadReport {
+            source: LoadSource::Resident,
+            compile: Duration::ZERO,
+            load: Duration::ZERO,
+        };
+        if let Some(code) = resident.upgrade() {
+            report.load = began.elapsed();
+            return Ok((code, report));
+        }
+        let stored = self.on_disk(&job, |engine, job| engine.load_artifact(job)).await?;
+        let code = if let Some(code) = stored {
+            report.source = LoadSource::Artifact;
+            code?
+        } else {
+            let compiled = self.compilations.compile(job.compile(bytes), &self.artifacts).await?;
+            report.source = LoadSource::Compiled;
+            report.compile = began.elapsed();
+            self.on_disk(&job, move |engine, job| engine.keep_artifact(job, &compiled)).await??
+        };
+        let code = Arc::new(code);
+        report.load = began.elapsed() - report.compile;
+        *resident = Arc::downgrade(&code);
+        Ok((code, report))
+    }
+
+    /// Finds out what the bytes are and under which key their artifact would be.
+    async fn identify(self: &Arc<Self>, function: &str, bytes: &Bytes) -> Result<Job, LoadError> {
+        if bytes.len() <= HASHED_IN_PLACE_MAX {
+            return self.identify_here(function, bytes);
+        }
+        let (engine, name, bytes) = (self.clone(), function.to_owned(), bytes.clone());
+        off_thread("hearth-load", move || engine.identify_here(&name, &bytes))
+            .await
+            .map_err(|why| LoadError::Failure { function: function.to_owned(), why })?
+    }
+
+    fn identify_here(&self, function: &str, bytes: &[u8]) -> Result<Job, LoadError> {
+        let kind = detect(function, bytes)?;
+        let flavor = Flavor::of(kind);
+        let engine = self.wasmtime.engine(flavor).map_err(|why| LoadError::Failure {
+            function: function.to_owned(),
+            why: why.to_string(),
+        })?;
+        self.ticker.watch(engine);
+        let key = ArtifactKey::of(bytes, engine);
+        Ok(Job { function: function.to_owned(), kind, flavor, engine: engine.clone(), key })
+    }
+
+    /// Runs something that reads or writes artifacts away from the async worker.
+    async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        job: &Job,
+        work: impl FnOnce(&Self, &Job) -> T + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let (engine, on_thread) = (self.clone(), job.clone());
+        off_thread("hearth-load", move || work(&engine, &on_thread))
+            .await
+            .map_err(|why| LoadError::Failure { function: job.function.clone(), why })
+    }
+
+    /// Code from an artifact that was kept; none if there is none or it is not to be trusted.
+    fn load_artifact(&self, job: &Job) -> Option<Result<Code, LoadError>> {
+        let path = self.artifacts.find(&job.key)?;
+        match artifact::load(&job.engine, &path, job.kind.is_component()) {
+            Ok(loaded) => {
+                self.artifact_hits.fetch_add(1, Ordering::Relaxed);
+                Some(self.link(job, &loaded))
+            }
+            Err(why) => {
+                tracing::warn!(path = %path.display(), reason = %why, "artifact not loaded; compiling again");
+                None
+            }
+        }
+    }
+
+    /// Keeps what was compiled and loads it from there, so that it is paged in and out with its file.
+    fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
+        let stored = |why: String| LoadError::ArtifactStore { function: job.function.clone(), why };
+        let path = self
+            .artifacts
+            .put(&job.key, compiled)
+            .map_err(|why| stored(format!("writing the artifact: {why}")))?;
+        let loaded = artifact::load(&job.engine, &path, job.kind.is_component());
+        let loaded = loaded.map_err(|why| {
+            let why = format!("{why:#}");
+            if why.contains("pooling allocator") {
+                // Valid code whose declared memories, tables or instances are more than a slot of the pool has.
+                self.artifacts.remove(&job.key);
+                let why = why.rsplit(": ").next().unwrap_or_default().to_owned();
+                LoadError::Invalid { function: job.function.clone(), why }
+            } else {
+                stored(format!("loading the new artifact: {why}"))
+            }
+        })?;
+        self.link(job, &loaded)
+    }
+
+    fn link(&self, job: &Job, loaded: &artifact::Loaded) -> Result<Code, LoadError> {
+        Code::link(&job.function, job.kind, &job.engine, &self.linkers, loaded)
+    }
+}
