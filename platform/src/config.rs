@@ -1,0 +1,73 @@
+//! What an embedder sets when it opens a platform. The library reads no file and no environment variable for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_engine::{Engine, Limits};
+
+use crate::caller::PlatformCaller;
+use crate::journal::JournalConfig;
+use crate::package::PackageLimits;
+use crate::queue::QueueConfig;
+
+/// How much of everything there may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quotas {
+    /// Services. Default 10,000.
+    pub services: u64,
+    /// Functions of one service. Default 10,000.
+    pub functions_per_service: u64,
+    /// Functions over all services. Default 100,000.
+    pub functions: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { services: 10_000, functions_per_service: 10_000, functions: 100_000 }
+    }
+}
+
+/// Settings of a platform.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PlatformConfig {
+    /// Where everything is kept. One process at a time.
+    pub data_dir: PathBuf,
+    /// What runs functions.
+    pub engine: Engine,
+    /// The caller given to that engine, so that guests can call functions of this platform.
+    pub caller: Option<Arc<PlatformCaller>>,
+    /// Limits of functions that their settings do not speak of, such as the sizes of events and answers.
+    pub limits: Limits,
+    /// How much of everything there may be.
+    pub quotas: Quotas,
+    /// Bounds of uploads.
+    pub package: PackageLimits,
+    /// Functions held loaded; the least recently used are let go. Default 4,096.
+    pub loaded_functions: usize,
+    /// Async invocations.
+    pub queue: QueueConfig,
+    /// What is remembered of invocations.
+    pub journal: JournalConfig,
+    /// How long code that no function names is kept. Default 1 hour.
+    pub orphan_grace: Duration,
+}
+
+impl PlatformConfig {
+    /// Defaults for a data directory and an engine.
+    pub fn new(data_dir: impl Into<PathBuf>, engine: Engine) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            engine,
+            caller: None,
+            limits: Limits::default(),
+            quotas: Quotas::default(),
+            package: PackageLimits::default(),
+            loaded_functions: 4096,
+            queue: QueueConfig::default(),
+            journal: JournalConfig::default(),
+            orphan_grace: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Deploying functions: code is stored first, then loaded by the engine as the check that it runs here, then the record is committed.
+//! So a record never points to nothing, and what was accepted can be called.
+//!
+//! Invocations that run while a function is replaced or deleted keep the revision they began with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::catalog::as_expected;
+use crate::checksum::crc64;
+use crate::error::{Kind, PlatformError, RequestError};
+use crate::function::{Code, CodeUpload, Function, FunctionChange, NewFunction};
+use crate::package;
+use crate::platform::{Inner, Platform};
+use crate::service::{ListRequest, Page};
+use crate::storage::code_store::Pin;
+
+/// Code that is in the code store, and what keeps it there until a record names it.
+struct Stored {
+    code: Code,
+    wasm: Bytes,
+    _pins: (Pin, Pin),
+}
+
+impl Platform {
+    /// Creates a function. On return it is durable, and loaded.
+    ///
+    /// # Errors
+    /// No such service, taken name, bad settings or code, quota; the engine cannot load it; storage.
+    pub async fn create_function(
+        &self,
+        service: &str,
+        new: NewFunction,
+    ) -> Result<Function, PlatformError> {
+        let inner = self.inner();
+        new.settings.check()?;
+        inner.catalog.may_create(service, &new.name)?;
+        let stored = inner.store_code(new.code, new.checksum).await?;
+        let now = inner.clock.now_ms();
+        let function = Function {
+            service: inner.catalog.service(service)?.record().name.clone(),
+            name: new.name,
+            id: uuid::Uuid::new_v4().to_string(),
+            settings: new.settings,
+            code: stored.code.clone(),
+            created_ms: now,
+            modified_ms: now,
+            revision: 0,
+        };
+        let loaded = inner.engine.load(inner.spec(&function, stored.wasm.clone())).await?;
+        let revision = inner.catalog.create_function(function).await?;
+        inner.keep(&revision, loaded);
+        Ok(revision.function().clone())
+    }
+
+    /// A function.
+    ///
+    /// # Errors
+    /// No such service or function.
+    pub fn get_function(&self, service: &str, name: &str) -> Result<Function, RequestError> {
+        Ok(self.inner().catalog.revision(service, name)?.function().clone())
+    }
+
+    /// Changes a function. On return the change is durable and serves whoever calls next.
+    ///
+    /// # Errors
+    /// No such service or function, bad settings or code, another revision than expected; the engine cannot load it; storage.
+    pub async fn update_function(
+        &self,
+        service: &str,
+        name: &str,
+        change: FunctionChange,
+    ) -> Result<Function, PlatformError> {
+        let inner = self.inner();
+        let before = inner.catalog.revision(service, name)?;
+        as_expected(Kind::Function, before.label(), change.expect, before.function().revision)?;
+        let mut function = before.function().clone();
+        function.settings = function.settings.changed(&change)?;
+        function.modified_ms = inner.clock.now_ms();
+        let (wasm, _pins) = match change.code {
+            Some(upload) => {
+                let stored = inner.store_code(upload, change.checksum).await?;
+                function.code = stored.code;
+                (stored.wasm, Some(stored._pins))
+            }
+            None => (inner.code.get(&function.code.digest, before.label()).await?, None),
+        };
+        let loaded = inner.engine.load(inner.spec(&function, wasm)).await?;
+        let revision = inner.catalog.update_function(before, function).await?;
+        inner.keep(&revision, loaded);
+        Ok(revision.function().clone())
+    }
+
+    /// Deletes a function. Durable on return; its running invocations go on, its queued ones will fail.
+    ///
+    /// # Errors
+    /// No such service or function, another revision than expected; storage.
+    pub async fn delete_function(
+        &self,
+        service: &str,
+        name: &str,
+        expect: Option<u64>,
+    ) -> Result<(), PlatformError> {
+        self.inner().catalog.delete_function(service, name, expect).await
+    }
+
+    /// Lists functions of a service in order of name.
+    ///
+    /// # Errors
+    /// No such service; a limit out of bounds.
+    pub fn list_functions(
+        &self,
+        service: &str,
+        request: &ListRequest,
+    ) -> Result<Page<Function>, RequestError> {
+        self.inner().catalog.list_functions(service, request)
+    }
+
+    /// What was uploaded for a function, to the byte.
+    ///
+    /// # Errors
+    /// No such service or function; the file is missing or damaged.
+    pub async fn function_package(
+        &self,
+        service: &str,
+        name: &str,
+    ) -> Result<Bytes, PlatformError> {
+        let revision = self.inner().catalog.revision(service, name)?;
+        let digest = &revision.function().code.package_digest;
+        Ok(self.inner().code.get(digest, revision.label()).await?)
+    }
+}
+
+impl Inner {
+    async fn store_code(
+        self: &Arc<Self>,
+        upload: CodeUpload,
+        checksum: Option<u64>,
+    ) -> Result<Stored, PlatformError> {
+        let (limits, package) = (self.package.clone(), upload.bytes().clone());
+        // Inflating and hashing a hundred megabytes takes a second: not on a thread that serves invocations.
+        let unpack = move || {
+            let found = crc64(upload.bytes());
+            match checksum {
+                Some(expected) if expected != found => {
+                    Err(RequestError::Checksum { expected, found })
+                }
+                _ => Ok((found, package::open(&upload, &limits)?)),
+            }
+        };
+        let unpacked = tokio::task::spawn_blocking(unpack).await;
+        let (checksum, wasm) = unpacked.map_err(|error| PlatformError::Failure {
+            what: "unpacking code",
+            why: error.to_string(),
+        })??;
+        let package_pin = self.code.put(package.clone()).await?;
+        let wasm_pin = self.code.put(wasm.clone()).await?;
+        let code = Code {
+            digest: wasm_pin.digest().to_owned(),
+            wasm_bytes: wasm.len() as u64,
+            package_digest: package_pin.digest().to_owned(),
+            package_bytes: package.len() as u64,
+            checksum,
+        };
+        Ok(Stored { code, wasm, _pins: (package_pin, wasm_pin) })
+    }
+}

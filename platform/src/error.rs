@@ -1,0 +1,200 @@
+//! The errors of this crate's boundary. A dialect matches [`PlatformError`] and [`RequestError`] exhaustively and gives each variant a
+//! code of its own; neither knows any code.
+
+use std::time::Duration;
+
+use hearth_engine::{LoadError, Refusal};
+
+use crate::package::PackageError;
+use crate::storage::StorageError;
+use crate::storage::code_store::CodeError;
+
+/// What kind of thing an error speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A service.
+    Service,
+    /// A function; its name is `service/function`.
+    Function,
+    /// A version or an alias; its name is `service.qualifier`.
+    Qualifier,
+    /// An invocation.
+    Invocation,
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Function => "function",
+            Self::Qualifier => "qualifier",
+            Self::Invocation => "invocation",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the caller asked for wrongly. The same request will not work unless something else changes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// There is no such thing.
+    #[error("{kind} `{name}` does not exist")]
+    NotFound {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("{kind} `{name}` already exists")]
+    AlreadyExists {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// A value is out of bounds.
+    #[error("`{field}` is invalid: {why}")]
+    Invalid {
+        /// Which value, by this crate's name for it.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// The thing is not at the revision that the caller expected, or somebody else changed it meanwhile.
+    #[error("{kind} `{name}` was changed meanwhile")]
+    Conflict {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// The thing still holds others.
+    #[error("{kind} `{name}` is not empty: it holds {holds}")]
+    NotEmpty {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// What it holds, such as `3 functions`.
+        holds: String,
+    },
+    /// Something is larger than allowed.
+    #[error("{what} of {size_bytes} bytes is over the limit of {limit_bytes}")]
+    TooLarge {
+        /// What: `event`, `code`.
+        what: &'static str,
+        /// Its size, or at least that much.
+        size_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// A quota of the whole platform or of a service is used up.
+    #[error("{what} are limited to {limit}")]
+    Quota {
+        /// Of what: `services`, `functions of a service`.
+        what: &'static str,
+        /// The quota.
+        limit: u64,
+    },
+    /// The function's queue is full; trying again later may work.
+    #[error("function `{function}` has {limit} queued invocations, as many as it may")]
+    Throttled {
+        /// Which function.
+        function: String,
+        /// Its limit.
+        limit: u64,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The uploaded archive is not acceptable.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The upload's checksum is not the one that the caller computed.
+    #[error("code has checksum {found}; the request says {expected}")]
+    Checksum {
+        /// What the caller said.
+        expected: u64,
+        /// What was received.
+        found: u64,
+    },
+}
+
+impl RequestError {
+    /// What the caller can do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "check the name; list what exists",
+            Self::AlreadyExists { .. } => "choose another name, or update what exists",
+            Self::Invalid { .. } => "correct the value",
+            Self::Conflict { .. } => "read it again and repeat the change",
+            Self::NotEmpty { .. } => "delete what it holds first",
+            Self::TooLarge { .. } => "send less, or raise the server's limit",
+            Self::Quota { .. } => "delete what is not needed, or raise the server's quota",
+            Self::Throttled { .. } => "try again later",
+            Self::Package(error) => error.hint(),
+            Self::Checksum { .. } => "upload again; the code changed on the way",
+        }
+    }
+
+    pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> Self {
+        Self::Invalid { field, why: why.into() }
+    }
+}
+
+/// Why an operation of the platform brought no result.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PlatformError {
+    /// The caller's request cannot be done.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The code cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Declined before anything ran; trying again later may work.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A function's stored code is missing, damaged or cannot be read.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// Storage declined or failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The platform failed.
+    #[error("{what} failed: {why}")]
+    Failure {
+        /// What was being done.
+        what: &'static str,
+        /// For the operator's log, not for a caller.
+        why: String,
+    },
+}
+
+impl PlatformError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Request(error) => error.hint(),
+            Self::Load(error) => error.hint(),
+            Self::Refused(_) => "try again later",
+            Self::Code(error) => error.hint(),
+            Self::Storage(error) => error.hint(),
+            Self::Failure { .. } => "look into the server's log",
+        }
+    }
+}
+
+impl From<hearth_engine::InvokeError> for PlatformError {
+    fn from(error: hearth_engine::InvokeError) -> Self {
+        match error {
+            hearth_engine::InvokeError::Refused(refusal) => Self::Refused(refusal),
+            failure => Self::Failure { what: "invocation", why: failure.to_string() },
+        }
+    }
+}

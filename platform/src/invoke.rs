@@ -1,0 +1,92 @@
+//! One invocation through the platform: resolve, load if need be, engine, journal. Sync callers, the queue's runner and guests that
+//! call functions all come through [`Inner::run`].
+
+use std::sync::Arc;
+
+use hearth_engine::{Invocation, Outcome, Refusal};
+
+use crate::error::PlatformError;
+use crate::journal::InvocationType;
+use crate::name::Target;
+use crate::platform::{Inner, Platform};
+use crate::revision::Revision;
+
+/// What came of an invocation, and which revision served it.
+#[derive(Debug, Clone)]
+pub struct Invoked {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Who served it: for the version, the checksum, the memory size.
+    pub revision: Arc<Revision>,
+}
+
+impl Platform {
+    /// Invokes a function and waits for its outcome, on the calling task. Dropping the future ends the guest.
+    ///
+    /// # Errors
+    /// The target does not exist; its code cannot be loaded; the engine declined; the host failed. What the guest does wrong is in the
+    /// outcome.
+    pub async fn invoke(
+        &self,
+        target: Target<'_>,
+        invocation: Invocation,
+    ) -> Result<Invoked, PlatformError> {
+        let revision = self.inner().resolve(target)?;
+        self.inner().invoke(revision, invocation).await
+    }
+
+    /// The same for a revision that was resolved before.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke).
+    pub async fn invoke_revision(
+        &self,
+        revision: Arc<Revision>,
+        invocation: Invocation,
+    ) -> Result<Invoked, PlatformError> {
+        self.inner().invoke(revision, invocation).await
+    }
+}
+
+impl Inner {
+    /// A sync invocation: run, then remembered in memory only.
+    pub(crate) async fn invoke(
+        &self,
+        revision: Arc<Revision>,
+        invocation: Invocation,
+    ) -> Result<Invoked, PlatformError> {
+        let (request_id, attempt) = (invocation.request_id.clone(), invocation.attempt);
+        let started_ms = self.clock.now_ms();
+        let result = self.run(&revision, invocation, started_ms).await;
+        self.journal.remember(
+            InvocationType::Sync,
+            &revision,
+            request_id,
+            attempt,
+            started_ms,
+            &result,
+        );
+        Ok(Invoked { outcome: result?, revision })
+    }
+
+    /// The straight line that every invocation takes.
+    pub(crate) async fn run(
+        &self,
+        revision: &Arc<Revision>,
+        mut invocation: Invocation,
+        now_ms: u64,
+    ) -> Result<Outcome, PlatformError> {
+        let (size_bytes, limit_bytes) =
+            (invocation.payload.len() as u64, self.limits.payload_bytes);
+        if size_bytes > limit_bytes {
+            // Before loading: an event that cannot run must not cost a compilation.
+            return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes }.into());
+        }
+        let (function, report) = self.load(revision).await?;
+        revision.touch(now_ms);
+        if report.is_some() {
+            invocation.load = report;
+        }
+        Ok(function.invoke(invocation).await?)
+    }
+}

@@ -1,0 +1,68 @@
+//! Services, functions and durable invocations over the hearth engine.
+//!
+//! An embedder opens a [`Platform`] on a data directory and an engine, and talks to it through these:
+//!
+//! | to | call |
+//! |---|---|
+//! | open | [`Platform::open`] with a [`PlatformConfig`]; [`LogStore::open`] and [`PlatformCaller::new`] before, because the engine takes both |
+//! | keep services | [`Platform::create_service`], `get_service`, `update_service`, `delete_service`, `list_services` |
+//! | keep functions | [`Platform::create_function`], `get_function`, `update_function`, `delete_function`, `list_functions`, `function_package` |
+//! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
+//! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
+//! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
+//! | keep house | [`Platform::run_upkeep`] (bounds of journal, dead letters and code files), [`Platform::stats`], `check` |
+//!
+//! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
+
+mod caller;
+mod catalog;
+mod checksum;
+mod clock;
+mod config;
+mod deploy;
+mod error;
+mod function;
+mod invoke;
+mod journal;
+mod loaded;
+mod logs;
+mod name;
+pub mod package;
+mod platform;
+pub mod queue;
+mod resolve;
+mod revision;
+mod service;
+pub mod storage;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+pub use caller::PlatformCaller;
+pub use checksum::crc64;
+pub use clock::{Clock, SystemClock, to_ms};
+pub use config::{PlatformConfig, Quotas};
+pub use error::{Kind, PlatformError, RequestError};
+pub use function::{
+    Code, CodeUpload, ENVIRONMENT_BYTES_MAX, Function, FunctionChange, FunctionSettings,
+    INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
+};
+pub use invoke::Invoked;
+pub use journal::{
+    ErrorNote, Figures, InvocationFilter, InvocationRecord, InvocationType, JournalConfig, Status,
+};
+pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
+pub use name::{
+    FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX, Qualifier,
+    ServiceName, Target,
+};
+pub use package::{PackageError, PackageLimits};
+pub use platform::{Platform, PlatformStats};
+pub use queue::{DeadLetter, EnqueueOptions, QueueConfig};
+pub use revision::Revision;
+pub use service::{
+    DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, PAGE_MAX, Page, Service, ServiceChange,
+    ServiceSettings,
+};
+pub use storage::StorageError;
+pub use storage::code_store::CodeError;

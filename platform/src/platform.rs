@@ -1,0 +1,139 @@
+//! The handle on a platform: opening it, and what holds for all of it. Each noun's operations are in the noun's own file.
+
+use std::sync::Arc;
+
+use hearth_engine::{Engine, Limits};
+
+use crate::catalog::Catalog;
+use crate::clock::{Clock, SystemClock};
+use crate::config::PlatformConfig;
+use crate::error::PlatformError;
+use crate::journal::Journal;
+use crate::loaded::Loaded;
+use crate::package::PackageLimits;
+use crate::queue::Queue;
+use crate::storage::code_store::CodeStore;
+use crate::storage::sqlite::SqliteStorage;
+use crate::storage::{Collection, Query, Storage};
+
+/// A platform; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Platform(Arc<Inner>);
+
+/// What all operations share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) code: CodeStore,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) loaded: Loaded,
+    pub(crate) journal: Journal,
+    pub(crate) queue: Queue,
+    pub(crate) limits: Limits,
+    pub(crate) package: PackageLimits,
+    pub(crate) orphan_grace: std::time::Duration,
+}
+
+/// Figures about a platform at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlatformStats {
+    /// Services.
+    pub services: u64,
+    /// Functions.
+    pub functions: u64,
+    /// Functions held loaded.
+    pub loaded_functions: u64,
+    /// Queued invocations that run now.
+    pub queue_running: u64,
+    /// Invocations accepted into the queue since start.
+    pub enqueued: u64,
+    /// Queued invocations that ended since start, parked ones included.
+    pub settled: u64,
+    /// Attempts that were put off or repeated since start.
+    pub retried: u64,
+    /// Results dropped since start because their lease was lost.
+    pub leases_lost: u64,
+}
+
+impl Platform {
+    /// Opens the data directory, makes it if it is not there, and reads the catalog. Leases of an earlier process are taken back.
+    ///
+    /// Call it inside a tokio runtime. No code is loaded: that happens on first use.
+    ///
+    /// # Errors
+    /// Another process has the directory; it cannot be read or written; a newer program wrote it; a record in it is damaged.
+    pub async fn open(config: PlatformConfig) -> Result<Self, PlatformError> {
+        let dir = config.data_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || SqliteStorage::open(&dir)).await;
+        let storage = opened.map_err(|error| PlatformError::Failure {
+            what: "opening storage",
+            why: error.to_string(),
+        })??;
+        Self::open_with(config, Arc::new(storage), Arc::new(SystemClock::default())).await
+    }
+
+    /// The same over storage and a clock of the embedder's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        config: PlatformConfig,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, PlatformError> {
+        let code = CodeStore::open(&config.data_dir.join("code"))?;
+        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
+        let queue = Queue::open(storage.clone(), clock.clone(), config.queue).await?;
+        let inner = Arc::new(Inner {
+            engine: config.engine,
+            journal: Journal::new(config.journal, storage.clone(), clock.clone()),
+            clock,
+            storage,
+            code,
+            catalog: Arc::new(catalog),
+            loaded: Loaded::new(config.loaded_functions),
+            queue,
+            limits: config.limits,
+            package: config.package,
+            orphan_grace: config.orphan_grace,
+        });
+        if let Some(caller) = config.caller {
+            caller.bind(&inner);
+        }
+        Ok(Self(inner))
+    }
+
+    /// Whether storage answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn check(&self) -> Result<(), PlatformError> {
+        let query = Query::Get { collection: Collection("check"), key: String::new() };
+        self.0.storage.read(query).await?;
+        Ok(())
+    }
+
+    /// Figures about it.
+    pub fn stats(&self) -> PlatformStats {
+        let mut stats = PlatformStats {
+            services: self.0.catalog.services(),
+            functions: self.0.catalog.functions(),
+            loaded_functions: self.0.loaded.count(),
+            ..PlatformStats::default()
+        };
+        self.0.queue.count_into(&mut stats);
+        stats
+    }
+
+    /// The engine that runs the functions.
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+}

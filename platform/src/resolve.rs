@@ -1,0 +1,118 @@
+//! From a target to the revision that serves it: two look-ups in memory, no lock that a writer can hold, no read of storage.
+//! And the one place where a revision's code gets loaded.
+
+use std::sync::Arc;
+
+use hearth_engine::{FunctionSpec, Identity, LoadReport};
+
+use crate::error::{Kind, PlatformError, RequestError};
+use crate::function::Function;
+use crate::name::{Qualifier, Target};
+use crate::platform::{Inner, Platform};
+use crate::revision::Revision;
+
+impl Platform {
+    /// The revision that serves a target now.
+    ///
+    /// # Errors
+    /// No such service, function or qualifier; only `LATEST` exists so far.
+    pub fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
+        self.inner().resolve(target)
+    }
+
+    /// Loads a function and makes instances until `count` are ready; returns how many are.
+    ///
+    /// # Errors
+    /// It does not exist or cannot be loaded; the engine declined.
+    pub async fn prewarm(&self, target: Target<'_>, count: u32) -> Result<u32, PlatformError> {
+        let revision = self.inner().resolve(target)?;
+        let (function, _) = self.inner().load(&revision).await?;
+        Ok(function.prewarm(count).await?)
+    }
+
+    /// What the engine knows of a function; none when it is not loaded.
+    ///
+    /// # Errors
+    /// It does not exist.
+    pub fn function_stats(
+        &self,
+        target: Target<'_>,
+    ) -> Result<Option<hearth_engine::FunctionStats>, RequestError> {
+        let revision = self.inner().resolve(target)?;
+        Ok(revision.loaded.load().as_ref().map(|function| function.stats()))
+    }
+}
+
+impl Inner {
+    pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
+        if !matches!(target.qualifier, None | Some("" | crate::name::LATEST)) {
+            // The service comes first: a caller is told of the outermost thing that is missing.
+            self.catalog.service(target.service)?;
+            Qualifier::parse(target.qualifier)?;
+            let qualifier = target.qualifier.unwrap_or_default();
+            return Err(RequestError::NotFound {
+                kind: Kind::Qualifier,
+                name: format!("{}.{qualifier}", target.service),
+            });
+        }
+        self.catalog.revision(target.service, target.function)
+    }
+
+    /// The engine's function for a revision, and what loading took if this call did it.
+    pub(crate) async fn load(
+        &self,
+        revision: &Arc<Revision>,
+    ) -> Result<(Arc<hearth_engine::Function>, Option<LoadReport>), PlatformError> {
+        if let Some(function) = revision.loaded.load_full() {
+            return Ok((function, None));
+        }
+        let _loading = revision.loading.lock().await;
+        if let Some(function) = revision.loaded.load_full() {
+            return Ok((function, None));
+        }
+        if let Some(error) = revision.broken.get() {
+            return Err(error.clone().into());
+        }
+        let code = self.code.get(&revision.function().code.digest, revision.label()).await?;
+        let loaded = self.engine.load(self.spec(revision.function(), code)).await;
+        let function = loaded.inspect_err(|error| {
+            if !error.is_retryable() {
+                // Already set is as good: both say that it cannot be loaded.
+                let _ = revision.broken.set(error.clone());
+            }
+        })?;
+        let report = function.load_report();
+        Ok((self.keep(revision, function), Some(report)))
+    }
+
+    /// Keeps a loaded function with its revision, letting go of another if too many are held.
+    pub(crate) fn keep(
+        &self,
+        revision: &Arc<Revision>,
+        function: hearth_engine::Function,
+    ) -> Arc<hearth_engine::Function> {
+        let function = Arc::new(function);
+        revision.touch(self.clock.now_ms());
+        revision.loaded.store(Some(function.clone()));
+        self.loaded.admit(revision);
+        function
+    }
+
+    /// What the engine is asked to load for a function.
+    pub(crate) fn spec(&self, function: &Function, code: bytes::Bytes) -> FunctionSpec {
+        let settings = &function.settings;
+        let mut spec = FunctionSpec::new(function.name.as_str(), code)
+            .identity(Identity {
+                service: function.service.to_string(),
+                function: function.name.to_string(),
+                version: crate::name::LATEST.to_owned(),
+            })
+            .limits(settings.limits(&self.limits))
+            .pool(settings.pool.clone())
+            .isolation(settings.isolation)
+            .grants(settings.grants.clone());
+        spec.environment =
+            settings.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        spec
+    }
+}

@@ -1,0 +1,63 @@
+//! A revision: code and configuration of a function at one moment, immutable, and the engine's function once it is loaded.
+//!
+//! Changing a function makes another revision; whoever runs on this one keeps it until done.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+use hearth_engine::LoadError;
+use tokio::sync::Mutex;
+
+use crate::function::Function;
+use crate::name::LATEST;
+
+/// Code and configuration at one moment.
+#[derive(Debug)]
+pub struct Revision {
+    function: Function,
+    label: Arc<str>,
+    pub(crate) loaded: ArcSwapOption<hearth_engine::Function>,
+    /// Held by the one who loads, so that the others wait for it instead of doing the same.
+    pub(crate) loading: Mutex<()>,
+    /// Why it can never be loaded, once that is known: a thousand requests must not compile broken code a thousand times.
+    pub(crate) broken: OnceLock<LoadError>,
+    used_ms: AtomicU64,
+}
+
+impl Revision {
+    pub(crate) fn new(function: Function) -> Self {
+        let label = format!("{}/{}", function.service, function.name).into();
+        Self {
+            function,
+            label,
+            loaded: ArcSwapOption::empty(),
+            loading: Mutex::new(()),
+            broken: OnceLock::new(),
+            used_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// The function as it stood.
+    pub fn function(&self) -> &Function {
+        &self.function
+    }
+
+    /// `service/function`.
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// The published version, or `LATEST`.
+    pub fn version(&self) -> &str {
+        LATEST
+    }
+
+    pub(crate) fn touch(&self, now_ms: u64) {
+        self.used_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,176 @@
+//! The one writer: takes what waits, applies each batch inside a savepoint of one transaction, commits once, then answers all.
+//!
+//! So many callers share one sync, and a batch whose precondition fails harms none of its neighbours. If the transaction itself is
+//! lost, everybody in it is told so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::errors::storage_error;
+use super::{apply, claim};
+use crate::storage::{Claim, Effect, Leased, Op, StorageError};
+
+/// Most batches in one transaction: enough to share a sync, few enough that nobody waits long for it.
+const GROUP_MAX: usize = 256;
+
+type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Commit { ops: Vec<Op>, reply: Reply<Vec<Effect>> },
+    Claim { claim: Claim, reply: Reply<Vec<Leased>> },
+}
+
+/// An answer that waits for the commit.
+enum Pending {
+    Commit(Reply<Vec<Effect>>, Result<Vec<Effect>, StorageError>),
+    Claim(Reply<Vec<Leased>>, Result<Vec<Leased>, StorageError>),
+}
+
+impl Pending {
+    /// Answers; with `lost` when the transaction is gone, unless the batch failed by itself.
+    fn answer(self, lost: Option<&StorageError>) {
+        fn settle<T>(
+            result: Result<T, StorageError>,
+            lost: Option<&StorageError>,
+        ) -> Result<T, StorageError> {
+            match (result, lost) {
+                (Ok(_), Some(error)) => Err(error.clone()),
+                (result, _) => result,
+            }
+        }
+        // A caller who went away is nobody's concern: the batch stands all the same.
+        match self {
+            Self::Commit(reply, result) => drop(reply.send(settle(result, lost))),
+            Self::Claim(reply, result) => drop(reply.send(settle(result, lost))),
+        }
+    }
+}
+
+/// The writer's state.
+pub(super) struct Writer {
+    connection: Connection,
+    dir: PathBuf,
+    wake: Arc<Notify>,
+    /// The lane that was served last.
+    served: String,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, dir: PathBuf, wake: Arc<Notify>) -> Self {
+        Self { connection, dir, wake, served: String::new() }
+    }
+
+    /// Works until all senders are gone and all jobs done.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP_MAX {
+                match jobs.try_recv() {
+                    Ok(job) => group.push(job),
+                    Err(_) => break,
+                }
+            }
+            self.write(group);
+        }
+    }
+
+    fn write(&mut self, group: Vec<Job>) {
+        let served = self.served.clone();
+        let woken = group.iter().any(wakes);
+        let mut pending = Vec::with_capacity(group.len());
+        let lost = self.write_group(group, &mut pending).err();
+        if let Some(error) = &lost {
+            tracing::warn!(%error, count = pending.len(), "a group of writes was not committed");
+            self.served = served;
+            if !self.connection.is_autocommit() {
+                // Fails only if the transaction is gone already, which is what is wanted.
+                let _ = self.connection.execute_batch("ROLLBACK");
+            }
+        }
+        for answer in pending {
+            answer.answer(lost.as_ref());
+        }
+        if woken && lost.is_none() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Fills `pending` with one answer per job; an error means that nothing was written.
+    fn write_group(
+        &mut self,
+        group: Vec<Job>,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), StorageError> {
+        let mut lost = self.control("BEGIN IMMEDIATE").err();
+        for job in group {
+            let standing = |error: &Option<StorageError>| error.clone().map_or(Ok(()), Err);
+            match job {
+                Job::Commit { ops, reply } => {
+                    let applied = standing(&lost).and_then(|()| {
+                        self.guarded(|writer| apply::all(&writer.connection, &writer.dir, ops))
+                    });
+                    lost = lost.or_else(|| self.lost(applied.as_ref().err()));
+                    pending.push(Pending::Commit(reply, applied));
+                }
+                Job::Claim { claim, reply } => {
+                    let leased = standing(&lost).and_then(|()| {
+                        self.guarded(|writer| {
+                            claim::claim(&writer.connection, &mut writer.served, claim)
+                                .map_err(|error| storage_error(&writer.dir, &error))
+                        })
+                    });
+                    lost = lost.or_else(|| self.lost(leased.as_ref().err()));
+                    pending.push(Pending::Claim(reply, leased));
+                }
+            }
+        }
+        match lost {
+            Some(error) => Err(error),
+            None => self.control("COMMIT"),
+        }
+    }
+
+    /// Runs one job inside a savepoint.
+    fn guarded<T>(
+        &mut self,
+        job: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.control("SAVEPOINT batch")?;
+        let result = job(self);
+        match &result {
+            Ok(_) => self.control("RELEASE batch")?,
+            // After some errors SQLite has rolled back everything; then there is no savepoint to return to.
+            Err(_) if self.connection.is_autocommit() => {}
+            Err(_) => self.control("ROLLBACK TO batch; RELEASE batch")?,
+        }
+        result
+    }
+
+    /// The error, if it took the whole transaction with it.
+    fn lost(&self, error: Option<&StorageError>) -> Option<StorageError> {
+        error.filter(|_| self.connection.is_autocommit()).cloned()
+    }
+
+    fn control(&self, statement: &str) -> Result<(), StorageError> {
+        // Statements without rows; the cache spares parsing the two that stand alone.
+        let done = if statement.contains(';') {
+            self.connection.execute_batch(statement)
+        } else {
+            self.connection.prepare_cached(statement).and_then(|mut s| s.execute([])).map(drop)
+        };
+        done.map_err(|error| storage_error(&self.dir, &error))
+    }
+}
+
+/// Whether a job may make something due.
+fn wakes(job: &Job) -> bool {
+    let due = |op: &Op| {
+        matches!(op, Op::Enqueue { .. } | Op::Retry { .. } | Op::Extend { .. } | Op::Reclaim { .. })
+    };
+    matches!(job, Job::Commit { ops, .. } if ops.iter().any(due))
+}

@@ -1,0 +1,55 @@
+//! Keeping house: the bounds of journal and dead letters, and code files that nothing names. Errors are logged and tried again at the
+//! next round; nothing here is needed for correctness.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::error::PlatformError;
+use crate::platform::Platform;
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_secs(60);
+
+impl Platform {
+    /// Keeps house once a minute until `shutdown` is ready.
+    pub async fn run_upkeep(&self, shutdown: impl Future<Output = ()> + Send) {
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = tokio::time::sleep(ROUND) => {}
+            }
+            if let Err(error) = self.upkeep().await {
+                tracing::warn!(%error, hint = error.hint(), "upkeep failed; it is tried again");
+            }
+        }
+    }
+
+    /// One round of it.
+    ///
+    /// # Errors
+    /// Storage or the code store failed.
+    pub async fn upkeep(&self) -> Result<(), PlatformError> {
+        let inner = self.inner();
+        inner.journal.prune().await?;
+        inner.queue.prune_dead_letters().await?;
+        // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
+        let digests = || -> HashSet<String> {
+            let revisions = inner.catalog.revisions();
+            let codes = revisions.iter().map(|revision| &revision.function().code);
+            codes.flat_map(|code| [code.digest.clone(), code.package_digest.clone()]).collect()
+        };
+        let named = digests();
+        let removed = inner
+            .code
+            .remove_orphans(inner.orphan_grace, |digest| {
+                named.contains(digest) || digests().contains(digest)
+            })
+            .await?;
+        if removed > 0 {
+            tracing::info!(removed, "removed code that no function names");
+        }
+        Ok(())
+    }
+}
