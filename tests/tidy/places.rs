@@ -1,0 +1,209 @@
+//! Things that have one place: whoever looks for them knows where, and whoever reviews them reads one file.
+
+use crate::settle;
+use crate::source::{Source, has, sources};
+use crate::tree::is_in;
+
+/// What a rule looks into.
+enum View {
+    Code,
+    Strings,
+}
+
+struct Place {
+    what: &'static str,
+    view: View,
+    needles: &'static [&'static str],
+    /// Rooms that the rule holds in.
+    rooms: &'static [&'static str],
+    /// Where it may be, each with the reason.
+    only: &'static [(&'static str, &'static str)],
+    /// Whether tests are free of it.
+    spares_tests: bool,
+    instead: &'static str,
+}
+
+/// The rooms that a server is made of.
+const HOST: &[&str] = &["engine", "host-api", "platform", "server"];
+
+const PLACES: &[Place] = &[
+    Place {
+        what: "unsafe code",
+        view: View::Code,
+        needles: &["unsafe", "unsafe_code"],
+        rooms: &["engine", "host-api", "platform", "server", "tests", "benches"],
+        only: &[
+            ("engine/src/artifact/load.rs", "hands verified artifacts to wasmtime"),
+            ("host-api/guest/src/bindings.rs", "generated, and runs inside the sandbox"),
+        ],
+        spares_tests: false,
+        instead: "use a safe interface; rustix has most of what libc has",
+    },
+    Place {
+        what: "loading of native code",
+        view: View::Code,
+        needles: &[
+            "Module::deserialize",
+            "Module::deserialize_file",
+            "Module::deserialize_raw",
+            "Module::deserialize_open_file",
+            "Component::deserialize",
+            "Component::deserialize_file",
+            "Component::deserialize_raw",
+            "Module::from_trusted_file",
+            "Module::from_file",
+            "Component::from_file",
+        ],
+        rooms: HOST,
+        only: &[("engine/src/artifact/load.rs", "the file was sealed by this machine's key")],
+        spares_tests: true,
+        instead: "ask the engine's artifacts; uploaded bytes always go through the compiler",
+    },
+    Place {
+        what: "compilation in this process",
+        view: View::Code,
+        needles: &[
+            "Module::new",
+            "Component::new",
+            "Module::from_binary",
+            "Component::from_binary",
+            "precompile_module",
+            "precompile_component",
+        ],
+        rooms: HOST,
+        only: &[(
+            "engine/src/compile.rs",
+            "off the async workers, bounded, or in the compiler child",
+        )],
+        spares_tests: true,
+        instead: "load a function through the engine; compiling is bounded there",
+    },
+    Place {
+        what: "wasmtime's configuration",
+        view: View::Code,
+        needles: &["wasmtime::Config", "Config::new()", "PoolingAllocationConfig"],
+        rooms: HOST,
+        only: &[(
+            "engine/src/wasmtime_config.rs",
+            "one place decides how every guest is compiled and given memory",
+        )],
+        spares_tests: true,
+        instead: "add the setting there",
+    },
+    Place {
+        what: "a call into a guest",
+        view: View::Code,
+        needles: &[
+            "call_async",
+            "call_handle",
+            "call_run",
+            "call_concurrent",
+            "run_concurrent",
+            "instantiate_async",
+            "TypedFunc",
+        ],
+        rooms: HOST,
+        only: &[("engine/src/guest", "one file per kind knows how to call it")],
+        spares_tests: true,
+        instead: "go through engine/src/invoke.rs, which arms deadline, limits and log",
+    },
+    Place {
+        what: "an event given to an instance",
+        view: View::Code,
+        needles: &["instance.call("],
+        rooms: HOST,
+        only: &[("engine/src/invoke.rs", "the one line that every invocation takes")],
+        spares_tests: true,
+        instead: "go through engine/src/invoke.rs, which arms deadline, limits and log",
+    },
+    Place {
+        what: "HTTP status codes",
+        view: View::Code,
+        needles: &["StatusCode", ".status()"],
+        rooms: &["engine", "host-api", "platform"],
+        only: &[
+            ("engine/src/guest/http.rs", "an HTTP guest says by it whether it failed"),
+            ("host-api/src/outgoing_http", "what another server answered a guest"),
+        ],
+        spares_tests: true,
+        instead: "return a typed error; each dialect in server/ maps it to its code in one table",
+    },
+    Place {
+        what: "SQL",
+        view: View::Strings,
+        needles: &[
+            "SELECT ",
+            "INSERT INTO",
+            "INSERT OR",
+            "UPDATE ",
+            "DELETE FROM",
+            "CREATE TABLE",
+            "CREATE INDEX",
+            "PRAGMA ",
+        ],
+        rooms: HOST,
+        only: &[("platform/src/storage/sqlite", "the only driver that speaks it")],
+        spares_tests: true,
+        instead: "use the storage interface in platform/src/storage",
+    },
+    Place {
+        what: "the SQLite driver",
+        view: View::Code,
+        needles: &["rusqlite"],
+        rooms: HOST,
+        only: &[("platform/src/storage/sqlite", "behind the storage interface")],
+        spares_tests: false,
+        instead: "use the storage interface in platform/src/storage",
+    },
+];
+
+fn searched(source: &Source, place: &Place) -> bool {
+    place.rooms.iter().any(|room| is_in(source.path, room))
+        && !(place.spares_tests && source.is_test())
+}
+
+#[test]
+fn each_thing_is_in_its_place() {
+    let mut found = Vec::new();
+    for place in PLACES {
+        let mut used = vec![false; place.only.len()];
+        for source in sources().iter().filter(|source| searched(source, place)) {
+            let lines = match place.view {
+                View::Code => &source.code,
+                View::Strings => &source.strings,
+            };
+            let end = if place.spares_tests { source.tests_from } else { lines.len() };
+            let allowed = place.only.iter().position(|(path, _)| is_in(source.path, path));
+            for (number, line) in lines.iter().enumerate().take(end) {
+                let Some(needle) = place.needles.iter().find(|needle| has(line, needle)) else {
+                    continue;
+                };
+                match allowed.and_then(|at| used.get_mut(at)) {
+                    Some(used) => *used = true,
+                    None => found.push(format!(
+                        "{}:{}: {} (`{}`) belongs in {}; {}",
+                        source.path,
+                        number + 1,
+                        place.what,
+                        needle.trim(),
+                        names(place),
+                        place.instead
+                    )),
+                }
+            }
+        }
+        for ((path, reason), used) in place.only.iter().zip(used) {
+            if !used {
+                found.push(format!(
+                    "{path}: has no {} any more ({reason}); take it out of tests/tidy/places.rs",
+                    place.what
+                ));
+            }
+        }
+    }
+    settle("out of place", &found);
+}
+
+fn names(place: &Place) -> String {
+    place.only.iter().map(|(path, _)| *path).collect::<Vec<_>>().join(", ")
+}
