@@ -29,21 +29,17 @@ pub fn to_ms(time: SystemTime) -> u64 {
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A clock that moves only when told, for tests.
 #[cfg(test)]
-#[derive(Debug)]
-pub(crate) struct ManualClock(pub(crate) AtomicU64);
+mod tests {
+    use super::*;
 
-#[cfg(test)]
-impl ManualClock {
-    pub(crate) fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-impl Clock for ManualClock {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    #[test]
+    fn it_never_goes_back() {
+        let clock = SystemClock::default();
+        let before = clock.now_ms();
+        assert!(before > 1_600_000_000_000);
+        clock.latest.store(before + 60_000, Ordering::Relaxed);
+        assert_eq!(clock.now_ms(), before + 60_000, "the system's clock was set back a minute");
+        assert_eq!(to_ms(UNIX_EPOCH - std::time::Duration::from_secs(1)), 0);
     }
 }

@@ -42,6 +42,12 @@ impl MemoryStorage {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// As a driver does that is opened again: turns are not kept.
+    #[cfg(test)]
+    pub(super) fn begin_turns_anew(&self) {
+        self.state.lock().served.clear();
+    }
 }
 
 #[async_trait]

@@ -38,7 +38,7 @@ impl Batch<'_> {
             }
             Op::Delete { collection, key, expect } => {
                 self.expect(collection, &key, expect)?;
-                let sql = "DELETE FROM records WHERE collection = $1 AND key = $2";
+                let sql = "DELETE FROM records WHERE collection = ?1 AND key = ?2";
                 return self.run(sql, params![collection.0, key]).map(removed);
             }
             Op::Enqueue { item, lane_limit } => self.enqueue(&item, lane_limit)?,
@@ -48,8 +48,8 @@ impl Batch<'_> {
             }
             Op::Retry { id, token, due_ms, attempts, deferrals } => {
                 let sql =
-                    "UPDATE queue SET visible_ms = $3, attempts = $4, deferrals = $5, leased = 0
-                           WHERE id = $1 AND token = $2 AND leased = 1 RETURNING lane";
+                    "UPDATE queue SET visible_ms = ?3, attempts = ?4, deferrals = ?5, leased = 0
+                           WHERE id = ?1 AND token = ?2 AND leased = 1 RETURNING lane";
                 let values = params![id, int(token), int(due_ms), attempts, deferrals];
                 let lane = self.text(sql, values)?.ok_or(StorageError::LeaseLost { id, token })?;
                 self.due(&lane, due_ms)?;
@@ -59,14 +59,14 @@ impl Batch<'_> {
                 self.append(&record)?;
             }
             Op::Extend { id, token, until_ms } => {
-                let sql = "UPDATE queue SET visible_ms = $3
-                           WHERE id = $1 AND token = $2 AND leased = 1 RETURNING lane";
+                let sql = "UPDATE queue SET visible_ms = ?3
+                           WHERE id = ?1 AND token = ?2 AND leased = 1 RETURNING lane";
                 let values = params![id, int(token), int(until_ms)];
                 let lane = self.text(sql, values)?.ok_or(StorageError::LeaseLost { id, token })?;
                 self.due(&lane, until_ms)?;
             }
             Op::Cancel { id, record } => {
-                let sql = "DELETE FROM queue WHERE id = $1 RETURNING lane";
+                let sql = "DELETE FROM queue WHERE id = ?1 RETURNING lane";
                 let Some(lane) = self.text(sql, params![id])? else {
                     return Ok(Effect::Removed(0));
                 };
@@ -95,7 +95,7 @@ impl Batch<'_> {
         if expect == Expect::Any {
             return Ok(());
         }
-        let sql = "SELECT version FROM records WHERE collection = $1 AND key = $2";
+        let sql = "SELECT version FROM records WHERE collection = ?1 AND key = ?2";
         let found = self.number(sql, params![collection.0, key])?.map(unsigned);
         let holds = match expect {
             Expect::Any => true,
@@ -115,20 +115,20 @@ impl Batch<'_> {
             let what = "its counter of versions is gone".to_owned();
             return Err(StorageError::Corrupt { path: self.dir.to_owned(), what });
         };
-        let sql = "INSERT INTO records (collection, key, version, value) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (collection, key) DO UPDATE SET version = $3, value = $4";
+        let sql = "INSERT INTO records (collection, key, version, value) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (collection, key) DO UPDATE SET version = ?3, value = ?4";
         self.run(sql, params![collection.0, key, version, value])?;
         Ok(Effect::Version(unsigned(version)))
     }
 
     fn enqueue(&self, item: &NewItem, limit: u64) -> Result<(), StorageError> {
         let duplicate = || StorageError::Duplicate { id: item.id.clone() };
-        if self.number("SELECT 1 FROM parked WHERE id = $1", params![item.id])?.is_some() {
+        if self.number("SELECT 1 FROM parked WHERE id = ?1", params![item.id])?.is_some() {
             return Err(duplicate());
         }
         let sql = "INSERT INTO queue (id, lane, visible_ms, leased, token, attempts, deferrals, crashes,
                        accepted_ms, due_ms, expire_ms, body, payload)
-                   VALUES ($1, $2, $3, 0, 0, 0, 0, 0, $4, $3, $5, $6, $7) ON CONFLICT (id) DO NOTHING";
+                   VALUES (?1, ?2, ?3, 0, 0, 0, 0, 0, ?4, ?3, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING";
         let (due, expire) = (int(item.due_ms), int(item.expire_ms));
         let values = params![
             item.id,
@@ -142,8 +142,8 @@ impl Batch<'_> {
         if self.run(sql, values)? == 0 {
             return Err(duplicate());
         }
-        let sql = "INSERT INTO lanes (lane, depth, next_ms) VALUES ($1, 1, $2)
-                   ON CONFLICT (lane) DO UPDATE SET depth = depth + 1, next_ms = min(next_ms, $2)
+        let sql = "INSERT INTO lanes (lane, depth, next_ms) VALUES (?1, 1, ?2)
+                   ON CONFLICT (lane) DO UPDATE SET depth = depth + 1, next_ms = min(next_ms, ?2)
                    RETURNING depth";
         let depth = self.number(sql, params![item.lane, due])?.map_or(0, unsigned);
         if depth > limit {
@@ -154,7 +154,7 @@ impl Batch<'_> {
 
     /// Removes a leased item.
     fn take(&self, id: &str, token: u64) -> Result<(), StorageError> {
-        let sql = "DELETE FROM queue WHERE id = $1 AND token = $2 AND leased = 1 RETURNING lane";
+        let sql = "DELETE FROM queue WHERE id = ?1 AND token = ?2 AND leased = 1 RETURNING lane";
         let lane = self.text(sql, params![id, int(token)])?;
         let lane = lane.ok_or_else(|| StorageError::LeaseLost { id: id.to_owned(), token })?;
         self.leave(&lane)
@@ -170,35 +170,35 @@ impl Batch<'_> {
         let sql =
             "INSERT INTO parked (parked_ms, reason, id, lane, visible_ms, leased, token, attempts,
                        deferrals, crashes, accepted_ms, due_ms, expire_ms, body, payload)
-                   SELECT $3, $4, id, lane, visible_ms, leased, token, attempts,
+                   SELECT ?3, ?4, id, lane, visible_ms, leased, token, attempts,
                        deferrals, crashes, accepted_ms, due_ms, expire_ms, body, payload
-                   FROM queue WHERE id = $1 AND token = $2 AND leased = 1";
+                   FROM queue WHERE id = ?1 AND token = ?2 AND leased = 1";
         self.run(sql, params![id, int(token), int(record.time_ms), reason])?;
         self.take(id, token)
     }
 
     /// A lane holds one item less. Its row goes when a claim next finds it empty.
     fn leave(&self, lane: &str) -> Result<(), StorageError> {
-        self.run("UPDATE lanes SET depth = depth - 1 WHERE lane = $1", params![lane]).map(drop)
+        self.run("UPDATE lanes SET depth = depth - 1 WHERE lane = ?1", params![lane]).map(drop)
     }
 
     /// A lane may have something due from then on.
     fn due(&self, lane: &str, at_ms: u64) -> Result<(), StorageError> {
-        let sql = "UPDATE lanes SET next_ms = min(next_ms, $2) WHERE lane = $1";
+        let sql = "UPDATE lanes SET next_ms = min(next_ms, ?2) WHERE lane = ?1";
         self.run(sql, params![lane, int(at_ms)]).map(drop)
     }
 
     fn reclaim(&self, now_ms: u64) -> Result<(), StorageError> {
-        let lanes = "UPDATE lanes SET next_ms = min(next_ms, $1)
+        let lanes = "UPDATE lanes SET next_ms = min(next_ms, ?1)
                      WHERE lane IN (SELECT lane FROM queue WHERE leased = 1)";
         self.run(lanes, params![int(now_ms)])?;
-        let items = "UPDATE queue SET visible_ms = min(visible_ms, $1) WHERE leased = 1";
+        let items = "UPDATE queue SET visible_ms = min(visible_ms, ?1) WHERE leased = 1";
         self.run(items, params![int(now_ms)]).map(drop)
     }
 
     fn append(&self, row: &JournalRow) -> Result<(), StorageError> {
         let sql =
-            "INSERT INTO journal (id, lane, status, time_ms, body) VALUES ($1, $2, $3, $4, $5)";
+            "INSERT INTO journal (id, lane, status, time_ms, body) VALUES (?1, ?2, ?3, ?4, ?5)";
         let values = params![row.id, row.lane, row.status, int(row.time_ms), &row.body[..]];
         self.run(sql, values).map(drop)
     }
@@ -252,12 +252,12 @@ impl Batch<'_> {
 
 const PRUNE_JOURNAL: &str = "DELETE FROM journal WHERE seq IN (
     SELECT seq FROM (SELECT seq, time_ms, row_number() OVER (ORDER BY seq) AS place
-                     FROM (SELECT seq, time_ms FROM journal ORDER BY seq LIMIT $1))
-    WHERE place <= $2 OR time_ms < $3)";
+                     FROM (SELECT seq, time_ms FROM journal ORDER BY seq LIMIT ?1))
+    WHERE place <= ?2 OR time_ms < ?3)";
 const PRUNE_PARKED: &str = "DELETE FROM parked WHERE seq IN (
     SELECT seq FROM (SELECT seq, parked_ms, row_number() OVER (ORDER BY seq) AS place
-                     FROM (SELECT seq, parked_ms FROM parked ORDER BY seq LIMIT $1))
-    WHERE place <= $2 OR parked_ms < $3)";
+                     FROM (SELECT seq, parked_ms FROM parked ORDER BY seq LIMIT ?1))
+    WHERE place <= ?2 OR parked_ms < ?3)";
 
 /// Counters, versions and times are never negative.
 pub(super) fn unsigned(value: i64) -> u64 {

@@ -50,10 +50,10 @@ fn due_lanes(
     limit: usize,
 ) -> rusqlite::Result<VecDeque<String>> {
     let mut after = connection.prepare_cached(
-        "SELECT lane FROM lanes WHERE lane > $1 AND next_ms <= $2 ORDER BY lane LIMIT $3",
+        "SELECT lane FROM lanes WHERE lane > ?1 AND next_ms <= ?2 ORDER BY lane LIMIT ?3",
     )?;
     let mut upto = connection.prepare_cached(
-        "SELECT lane FROM lanes WHERE lane <= $1 AND next_ms <= $2 ORDER BY lane LIMIT $3",
+        "SELECT lane FROM lanes WHERE lane <= ?1 AND next_ms <= ?2 ORDER BY lane LIMIT ?3",
     )?;
     let mut lanes = VecDeque::new();
     for statement in [&mut after, &mut upto] {
@@ -70,8 +70,8 @@ fn due_lanes(
 /// Leases the item of a lane that has been due longest.
 fn lease(connection: &Connection, lane: &str, claim: Claim) -> rusqlite::Result<Option<Leased>> {
     const SQL: &str = "UPDATE queue SET
-            crashes = crashes + leased, leased = 1, token = token + 1, visible_ms = $3
-        WHERE seq = (SELECT seq FROM queue WHERE lane = $1 AND visible_ms <= $2
+            crashes = crashes + leased, leased = 1, token = token + 1, visible_ms = ?3
+        WHERE seq = (SELECT seq FROM queue WHERE lane = ?1 AND visible_ms <= ?2
                      ORDER BY visible_ms, seq LIMIT 1)
         RETURNING id, lane, visible_ms, leased, token, attempts, deferrals, crashes,
                   accepted_ms, due_ms, expire_ms, body, payload";
@@ -85,13 +85,13 @@ fn lease(connection: &Connection, lane: &str, claim: Claim) -> rusqlite::Result<
 
 fn correct(connection: &Connection, lane: &str) -> rusqlite::Result<()> {
     let next: Option<i64> = connection
-        .prepare_cached("SELECT min(visible_ms) FROM queue WHERE lane = $1")?
+        .prepare_cached("SELECT min(visible_ms) FROM queue WHERE lane = ?1")?
         .query_row([lane], |row| row.get(0))?;
     match next {
         Some(next) => connection
-            .prepare_cached("UPDATE lanes SET next_ms = $2 WHERE lane = $1")?
+            .prepare_cached("UPDATE lanes SET next_ms = ?2 WHERE lane = ?1")?
             .execute(params![lane, next])?,
-        None => connection.prepare_cached("DELETE FROM lanes WHERE lane = $1")?.execute([lane])?,
+        None => connection.prepare_cached("DELETE FROM lanes WHERE lane = ?1")?.execute([lane])?,
     };
     Ok(())
 }

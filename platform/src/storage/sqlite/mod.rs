@@ -2,6 +2,8 @@
 //!
 //! One thread writes and commits many callers' batches at once, two read. Callers wait on channels of bounded length, so no async
 //! worker ever waits for the disk. This folder is the only place that knows SQL.
+//!
+//! Parameters are written `?1`: `$1` would be a name here, numbered by where it first appears.
 
 mod apply;
 mod claim;

@@ -40,7 +40,7 @@ pub(super) fn run(
 fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
     match query {
         Query::Get { collection, key } => {
-            let sql = "SELECT key, version, value FROM records WHERE collection = $1 AND key = $2";
+            let sql = "SELECT key, version, value FROM records WHERE collection = ?1 AND key = ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_row(params![collection.0, key], entry).optional()?;
             Ok(Found::Entry(found))
@@ -48,8 +48,8 @@ fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
         Query::List { collection, prefix, start, limit } => {
             // Keys with one prefix stand together: the list begins at the later of both and ends where the prefix does.
             let sql = "SELECT key, version, value FROM records
-                       WHERE collection = $1 AND key >= $2 AND substr(key, 1, length($3)) = $3
-                       ORDER BY key LIMIT $4";
+                       WHERE collection = ?1 AND key >= ?2 AND substr(key, 1, length(?3)) = ?3
+                       ORDER BY key LIMIT ?4";
             let start = if start < prefix { &prefix } else { &start };
             let values = params![collection.0, start, prefix, rows(limit)];
             let mut statement = connection.prepare_cached(sql)?;
@@ -57,13 +57,13 @@ fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
             Ok(Found::Entries(rows.collect::<rusqlite::Result<_>>()?))
         }
         Query::Item { id } => {
-            let sql = format!("SELECT {COLUMNS} FROM queue WHERE id = $1");
+            let sql = format!("SELECT {COLUMNS} FROM queue WHERE id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
             Ok(Found::Item(statement.query_row([id], |row| item(row, 0)).optional()?))
         }
         Query::Lanes { after, limit } => {
-            let sql = "SELECT lane, depth FROM lanes WHERE lane > $1 AND depth > 0
-                       ORDER BY lane LIMIT $2";
+            let sql = "SELECT lane, depth FROM lanes WHERE lane > ?1 AND depth > 0
+                       ORDER BY lane LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let lane = |row: &Row<'_>| Ok((row.get(0)?, unsigned(row.get(1)?)));
             let rows = statement.query_map(params![after, rows(limit)], lane)?;
@@ -72,7 +72,7 @@ fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
         Query::Parked { lane, after, limit } => {
             let sql = format!(
                 "SELECT parked_ms, reason, {COLUMNS} FROM parked
-                 WHERE id > $1 AND ($2 IS NULL OR lane = $2) ORDER BY id LIMIT $3"
+                 WHERE id > ?1 AND (?2 IS NULL OR lane = ?2) ORDER BY id LIMIT ?3"
             );
             let parked = |row: &Row<'_>| {
                 let (parked_ms, reason) = (unsigned(row.get(0)?), row.get(1)?);
@@ -91,12 +91,12 @@ fn journal(
     filter: &JournalFilter,
 ) -> rusqlite::Result<Vec<(u64, JournalRow)>> {
     let mut sql =
-        String::from("SELECT seq, id, lane, status, time_ms, body FROM journal WHERE seq < $1");
+        String::from("SELECT seq, id, lane, status, time_ms, body FROM journal WHERE seq < ?1");
     let mut values: Vec<Box<dyn rusqlite::ToSql>> =
         vec![Box::new(filter.before.map_or(i64::MAX, int))];
     let mut and = |condition: &str, value: Box<dyn rusqlite::ToSql>| {
         values.push(value);
-        sql.push_str(&format!(" AND {condition} ${}", values.len()));
+        sql.push_str(&format!(" AND {condition} ?{}", values.len()));
     };
     // Only what is asked for appears, so that the index for it is found.
     if let Some(lane) = &filter.lane {

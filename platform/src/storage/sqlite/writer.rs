@@ -79,7 +79,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, group: Vec<Job>) {
+    pub(super) fn write(&mut self, group: Vec<Job>) {
         let served = self.served.clone();
         let woken = group.iter().any(wakes);
         let mut pending = Vec::with_capacity(group.len());
