@@ -119,7 +119,7 @@ const PLACES: &[Place] = &[
     Place {
         what: "HTTP status codes",
         view: View::Code,
-        needles: &["StatusCode", ".status()"],
+        needles: &["StatusCode", ".status()", "status.as_u16"],
         rooms: &["engine", "host-api", "platform"],
         only: &[
             ("engine/src/guest/http.rs", "an HTTP guest says by it whether it failed"),
@@ -127,6 +127,29 @@ const PLACES: &[Place] = &[
         ],
         spares_tests: true,
         instead: "return a typed error; each dialect in server/ maps it to its code in one table",
+    },
+    Place {
+        what: "a hop to another thread",
+        view: View::Code,
+        needles: &["spawn_blocking"],
+        rooms: HOST,
+        only: &[
+            ("platform/src/deploy.rs", "inflating and hashing an upload takes a second"),
+            ("platform/src/platform.rs", "opening the data directory, once"),
+            ("platform/src/storage/code_store.rs", "hashing code, when it is stored or loaded"),
+            ("platform/src/logs", "looking through log files"),
+        ],
+        spares_tests: true,
+        instead: "waking another core costs more than a fresh instance; nothing from accept to guest may do it",
+    },
+    Place {
+        what: "the environment",
+        view: View::Code,
+        needles: &["env::var", "env::var_os", "env::vars", "env::set_var", "env::remove_var"],
+        rooms: HOST,
+        only: &[("server/src/cli/mod.rs", "NO_COLOR")],
+        spares_tests: true,
+        instead: "make it a setting in server/src/config; libraries are told, they do not look",
     },
     Place {
         what: "SQL",
