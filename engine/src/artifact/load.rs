@@ -15,7 +15,11 @@ pub(crate) enum Loaded {
 }
 
 /// Maps the artifact at `path` into `engine`.
-#[allow(unsafe_code, reason = "wasmtime cannot know that these bytes came from its own compiler")]
+#[allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "wasmtime cannot know that these bytes came from its own compiler"
+)]
 pub(crate) fn load(
     engine: &wasmtime::Engine,
     path: &Path,
