@@ -20,7 +20,7 @@ use crate::function::Function;
 use crate::name::{FunctionName, ServiceName};
 use crate::revision::Revision;
 use crate::service::{ListRequest, Page, Service, ServiceChange, no_service, page};
-use crate::storage::{Collection, Effect, Entry, Expect, Op, Storage, StorageError};
+use crate::storage::{Collection, Effect, Entry, Expect, Found, Op, Query, Storage, StorageError};
 
 const SERVICES: Collection = Collection("service");
 const FUNCTIONS: Collection = Collection("function");
@@ -318,10 +318,21 @@ impl Catalog {
             what: "encoding a record",
             why: error.to_string(),
         })?;
-        let op = Op::Put { collection, key, value: Bytes::from(value), expect };
-        match self.storage.commit(vec![op]).await?.first() {
-            Some(Effect::Version(version)) => Ok(*version),
-            _ => Err(StorageError::Closed.into()),
+        let value = Bytes::from(value);
+        let op = Op::Put { collection, key: key.clone(), value: value.clone(), expect };
+        match self.storage.commit(vec![op]).await {
+            Ok(effects) => match effects.first() {
+                Some(Effect::Version(version)) => Ok(*version),
+                _ => Err(StorageError::Closed.into()),
+            },
+            Err(error @ StorageError::Io { .. }) => {
+                // Whether it was written is unknown: what storage says now decides, or memory would part from it.
+                match self.storage.read(Query::Get { collection, key }).await {
+                    Ok(Found::Entry(Some(entry))) if entry.value == value => Ok(entry.version),
+                    _ => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A function: its type and its rules. What can be done with it is in [`deploy`](crate::deploy).
+//! A function: its type and its rules. What can be done with it is in `deploy.rs`.
 //!
 //! Bounds are those of the official API this platform serves first. It refuses to know wire names.
 
@@ -38,7 +38,7 @@ pub struct Function {
     pub created_ms: u64,
     /// When it was last changed.
     pub modified_ms: u64,
-    /// Grows with every change over the whole platform; the stuff of ETags.
+    /// Grows with every change over the whole platform; what entity tags are made of.
     #[serde(skip)]
     pub revision: u64,
 }

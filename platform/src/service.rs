@@ -32,7 +32,7 @@ pub struct Service {
     pub created_ms: u64,
     /// When it was last changed.
     pub modified_ms: u64,
-    /// Grows with every change over the whole platform; the stuff of ETags.
+    /// Grows with every change over the whole platform; what entity tags are made of.
     #[serde(skip)]
     pub revision: u64,
 }

@@ -93,6 +93,7 @@ impl LogStore {
     ///
     /// # Errors
     /// The directory cannot be made or written.
+    #[expect(clippy::needless_pass_by_value, reason = "settings are handed over")]
     pub fn open(config: LogConfig) -> std::io::Result<Arc<Self>> {
         let segments = config
             .dir
@@ -138,12 +139,11 @@ impl LogStore {
 
     fn take(&self, entries: Vec<Arc<LogEntry>>) {
         self.written.fetch_add(entries.len() as u64, Ordering::Relaxed);
-        if let Some(segments) = &self.segments {
-            if let Err(error) = segments.lock().append(&entries) {
-                let before = self.lost.fetch_add(entries.len() as u64, Ordering::Relaxed);
-                if before == 0 {
-                    tracing::warn!(%error, "log lines cannot be written to disk");
-                }
+        let appended = self.segments.as_ref().map(|segments| segments.lock().append(&entries));
+        if let Some(Err(error)) = appended {
+            let before = self.lost.fetch_add(entries.len() as u64, Ordering::Relaxed);
+            if before == 0 {
+                tracing::warn!(%error, "log lines cannot be written to disk");
             }
         }
         let mut recent = self.recent.lock();

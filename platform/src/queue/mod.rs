@@ -2,7 +2,7 @@
 //! record.
 //!
 //! Bounded per function by a depth, by payload and by age; payloads stay on disk until their turn. The queue runs nothing itself: the
-//! [`runner`] does, through the same line as a sync invocation.
+//! runner does, through the same line as a sync invocation.
 
 mod attempt;
 mod backoff;

@@ -221,7 +221,7 @@ async fn a_new_owner_takes_leases_back(storage: &dyn Storage) {
 
 async fn the_journal_is_filtered_and_pruned(storage: &dyn Storage) {
     let line = |n: u64| JournalRow {
-        lane: if n % 2 == 0 { "even" } else { "odd" }.into(),
+        lane: if n.is_multiple_of(2) { "even" } else { "odd" }.into(),
         status: if n < 5 { "old" } else { "new" }.into(),
         ..row(&format!("i{n}"), n * 10)
     };

@@ -133,21 +133,27 @@ impl State {
             }
             Op::Append { record } => self.append(record),
             Op::PruneJournal { before_ms, keep } => {
-                let times = self.journal.iter().map(|(at, row)| (*at, row.time_ms));
-                let gone = oldest(times.collect(), before_ms, keep);
-                self.journal.retain(|at, _| !gone.contains(at));
-                return Ok(Effect::Removed(gone.len() as u64));
+                return Ok(self.prune_journal(before_ms, keep));
             }
-            Op::PruneParked { before_ms, keep } => {
-                let mut times: Vec<_> =
-                    self.parked.values().map(|(at, parked)| (*at, parked.parked_ms)).collect();
-                times.sort_unstable();
-                let gone = oldest(times, before_ms, keep);
-                self.parked.retain(|_, (at, _)| !gone.contains(at));
-                return Ok(Effect::Removed(gone.len() as u64));
-            }
+            Op::PruneParked { before_ms, keep } => return Ok(self.prune_parked(before_ms, keep)),
         }
         Ok(Effect::Done)
+    }
+
+    fn prune_journal(&mut self, before_ms: u64, keep: u64) -> Effect {
+        let times = self.journal.iter().map(|(at, row)| (*at, row.time_ms));
+        let gone = oldest(times.collect(), before_ms, keep);
+        self.journal.retain(|at, _| !gone.contains(at));
+        Effect::Removed(gone.len() as u64)
+    }
+
+    fn prune_parked(&mut self, before_ms: u64, keep: u64) -> Effect {
+        let parked = self.parked.values();
+        let mut times: Vec<_> = parked.map(|(at, parked)| (*at, parked.parked_ms)).collect();
+        times.sort_unstable();
+        let gone = oldest(times, before_ms, keep);
+        self.parked.retain(|_, (at, _)| !gone.contains(at));
+        Effect::Removed(gone.len() as u64)
     }
 
     fn expect(
@@ -215,7 +221,7 @@ impl State {
                 self.queue.values().filter(due).map(|item| item.new.lane.clone()).collect();
             lanes.sort_unstable();
             let after = lanes.iter().find(|lane| **lane > self.served);
-            let Some(lane) = after.or(lanes.first()).cloned() else { break };
+            let Some(lane) = after.or_else(|| lanes.first()).cloned() else { break };
             let mine = |item: &Item| item.new.lane == lane && item.visible_ms <= claim.now_ms;
             let first = self
                 .queue

@@ -107,7 +107,7 @@ fn durable_settings_are_read_back() {
     assert_eq!(value("synchronous"), "Integer(2)");
 }
 
-/// SQLite's own bound on pages stands in for a small disk: both end as SQLITE_FULL.
+/// SQLite's own bound on pages stands in for a small disk: both end as the same error.
 #[tokio::test]
 async fn a_full_disk_refuses_writes_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
