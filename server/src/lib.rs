@@ -3,7 +3,11 @@
 //! It translates. What a service, a function or a queued invocation is, and which rules hold for them, is the platform's
 //! business; how a guest runs is the engine's.
 
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod dialect;
 pub mod http;
+pub mod serve;
 pub mod telemetry;
 pub mod terminal;

@@ -1,17 +1,66 @@
 //! The queue of asynchronous invocations.
 
+use hearth_platform::QueueConfig;
 use serde::{Deserialize, Serialize};
+
+use super::{Size, Span};
 
 /// The queue of asynchronous invocations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSection {
+    /// Largest event that is queued. Default 128KiB.
+    pub event_size: Size,
+    /// Invocations queued for one function; more are refused. Default 1000000.
+    pub depth: u64,
     /// Queued invocations that run at once. Default 64.
     pub concurrency: u32,
+    /// Attempts after the first when the function fails. Default 3.
+    pub retries: u32,
+    /// How old an invocation may become before it is no longer run. Default 24h.
+    pub age: Span,
+    /// The wait before the second attempt; it doubles with each. Default 500ms.
+    pub backoff: Span,
+    /// The longest wait between attempts. Default 5m.
+    pub backoff_max: Span,
+    /// Invocations that gave up and are kept to be looked at. Default 100000.
+    pub dead_letters: u64,
+    /// How long they are kept. Default 168h.
+    pub dead_letter_age: Span,
 }
 
 impl Default for QueueSection {
     fn default() -> Self {
-        Self { concurrency: 64 }
+        let queue = QueueConfig::default();
+        Self {
+            event_size: Size(queue.payload_bytes),
+            depth: queue.depth,
+            concurrency: u32::try_from(queue.in_flight).unwrap_or(u32::MAX),
+            retries: queue.retries,
+            age: Span(queue.age),
+            backoff: Span(queue.backoff),
+            backoff_max: Span(queue.backoff_max),
+            dead_letters: queue.dead_letters,
+            dead_letter_age: Span(queue.dead_letter_age),
+        }
+    }
+}
+
+impl QueueSection {
+    /// The platform's own configuration; what runs at shutdown may go on for `drain`.
+    pub fn to_queue(&self, drain: Span) -> QueueConfig {
+        QueueConfig {
+            payload_bytes: self.event_size.0,
+            depth: self.depth,
+            in_flight: self.concurrency as usize,
+            retries: self.retries,
+            age: self.age.0,
+            backoff: self.backoff.0,
+            backoff_max: self.backoff_max.0,
+            drain: drain.0,
+            dead_letters: self.dead_letters,
+            dead_letter_age: self.dead_letter_age.0,
+            ..QueueConfig::default()
+        }
     }
 }

@@ -18,8 +18,22 @@ pub struct Figures {
     pub engine: EngineStats,
     /// Those of each loaded function.
     pub functions: Vec<FunctionStats>,
-    /// Asynchronous invocations that wait or run.
+    /// Services on disk.
+    pub services: u64,
+    /// Functions on disk.
+    pub functions_stored: u64,
+    /// Asynchronous invocations that wait or run, of those accepted since start.
     pub queue_depth: u64,
+    /// Asynchronous invocations that run.
+    pub queue_running: u64,
+    /// Asynchronous invocations accepted since start.
+    pub enqueued: u64,
+    /// Asynchronous invocations that ended since start.
+    pub settled: u64,
+    /// Attempts of them that were put off or repeated.
+    pub retried: u64,
+    /// Results of them that were dropped because their lease was lost.
+    pub leases_lost: u64,
     /// Memory held for request bodies.
     pub body_bytes: u64,
     /// Log lines dropped after they left the engine.
@@ -53,7 +67,10 @@ impl prometheus_client::collector::Collector for Collector {
             ("hearth_memory_budget_bytes", "The budget for them", e.memory_budget_bytes),
             ("hearth_artifact_bytes", "Artifacts on disk", e.artifact_bytes),
             ("hearth_draining", "1 while the engine takes no new invocations", u64::from(e.draining)),
+            ("hearth_services", "Services on disk", figures.services),
+            ("hearth_functions_stored", "Functions on disk", figures.functions_stored),
             ("hearth_queue_depth", "Asynchronous invocations that wait or run", figures.queue_depth),
+            ("hearth_queue_running", "Asynchronous invocations that run", figures.queue_running),
             ("hearth_body_bytes", "Memory held for request bodies", figures.body_bytes),
         ];
         for (name, help, value) in gauges {
@@ -64,6 +81,10 @@ impl prometheus_client::collector::Collector for Collector {
             ("hearth_compilations", "Compilations done", e.compilations),
             ("hearth_artifact_hits", "Artifacts found on disk and loaded", e.artifact_hits),
             ("hearth_artifacts_rejected", "Artifacts that failed their check", e.artifacts_rejected),
+            ("hearth_queue_accepted", "Asynchronous invocations accepted", figures.enqueued),
+            ("hearth_queue_settled", "Asynchronous invocations that ended", figures.settled),
+            ("hearth_queue_retries", "Attempts put off or repeated", figures.retried),
+            ("hearth_queue_leases_lost", "Results dropped because their lease was lost", figures.leases_lost),
             (
                 "hearth_log_lines_dropped",
                 "Log lines dropped because a bound was reached",

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_engine::{Fault, InvokeError, Outcome, Report, StartKind};
+use hearth_engine::{Fault, Report, StartKind};
 use parking_lot::RwLock;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -156,15 +156,9 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Counts an invocation of a function that exists, as `service/function`.
-    pub fn invoked(&self, function: &str, result: &Result<Outcome, InvokeError>) {
-        match result {
-            Ok(outcome) => self.ran(function, outcome.result.as_ref().err(), &outcome.report),
-            Err(InvokeError::Refused(refusal)) => self.refused(refusal.as_str()),
-            Err(_) => {
-                self.failures.inc();
-            }
-        }
+    /// Counts an invocation that failed because of the host.
+    pub fn failed(&self) {
+        self.failures.inc();
     }
 
     /// Counts an invocation that was declined before any guest ran.

@@ -1,0 +1,162 @@
+//! What all handlers share, and the one place that tells which of them a request is for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hearth_engine::EngineStats;
+use hearth_platform::{Invoked, LogStore, Platform, PlatformError, Target};
+use http::header::HOST;
+use http::{HeaderMap, StatusCode};
+
+use crate::config::Settings;
+use crate::dialect;
+use crate::dialect::hearth::CodeLinks;
+use crate::http::{BodyBudget, Exchange, Handle, Rejection, Request, Response, ShutdownSignal};
+use crate::telemetry::{Figures, FiguresSource, Metrics};
+
+/// The server's state.
+#[derive(Debug)]
+pub struct App {
+    /// Services, functions, invocations.
+    pub platform: Platform,
+    /// What functions logged.
+    pub logs: Arc<LogStore>,
+    /// The settings, validated.
+    pub settings: Settings,
+    /// Counters and histograms.
+    pub metrics: Metrics,
+    /// Memory for request bodies.
+    pub bodies: BodyBudget,
+    /// Links to code.
+    pub code_links: CodeLinks,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Tells streams to end.
+    pub shutdown: ShutdownSignal,
+    ready: AtomicBool,
+}
+
+impl App {
+    /// The state of a server that is not ready yet.
+    pub fn new(
+        platform: Platform,
+        logs: Arc<LogStore>,
+        settings: Settings,
+        listen: SocketAddr,
+        shutdown: ShutdownSignal,
+    ) -> Arc<Self> {
+        let bodies = BodyBudget::new(settings.http.body_budget.0);
+        let source = Sources { platform: platform.clone(), logs: logs.clone(), bodies: bodies.clone() };
+        Arc::new(Self {
+            metrics: Metrics::new(Arc::new(source)),
+            platform,
+            logs,
+            settings,
+            bodies,
+            code_links: CodeLinks::new(),
+            listen,
+            shutdown,
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether it takes calls.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && !self.shutdown.has_started()
+    }
+
+    /// It takes calls from now on.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// The address under which the caller reached the server, as far as its `Host` can be believed.
+    pub fn url(&self, headers: &HeaderMap) -> String {
+        let plain = |host: &&str| {
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+        };
+        match headers.get(HOST).and_then(|host| host.to_str().ok()).filter(plain) {
+            // One official client leaves the port out of `Host` although it is not 80.
+            Some(host) if !has_port(host) => format!("http://{host}:{}", self.listen.port()),
+            Some(host) => format!("http://{host}"),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// Counts what came of a call.
+    pub fn metrics_of(&self, target: Target<'_>, result: &Result<Invoked, PlatformError>) {
+        match result {
+            Ok(invoked) => {
+                let fault = invoked.outcome.result.as_ref().err();
+                self.metrics.ran(invoked.revision.label(), fault, &invoked.outcome.report);
+            }
+            Err(PlatformError::Refused(refusal)) => self.metrics.refused(refusal.as_str()),
+            Err(PlatformError::Request(_)) => {}
+            Err(error) => {
+                tracing::debug!(%target, %error, "a call brought no outcome");
+                self.metrics.failed();
+            }
+        }
+    }
+}
+
+/// Whether a host names its port; the colons of an IPv6 address are inside brackets.
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
+}
+
+impl Handle for App {
+    async fn handle(self: Arc<Self>, request: Request, exchange: Exchange) -> Response {
+        dialect::serve(&self, request, exchange).await
+    }
+
+    fn reject(&self, _path: &str, rejection: Rejection) -> Response {
+        dialect::reject(rejection)
+    }
+
+    fn answered(&self, status: StatusCode, took: Duration) {
+        self.metrics.answered(status.as_u16(), took);
+    }
+}
+
+/// Where `/metrics` reads at each scrape.
+struct Sources {
+    platform: Platform,
+    logs: Arc<LogStore>,
+    bodies: BodyBudget,
+}
+
+impl FiguresSource for Sources {
+    fn read(&self) -> Figures {
+        let engine: EngineStats = self.platform.engine().stats();
+        let platform = self.platform.stats();
+        Figures {
+            engine,
+            functions: dialect::hearth::loaded_functions(&self.platform),
+            services: platform.services,
+            functions_stored: platform.functions,
+            queue_depth: platform.enqueued.saturating_sub(platform.settled),
+            queue_running: platform.queue_running,
+            enqueued: platform.enqueued,
+            settled: platform.settled,
+            retried: platform.retried,
+            leases_lost: platform.leases_lost,
+            body_bytes: self.bodies.held(),
+            log_lines_dropped: self.logs.lost(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_with_and_without_port() {
+        for (host, port) in [("a", false), ("a:1", true), ("[::1]", false), ("[::1]:1", true)] {
+            assert_eq!(has_port(host), port, "{host}");
+        }
+    }
+}

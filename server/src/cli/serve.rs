@@ -1,0 +1,52 @@
+//! `hearth serve`: starts a server and says where it is.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::compile_child::CompileChild;
+use super::settings_args::SettingsArgs;
+use super::{Ending, UsageError};
+use crate::serve::{Listening, ServeOptions, serve};
+use crate::telemetry::start_logging;
+use crate::terminal::{Style, Terminal};
+
+/// Start a server
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Write the addresses it listens on to this file, as JSON, once it is ready
+    #[arg(long, value_name = "PATH")]
+    port_file: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+impl Serve {
+    pub(super) fn run(self, terminal: &Terminal) -> anyhow::Result<Ending> {
+        let loaded = self.settings.load().map_err(|error| UsageError(error.to_string()))?;
+        let settings = loaded.settings;
+        settings.validate().map_err(|error| UsageError(error.to_string()))?;
+        let _log = start_logging(&settings.log, terminal.has_colors())
+            .map_err(|error| UsageError(format!("log.level: {error}")))?;
+        let data_dir = settings.data_dir.display().to_string();
+        let options = ServeOptions {
+            compile_child: &CompileChild::ARGUMENTS,
+            port_file: self.port_file.as_deref(),
+        };
+        serve(settings, &options, |listening| greet(terminal, listening, &data_dir))?;
+        Ok(Ending::Done)
+    }
+}
+
+/// Says where the server is and what to type next.
+fn greet(terminal: &Terminal, listening: &Listening, data_dir: &str) {
+    let url = format!("http://{}", listening.listen);
+    let green = |text: &str| terminal.paint(Style::Green, text);
+    let flag = if url == "http://127.0.0.1:9000" { String::new() } else { format!(" --server {url}") };
+    terminal.note(&format!("{} functions   {url}", green("hearth is ready")));
+    terminal.note(&format!("                health      http://{}/readyz, /metrics", listening.admin));
+    terminal.note(&format!("                data        {data_dir}"));
+    let warning = "nothing checks who calls: anyone who reaches this address can deploy and run functions";
+    terminal.note(&format!("{} {warning}", terminal.paint(Style::Yellow, "warning:")));
+    terminal.note(&format!("next: hearth deploy FILE.wasm --name demo/hello{flag}"));
+}

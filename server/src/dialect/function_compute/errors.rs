@@ -1,0 +1,244 @@
+//! Every error of the platform and the engine as this dialect says it: status, code, message. One table, `errors.md`, which a
+//! test keeps equal to the code.
+//!
+//! Messages of failures of our own say nothing about the inside; that goes to the log, with the request id.
+
+use hearth_engine::{LoadError, Refusal};
+use hearth_platform::{Kind, PlatformError, RequestError};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
+use serde::Serialize;
+
+use crate::http::{Body, BodyError, Rejection, Response};
+
+/// An error as it goes to the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireError {
+    /// The status.
+    pub status: StatusCode,
+    /// The code, which clients branch on.
+    pub code: &'static str,
+    /// The message, which people read.
+    pub message: String,
+}
+
+/// Its body.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ErrorBody<'a> {
+    error_code: &'a str,
+    error_message: &'a str,
+}
+
+const INTERNAL: &str = "an internal error has occurred. Please retry.";
+
+impl WireError {
+    pub(in crate::dialect) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(in crate::dialect) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+    }
+
+    fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", INTERNAL)
+    }
+
+    fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
+    fn exhausted(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "ResourceExhausted", message)
+    }
+
+    fn too_large(limit_bytes: u64) -> Self {
+        let message = format!("payload size exceeds maximum allowed size ({limit_bytes} bytes)");
+        Self::new(StatusCode::BAD_REQUEST, "EntityTooLarge", message)
+    }
+
+    /// A path that leads nowhere, or not with this method.
+    pub(in crate::dialect) fn no_route(method: &Method, path: &str) -> Self {
+        let path = path.get(..path.floor_char_boundary(256)).unwrap_or_default();
+        let message = format!("'{method}' against '{path}' is not supported");
+        Self::new(StatusCode::BAD_REQUEST, "PathNotSupported", message)
+    }
+
+    /// The response. A client that repeats reads and writes after a 500 for half a minute on its own is told 503, which it
+    /// hands on.
+    pub(in crate::dialect) fn into_response(self, method: &Method) -> Response {
+        let error = if self.status == StatusCode::INTERNAL_SERVER_ERROR && method != Method::POST {
+            Self::unavailable(self.message)
+        } else {
+            self
+        };
+        let body = ErrorBody { error_code: error.code, error_message: &error.message };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = Response::new(Body::Full(body.into()));
+        *response.status_mut() = error.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+impl From<PlatformError> for WireError {
+    fn from(error: PlatformError) -> Self {
+        match error {
+            PlatformError::Request(error) => error.into(),
+            PlatformError::Load(error) => error.into(),
+            PlatformError::Refused(refusal) => refusal.into(),
+            PlatformError::Storage(error) if error.is_retryable() => {
+                tracing::error!(%error, hint = error.hint(), "storage declined");
+                Self::unavailable("storage cannot take this now; the operator has been told why")
+            }
+            PlatformError::Storage(_) | PlatformError::Code(_) | PlatformError::Failure { .. } => {
+                tracing::error!(%error, hint = error.hint(), "a request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<RequestError> for WireError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::NotFound { kind, name } => {
+                let (code, message) = not_found(kind, &name);
+                Self::new(StatusCode::NOT_FOUND, code, message)
+            }
+            RequestError::AlreadyExists { kind, name } => {
+                let (code, message) = already_exists(kind, &name);
+                Self::new(StatusCode::CONFLICT, code, message)
+            }
+            RequestError::Invalid { field, why } => {
+                Self::invalid(format!("{} is set to an invalid value: {why}", wire_name(field)))
+            }
+            RequestError::Conflict { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "PreconditionFailed",
+                "the resource being modified has been changed",
+            ),
+            RequestError::NotEmpty { kind, name, holds } => {
+                let code = match kind {
+                    Kind::Service => "ServiceNotEmpty",
+                    Kind::Function | Kind::Qualifier | Kind::Invocation => "FunctionNotEmpty",
+                };
+                Self::new(StatusCode::CONFLICT, code, format!("{kind} '{name}' is not empty: it holds {holds}"))
+            }
+            RequestError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
+            RequestError::Quota { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "LimitExceededError", error.to_string())
+            }
+            RequestError::Throttled { .. } => Self::exhausted(error.to_string()),
+            RequestError::Package(_) => Self::invalid(format!("code is set to an invalid value: {error}; {}", error.hint())),
+            RequestError::Checksum { .. } => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<LoadError> for WireError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
+            LoadError::CompilerBusy { .. } => Self::exhausted(format!("{error}; {}", error.hint())),
+            // The enum may grow; what is not retryable is the upload's fault by its own account.
+            _ if error.is_retryable() => {
+                tracing::error!(%error, hint = error.hint(), "a function could not be loaded");
+                Self::internal()
+            }
+            _ => Self::invalid(format!("{error}; {}", error.hint())),
+        }
+    }
+}
+
+impl From<Refusal> for WireError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::PayloadTooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
+            Refusal::Draining => Self::unavailable("the server is shutting down"),
+            // The enum may grow; every other refusal is one of load.
+            _ => Self::exhausted(refusal.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for WireError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit_bytes } => Self::too_large(limit_bytes),
+            BodyError::NoMemory { .. } => Self::exhausted(error.to_string()),
+            BodyError::TooSlow { .. } | BodyError::Broken { .. } => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<Rejection> for WireError {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::HeaderTooLarge => Self::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "InvalidArgument",
+                "the header of the request is over its limit",
+            ),
+            Rejection::Panicked => Self::internal(),
+        }
+    }
+}
+
+/// `service/function` in its parts.
+fn parts(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("", name))
+}
+
+fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
+    match kind {
+        Kind::Service => ("ServiceNotFound", format!("service '{name}' does not exist")),
+        Kind::Function => {
+            let (service, function) = parts(name);
+            ("FunctionNotFound", format!("function '{function}' does not exist in service '{service}'"))
+        }
+        Kind::Qualifier => {
+            let (service, qualifier) = name.split_once('.').unwrap_or((name, ""));
+            if qualifier.bytes().all(|byte| byte.is_ascii_digit()) {
+                ("VersionNotFound", format!("version '{qualifier}' of service '{service}' does not exist"))
+            } else {
+                ("AliasNotFound", format!("alias '{qualifier}' of service '{service}' does not exist"))
+            }
+        }
+        Kind::Invocation => ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist")),
+    }
+}
+
+fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
+    match kind {
+        Kind::Service => ("ServiceAlreadyExists", format!("service '{name}' already exists")),
+        Kind::Function => {
+            let (service, function) = parts(name);
+            ("FunctionAlreadyExists", format!("function '{function}' already exists in service '{service}'"))
+        }
+        Kind::Qualifier => ("AliasAlreadyExists", format!("alias '{name}' already exists")),
+        Kind::Invocation => {
+            ("StatefulAsyncInvocationAlreadyExists", format!("invocation '{name}' already exists"))
+        }
+    }
+}
+
+/// The dialect's name of a platform's field.
+fn wire_name(field: &'static str) -> &'static str {
+    match field {
+        "service_name" => "serviceName",
+        "function_name" => "functionName",
+        "memory_mb" => "memorySize",
+        "timeout_s" => "timeout",
+        "initialization_timeout_s" => "initializationTimeout",
+        "environment" => "environmentVariables",
+        "instance_concurrency" => "instanceConcurrency",
+        "instance_type" => "instanceType",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "errors_tests.rs"]
+mod tests;

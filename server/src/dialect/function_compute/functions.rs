@@ -1,0 +1,68 @@
+//! The operations on functions and their code.
+
+use hearth_platform::{FunctionName, NewFunction};
+use http::HeaderMap;
+use serde_json::json as object;
+
+use super::errors::WireError;
+use super::wire::{self, FunctionBody};
+use super::{checksum, json, list_request, no_content, tagged};
+use crate::app::App;
+use crate::dialect::query::Query;
+use crate::http::Response;
+
+pub(super) async fn create(
+    app: &App,
+    service: &str,
+    body: &[u8],
+    headers: &HeaderMap,
+) -> Result<Response, WireError> {
+    let body: FunctionBody = wire::parse(body)?;
+    let name = FunctionName::parse(body.function_name.as_deref().unwrap_or_default())?;
+    let (settings, code) = body.into_new(app.settings.isolation)?;
+    let new = NewFunction { name, settings, code, checksum: checksum(headers)? };
+    let function = app.platform.create_function(service, new).await?;
+    Ok(tagged(&wire::function(&function), function.revision))
+}
+
+pub(super) fn list(app: &App, service: &str, query: Query<'_>) -> Result<Response, WireError> {
+    let page = app.platform.list_functions(service, &list_request(query)?)?;
+    Ok(json(&wire::page("functions", &page, wire::function)))
+}
+
+pub(super) fn get(app: &App, service: &str, name: &str) -> Result<Response, WireError> {
+    let function = app.platform.get_function(service, name)?;
+    Ok(tagged(&wire::function(&function), function.revision))
+}
+
+pub(super) async fn update(
+    app: &App,
+    service: &str,
+    name: &str,
+    body: &[u8],
+    headers: &HeaderMap,
+    expect: Option<u64>,
+) -> Result<Response, WireError> {
+    let body: FunctionBody = wire::parse(body)?;
+    let change = body.into_change(checksum(headers)?, expect)?;
+    let function = app.platform.update_function(service, name, change).await?;
+    Ok(tagged(&wire::function(&function), function.revision))
+}
+
+pub(super) async fn delete(
+    app: &App,
+    service: &str,
+    name: &str,
+    expect: Option<u64>,
+) -> Result<Response, WireError> {
+    app.platform.delete_function(service, name, expect).await?;
+    Ok(no_content())
+}
+
+/// Where the package can be fetched with a plain GET, for a while.
+pub(super) fn code(app: &App, service: &str, name: &str, headers: &HeaderMap) -> Result<Response, WireError> {
+    let function = app.platform.get_function(service, name)?;
+    let path = app.code_links.sign(service, name, &function.code.package_digest);
+    let url = format!("{}{path}", app.url(headers));
+    Ok(json(&object!({ "url": url, "checksum": function.code.checksum.to_string() })))
+}

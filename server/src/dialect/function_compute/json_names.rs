@@ -1,0 +1,75 @@
+//! JSON keys in any case, as the official service takes them: clients of several languages disagree on the case of what they
+//! send, and all read camel case.
+//!
+//! Only names this dialect knows are touched, and never the keys of a map that belongs to the caller.
+
+use serde_json::{Map, Value};
+
+/// Every name in a request body.
+const NAMES: &[&str] = &[
+    "accelerationType", "args", "caPort", "code", "command", "cpu", "customContainerConfig", "customDNS",
+    "customHealthCheckConfig", "customRuntimeConfig", "description", "diskSize", "dnsOptions",
+    "enableInstanceMetrics", "enableRequestMetrics", "enableTLS", "endpoint", "environmentVariables",
+    "failureThreshold", "functionName", "gpuMemorySize", "groupId", "handler", "httpGetUrl", "image",
+    "initialDelaySeconds", "initializationTimeout", "initializer", "instanceConcurrency", "instanceID",
+    "instanceLifecycleConfig", "instanceSoftConcurrency", "instanceType", "internetAccess", "layers",
+    "logBeginRule", "logConfig", "logstore", "memorySize", "mountDir", "mountPoints", "name", "nameServers",
+    "nasConfig", "ossBucketName", "ossMountConfig", "ossObjectName", "params", "periodSeconds", "preFreeze",
+    "preStop", "project", "role", "runtime", "searches", "securityGroupId", "serverAddr", "serviceName",
+    "successThreshold", "timeout", "timeoutSeconds", "tracingConfig", "type", "useSLRAuthentication", "userId",
+    "vSwitchIds", "value", "vendorConfig", "vpcConfig", "vpcId", "webServerMode", "zipFile",
+];
+
+/// Maps whose keys are the caller's own.
+const CALLERS_OWN: &[&str] = &["environmentVariables", "params"];
+
+/// Deepest nesting that is renamed; what lies deeper belongs to no field this dialect knows.
+const DEPTH: usize = 8;
+
+/// The body with known names in their own case.
+pub(super) fn canonical(value: Value) -> Value {
+    rename(value, DEPTH)
+}
+
+fn rename(value: Value, depth: usize) -> Value {
+    let Some(deeper) = depth.checked_sub(1) else { return value };
+    match value {
+        Value::Object(object) => Value::Object(object.into_iter().fold(Map::new(), |mut renamed, (key, value)| {
+            let known = NAMES.iter().find(|name| name.eq_ignore_ascii_case(&key)).copied();
+            let key = known.map_or(key, str::to_owned);
+            let own = CALLERS_OWN.contains(&key.as_str());
+            renamed.insert(key, if own { value } else { rename(value, deeper) });
+            renamed
+        })),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| rename(item, deeper)).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn known_names_only() {
+        let sent = json!({
+            "FunctionName": "f", "MEMORYSIZE": 128, "unknownKey": {"Handler": 1},
+            "EnvironmentVariables": {"Handler": "x", "code": "y"},
+            "LogConfig": {"Project": "p"}, "nasconfig": {"mountpoints": [{"MountDir": "/a"}]}
+        });
+        let expected = json!({
+            "functionName": "f", "memorySize": 128, "unknownKey": {"handler": 1},
+            "environmentVariables": {"Handler": "x", "code": "y"},
+            "logConfig": {"project": "p"}, "nasConfig": {"mountPoints": [{"mountDir": "/a"}]}
+        });
+        assert_eq!(canonical(sent), expected);
+    }
+
+    #[test]
+    fn the_list_is_sorted_and_unambiguous() {
+        let lower: std::collections::BTreeSet<String> = NAMES.iter().map(|name| name.to_ascii_lowercase()).collect();
+        assert_eq!(lower.len(), NAMES.len());
+    }
+}

@@ -1,0 +1,43 @@
+//! The operations on services.
+
+use hearth_platform::ServiceName;
+
+use super::errors::WireError;
+use super::wire::{self, ServiceBody};
+use super::{json, list_request, no_content, tagged};
+use crate::app::App;
+use crate::dialect::query::Query;
+use crate::http::Response;
+
+pub(super) async fn create(app: &App, body: &[u8]) -> Result<Response, WireError> {
+    let body: ServiceBody = wire::parse(body)?;
+    let name = ServiceName::parse(body.service_name.as_deref().unwrap_or_default())?;
+    let service = app.platform.create_service(name, body.into_settings()).await?;
+    Ok(tagged(&wire::service(&service), service.revision))
+}
+
+pub(super) fn list(app: &App, query: Query<'_>) -> Result<Response, WireError> {
+    let page = app.platform.list_services(&list_request(query)?)?;
+    Ok(json(&wire::page("services", &page, wire::service)))
+}
+
+pub(super) fn get(app: &App, name: &str) -> Result<Response, WireError> {
+    let service = app.platform.get_service(name)?;
+    Ok(tagged(&wire::service(&service), service.revision))
+}
+
+pub(super) async fn update(
+    app: &App,
+    name: &str,
+    body: &[u8],
+    expect: Option<u64>,
+) -> Result<Response, WireError> {
+    let body: ServiceBody = wire::parse(body)?;
+    let service = app.platform.update_service(name, body.into_change(expect)).await?;
+    Ok(tagged(&wire::service(&service), service.revision))
+}
+
+pub(super) async fn delete(app: &App, name: &str, expect: Option<u64>) -> Result<Response, WireError> {
+    app.platform.delete_service(name, expect).await?;
+    Ok(no_content())
+}

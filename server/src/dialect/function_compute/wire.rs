@@ -1,0 +1,287 @@
+//! The JSON of services and functions in this dialect, both ways.
+//!
+//! Fields without effect here are kept as they came and given back; which ones is listed in [`SERVICE_KEPT`] and
+//! [`FUNCTION_KEPT`]. Fields nobody knows are ignored, as the official service does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hearth_platform::{CodeUpload, Function, FunctionChange, FunctionSettings, Page, Service, ServiceChange, ServiceSettings};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::errors::WireError;
+use super::json_names::canonical;
+
+/// Fields of a service that are kept and given back.
+const SERVICE_KEPT: [&str; 8] = [
+    "logConfig", "internetAccess", "vpcConfig", "nasConfig", "tracingConfig", "ossMountConfig",
+    "useSLRAuthentication", "vendorConfig",
+];
+
+/// Fields of a function that are kept and given back.
+const FUNCTION_KEPT: [&str; 10] = [
+    "caPort", "customContainerConfig", "layers", "cpu", "diskSize", "gpuMemorySize", "instanceSoftConcurrency",
+    "customRuntimeConfig", "customHealthCheckConfig", "customDNS",
+];
+
+/// The runtimes that may be named. All run the WebAssembly in the package; the name is kept for clients that read it.
+const RUNTIMES: [&str; 27] = [
+    "wasm", "custom", "custom.debian10", "custom.debian11", "custom-container", "nodejs4.4", "nodejs6", "nodejs8",
+    "nodejs10", "nodejs12", "nodejs14", "nodejs16", "nodejs18", "nodejs20", "python2.7", "python3", "python3.9",
+    "python3.10", "java8", "java11", "go1", "php7.2", "dotnetcore2.1", "dotnetcore3.1", "wasi", "rust", "c",
+];
+
+/// What creates or changes a service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ServiceBody {
+    pub(super) service_name: Option<String>,
+    description: Option<String>,
+    role: Option<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// What creates or changes a function.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct FunctionBody {
+    pub(super) function_name: Option<String>,
+    description: Option<String>,
+    runtime: Option<String>,
+    handler: Option<String>,
+    code: Option<CodeBody>,
+    memory_size: Option<u32>,
+    timeout: Option<u32>,
+    initializer: Option<String>,
+    initialization_timeout: Option<u32>,
+    environment_variables: Option<BTreeMap<String, String>>,
+    instance_concurrency: Option<u32>,
+    instance_type: Option<String>,
+    instance_lifecycle_config: Option<Value>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CodeBody {
+    zip_file: Option<String>,
+    oss_bucket_name: Option<String>,
+}
+
+/// Reads a request's JSON, whatever the case of its keys.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| WireError::invalid(format!("the request body is not valid JSON: {error}")))?;
+    if !value.is_object() {
+        return Err(WireError::invalid("the request body is not a JSON object"));
+    }
+    serde_json::from_value(canonical(value))
+        .map_err(|error| WireError::invalid(format!("the request body is not as expected: {error}")))
+}
+
+fn kept(mut rest: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
+    rest.retain(|name, _| names.contains(&name.as_str()));
+    rest
+}
+
+impl ServiceBody {
+    /// The settings of a new service.
+    pub(super) fn into_settings(self) -> ServiceSettings {
+        let mut extra = kept(self.rest, &SERVICE_KEPT);
+        extra.retain(|_, value| !value.is_null());
+        ServiceSettings {
+            description: self.description.unwrap_or_default(),
+            role: self.role.unwrap_or_default(),
+            extra,
+        }
+    }
+
+    /// The change of one that exists: what is absent or null stays, except that an empty tracing configuration resets it.
+    pub(super) fn into_change(self, expect: Option<u64>) -> ServiceChange {
+        let mut extra = kept(self.rest, &SERVICE_KEPT);
+        extra.retain(|_, value| !value.is_null());
+        if let Some(tracing) = extra.get_mut("tracingConfig")
+            && tracing.as_object().is_some_and(Map::is_empty)
+        {
+            *tracing = Value::Null;
+        }
+        ServiceChange { description: self.description, role: self.role, extra, expect }
+    }
+}
+
+impl FunctionBody {
+    fn check_runtime(&self) -> Result<(), WireError> {
+        match &self.runtime {
+            Some(runtime) if !RUNTIMES.contains(&runtime.as_str()) => {
+                let shown: String = runtime.chars().take(64).collect();
+                Err(WireError::invalid(format!(
+                    "Runtime is set to an invalid value (actual: '{}')",
+                    shown.escape_debug()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take_code(&mut self) -> Result<Option<CodeUpload>, WireError> {
+        let Some(code) = self.code.take() else { return Ok(None) };
+        if code.oss_bucket_name.is_some() {
+            return Err(WireError::invalid("code.ossBucketName is not supported; send code.zipFile"));
+        }
+        let Some(zip) = code.zip_file else { return Ok(None) };
+        let zip = STANDARD
+            .decode(zip)
+            .map_err(|error| WireError::invalid(format!("code.zipFile is not valid base64: {error}")))?;
+        Ok(Some(CodeUpload::Zip(zip.into())))
+    }
+
+    fn take_extra(&mut self) -> Map<String, Value> {
+        let mut extra = kept(std::mem::take(&mut self.rest), &FUNCTION_KEPT);
+        if let Some(lifecycle) = self.instance_lifecycle_config.take() {
+            extra.insert("instanceLifecycleConfig".to_owned(), lifecycle);
+        }
+        extra.retain(|_, value| !value.is_null());
+        extra
+    }
+
+    /// The settings and the code of a new function.
+    pub(super) fn into_new(mut self, isolation: hearth_engine::Isolation) -> Result<(FunctionSettings, CodeUpload), WireError> {
+        self.check_runtime()?;
+        let required = |field: &str| WireError::invalid(format!("{field} is required but not provided"));
+        let code = self.take_code()?.ok_or_else(|| required("code"))?;
+        let extra = self.take_extra();
+        let mut settings = FunctionSettings {
+            runtime: self.runtime.ok_or_else(|| required("runtime"))?,
+            handler: self.handler.ok_or_else(|| required("handler"))?,
+            description: self.description.unwrap_or_default(),
+            initializer: self.initializer.filter(|name| !name.is_empty()),
+            environment: self.environment_variables.unwrap_or_default(),
+            isolation,
+            extra,
+            ..FunctionSettings::default()
+        };
+        settings.memory_mb = self.memory_size.unwrap_or(settings.memory_mb);
+        settings.timeout_s = self.timeout.unwrap_or(settings.timeout_s);
+        settings.initialization_timeout_s =
+            self.initialization_timeout.unwrap_or(settings.initialization_timeout_s);
+        settings.instance_concurrency = self.instance_concurrency.unwrap_or(settings.instance_concurrency);
+        settings.instance_type = self.instance_type.unwrap_or(settings.instance_type);
+        Ok((settings, code))
+    }
+
+    /// The change of one that exists: what is absent or null stays.
+    pub(super) fn into_change(mut self, checksum: Option<u64>, expect: Option<u64>) -> Result<FunctionChange, WireError> {
+        self.check_runtime()?;
+        let code = self.take_code()?;
+        let extra = self.take_extra();
+        Ok(FunctionChange {
+            description: self.description,
+            runtime: self.runtime,
+            handler: self.handler,
+            memory_mb: self.memory_size,
+            timeout_s: self.timeout,
+            initializer: self.initializer.map(|name| Some(name).filter(|name| !name.is_empty())),
+            initialization_timeout_s: self.initialization_timeout,
+            environment: self.environment_variables,
+            instance_concurrency: self.instance_concurrency,
+            instance_type: self.instance_type,
+            extra,
+            checksum: checksum.filter(|_| code.is_some()),
+            code,
+            expect,
+            ..FunctionChange::default()
+        })
+    }
+}
+
+/// A moment as the dialect writes it: UTC, whole seconds.
+pub(in crate::dialect) fn time(ms: u64) -> String {
+    // Beyond the year 9999 there is no such text; a record that says so is shown at the end of time.
+    let moment = UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
+    humantime::format_rfc3339_seconds(moment).to_string()
+}
+
+/// A service as JSON.
+pub(super) fn service(service: &Service) -> Value {
+    let settings = &service.settings;
+    let mut log = json!({
+        "project": "", "logstore": "", "enableRequestMetrics": false, "enableInstanceMetrics": false,
+        "logBeginRule": "None",
+    });
+    lay_over(&mut log, settings.extra.get("logConfig"));
+    let mut shown = json!({
+        "serviceName": service.name.as_str(),
+        "serviceId": service.id,
+        "description": settings.description,
+        "role": settings.role,
+        "internetAccess": true,
+        "vpcConfig": {"vpcId": "", "vSwitchIds": [], "securityGroupId": ""},
+        "nasConfig": {"userId": -1, "groupId": -1, "mountPoints": []},
+        "tracingConfig": {"type": null, "params": null},
+        "createdTime": time(service.created_ms),
+        "lastModifiedTime": time(service.modified_ms),
+    });
+    extend(&mut shown, &settings.extra);
+    extend(&mut shown, &Map::from_iter([("logConfig".to_owned(), log)]));
+    shown
+}
+
+/// A function as JSON.
+pub(super) fn function(function: &Function) -> Value {
+    let settings = &function.settings;
+    let mut shown = json!({
+        "functionName": function.name.as_str(),
+        "functionId": function.id,
+        "description": settings.description,
+        "runtime": settings.runtime,
+        "handler": settings.handler,
+        "memorySize": settings.memory_mb,
+        "timeout": settings.timeout_s,
+        "initializer": settings.initializer.as_deref().unwrap_or_default(),
+        "initializationTimeout": settings.initialization_timeout_s,
+        "environmentVariables": settings.environment,
+        "instanceConcurrency": settings.instance_concurrency,
+        "instanceType": settings.instance_type,
+        "codeSize": function.code.package_bytes,
+        "codeChecksum": function.code.checksum.to_string(),
+        "layers": [],
+        "layersArnV2": [],
+        "caPort": 9000,
+        "createdTime": time(function.created_ms),
+        "lastModifiedTime": time(function.modified_ms),
+    });
+    extend(&mut shown, &settings.extra);
+    shown
+}
+
+fn extend(object: &mut Value, with: &Map<String, Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.extend(with.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+}
+
+fn lay_over(object: &mut Value, with: Option<&Value>) {
+    if let Some(with) = with.and_then(Value::as_object) {
+        extend(object, with);
+    }
+}
+
+/// A page of a list: the items under their plural, and the token of the next page if one follows.
+pub(super) fn page<T>(plural: &str, page: &Page<T>, item: impl Fn(&T) -> Value) -> Value {
+    let mut shown = Map::new();
+    shown.insert(plural.to_owned(), page.items.iter().map(item).collect());
+    if let Some(next) = &page.next {
+        shown.insert("nextToken".to_owned(), next.as_str().into());
+    }
+    Value::Object(shown)
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! Deploying and removing through the own API: a binary in the body, settings in a header.
+
+use bytes::Bytes;
+use hearth_platform::{
+    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction, PlatformError,
+    RequestError, ServiceName, ServiceSettings,
+};
+use serde_json::json;
+
+use super::super::function_compute::errors::WireError;
+use super::super::function_compute::{json as answer, no_content};
+use super::read::view;
+use super::wire::{DeployReply, DeployRequest, SETTINGS_HEADER};
+use crate::app::App;
+use crate::config::{Size, Span};
+use crate::http::{Request, Response, read_body};
+
+/// Creates a function or changes it, and its service with it if need be.
+pub(super) async fn deploy(app: &App, service: &str, name: &str, request: Request) -> Result<Response, WireError> {
+    let began = std::time::Instant::now();
+    let (parts, body) = request.into_parts();
+    let asked = match parts.headers.get(SETTINGS_HEADER) {
+        None => DeployRequest::default(),
+        Some(value) => serde_json::from_slice(value.as_bytes())
+            .map_err(|error| WireError::invalid(format!("{SETTINGS_HEADER} is not as expected: {error}")))?,
+    };
+    let wanted = Wanted::from(&asked)?;
+    let (service, name) = (ServiceName::parse(service)?, FunctionName::parse(name)?);
+    let http = &app.settings.http;
+    let (code, _held) = read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
+    ensure_service(app, &service).await?;
+    let (created, function) = match app.platform.get_function(service.as_str(), name.as_str()) {
+        Ok(before) => (false, change(app, &before, asked, wanted, code).await?),
+        Err(_) if code.is_empty() => {
+            return Err(WireError::invalid("the function does not exist and the body holds no code"));
+        }
+        Err(_) => (true, create(app, &service, name, asked, wanted, code).await?),
+    };
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(answer(&json!(DeployReply { created, took_ms, function: view(&function) })))
+}
+
+/// What is asked for in the platform's units.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    memory_mb: Option<u32>,
+    timeout_s: Option<u32>,
+    initialize_s: Option<u32>,
+    cpu_ms: Option<Option<u64>>,
+}
+
+impl Wanted {
+    /// What the units cannot say is refused, not rounded.
+    fn from(asked: &DeployRequest) -> Result<Self, WireError> {
+        let seconds = |field: &str, span: Option<Span>| {
+            span.map(|span| {
+                u32::try_from(span.0.as_secs())
+                    .ok()
+                    .filter(|_| span.0.subsec_nanos() == 0)
+                    .ok_or_else(|| WireError::invalid(format!("{field} of {span} is not a whole number of seconds")))
+            })
+            .transpose()
+        };
+        let mebibytes = |Size(bytes)| {
+            u32::try_from(bytes >> 20)
+                .ok()
+                .filter(|_| bytes % (1 << 20) == 0)
+                .ok_or_else(|| WireError::invalid(format!("memory of {} is not a whole number of MiB", Size(bytes))))
+        };
+        let cpu = |Span(time): Span| (!time.is_zero()).then(|| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        Ok(Self {
+            memory_mb: asked.memory.map(mebibytes).transpose()?,
+            timeout_s: seconds("timeout", asked.timeout)?,
+            initialize_s: seconds("initialize_timeout", asked.initialize_timeout)?,
+            cpu_ms: asked.cpu_time.map(cpu),
+        })
+    }
+}
+
+async fn ensure_service(app: &App, name: &ServiceName) -> Result<(), WireError> {
+    if app.platform.get_service(name.as_str()).is_ok() {
+        return Ok(());
+    }
+    match app.platform.create_service(name.clone(), ServiceSettings::default()).await {
+        // Somebody else was quicker.
+        Ok(_) | Err(PlatformError::Request(RequestError::AlreadyExists { .. })) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn create(
+    app: &App,
+    service: &ServiceName,
+    name: FunctionName,
+    asked: DeployRequest,
+    wanted: Wanted,
+    code: Bytes,
+) -> Result<Function, WireError> {
+    let mut settings = FunctionSettings {
+        isolation: asked.isolation.unwrap_or(app.settings.isolation),
+        ..FunctionSettings::default()
+    };
+    asked.apply_pool(&mut settings.pool);
+    settings.memory_mb = wanted.memory_mb.unwrap_or(settings.memory_mb);
+    settings.timeout_s = wanted.timeout_s.unwrap_or(settings.timeout_s);
+    settings.initialization_timeout_s = wanted.initialize_s.unwrap_or(settings.initialization_timeout_s);
+    settings.cpu_ms = wanted.cpu_ms.flatten();
+    settings.description = asked.description.unwrap_or_default();
+    settings.environment = asked.environment.unwrap_or_default();
+    settings.grants = asked.grants.unwrap_or_default();
+    let new = NewFunction { name, settings, code: CodeUpload::Wasm(code), checksum: None };
+    Ok(app.platform.create_function(service.as_str(), new).await?)
+}
+
+async fn change(
+    app: &App,
+    before: &Function,
+    asked: DeployRequest,
+    wanted: Wanted,
+    code: Bytes,
+) -> Result<Function, WireError> {
+    let mut pool = before.settings.pool.clone();
+    asked.apply_pool(&mut pool);
+    let change = FunctionChange {
+        description: asked.description,
+        memory_mb: wanted.memory_mb,
+        timeout_s: wanted.timeout_s,
+        initialization_timeout_s: wanted.initialize_s,
+        cpu_ms: wanted.cpu_ms,
+        environment: asked.environment,
+        pool: Some(pool),
+        isolation: asked.isolation,
+        grants: asked.grants,
+        code: (!code.is_empty()).then_some(CodeUpload::Wasm(code)),
+        ..FunctionChange::default()
+    };
+    let (service, name) = (before.service.as_str(), before.name.as_str());
+    Ok(app.platform.update_function(service, name, change).await?)
+}
+
+/// Removes a function, and its service if it holds nothing else.
+pub(super) async fn remove(app: &App, service: &str, name: &str) -> Result<Response, WireError> {
+    app.platform.delete_function(service, name, None).await?;
+    match app.platform.delete_service(service, None).await {
+        // It holds more, or somebody else was quicker.
+        Ok(()) | Err(PlatformError::Request(_)) => Ok(no_content()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_units_cannot_say_is_refused() {
+        let ask = |text: &str| Wanted::from(&serde_json::from_str(text).unwrap());
+        let wanted = ask(r#"{"memory":"192MiB","timeout":"2m","cpu_time":"50ms"}"#).unwrap();
+        assert_eq!((wanted.memory_mb, wanted.timeout_s, wanted.cpu_ms), (Some(192), Some(120), Some(Some(50))));
+        assert_eq!(ask(r#"{"cpu_time":"0"}"#).unwrap().cpu_ms, Some(None));
+        assert!(ask(r#"{"timeout":"500ms"}"#).unwrap_err().message.contains("500ms"));
+        assert!(ask(r#"{"memory":"100kB"}"#).is_err());
+    }
+}

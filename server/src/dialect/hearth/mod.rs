@@ -1,0 +1,63 @@
+//! hearth's own API under `/hearth/v1`: what the command line needs and no official dialect offers. Errors look as in the
+//! Function Compute dialect.
+//!
+//! | request | does |
+//! |---|---|
+//! | `PUT /functions/{service}/{function}` | deploys: the body is a WebAssembly binary, `X-Hearth-Settings` holds [`wire::DeployRequest`] as JSON; without a body only the settings change; the service is made if need be |
+//! | `GET /functions` | lists all functions |
+//! | `GET /functions/{service}/{function}` | shows one |
+//! | `DELETE /functions/{service}/{function}` | removes one, and its service if that was the last |
+//! | `GET /code/{service}/{function}?...` | the package, through a link of [`CodeLinks`] |
+//! | `GET /logs?function=s/f&limit=&request_id=&follow=` | log lines as NDJSON; with `follow=true` until the client goes |
+//! | `GET /stats` | figures of engine, platform and the function named by `?function=s/f` |
+
+mod code_link;
+mod deploy;
+mod logs;
+mod read;
+pub mod wire;
+
+use http::Method;
+
+use super::function_compute::decode;
+use super::function_compute::errors::WireError;
+use super::query::Query;
+use crate::app::App;
+use crate::http::{Request, Response};
+
+pub use code_link::CodeLinks;
+pub(crate) use read::loaded_functions;
+
+/// Where the API lives.
+pub const PREFIX: &str = "/hearth/v1";
+
+/// Most elements of a path.
+const ELEMENTS_MAX: usize = 4;
+
+/// Answers one request of this API.
+pub(super) async fn serve(app: &App, request: Request) -> Response {
+    let method = request.method().clone();
+    let result = answer(app, request).await;
+    result.unwrap_or_else(|error| error.into_response(&method))
+}
+
+async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
+    let uri = request.uri().clone();
+    let missing = || WireError::no_route(request.method(), uri.path());
+    let rest = uri.path().strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or_else(missing)?;
+    let elements: Option<Vec<_>> = rest.split('/').take(ELEMENTS_MAX).map(decode).collect();
+    let elements = elements.ok_or_else(missing)?;
+    let elements: Vec<&str> = elements.iter().map(AsRef::as_ref).collect();
+    let query = Query::of(&uri);
+    let method = request.method().clone();
+    match (&method, elements.as_slice()) {
+        (&Method::PUT, ["functions", service, function]) => deploy::deploy(app, service, function, request).await,
+        (&Method::DELETE, ["functions", service, function]) => deploy::remove(app, service, function).await,
+        (&Method::GET, ["functions"]) => read::list(app),
+        (&Method::GET, ["functions", service, function]) => read::show(app, service, function),
+        (&Method::GET, ["code", service, function]) => read::code(app, service, function, query).await,
+        (&Method::GET, ["logs"]) => logs::logs(app, query).await,
+        (&Method::GET, ["stats"]) => read::stats(app, query),
+        _ => Err(missing()),
+    }
+}

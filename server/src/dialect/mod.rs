@@ -1,0 +1,37 @@
+//! Wire APIs over the platform. A dialect translates requests and answers and holds no rule of the domain.
+//!
+//! Which dialect a request is for is told by the beginning of its path. Invocations are looked at first.
+
+pub mod function_compute;
+pub mod health;
+pub mod hearth;
+mod query;
+
+use ::http::Method;
+
+use self::function_compute::errors::WireError;
+use crate::app::App;
+use crate::config::AdminListen;
+use crate::http::{Exchange, Rejection, Request, Response};
+
+/// Answers one request.
+pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Response {
+    let path = request.uri().path();
+    if path.starts_with(function_compute::PREFIX) {
+        return function_compute::serve(app, request, exchange).await;
+    }
+    if path.starts_with(hearth::PREFIX) {
+        return Box::pin(hearth::serve(app, request)).await;
+    }
+    let shown = app.settings.admin_listen == AdminListen::Off;
+    match health::answer(app, &request).filter(|_| shown) {
+        Some(response) => response,
+        None => WireError::no_route(request.method(), path).into_response(request.method()),
+    }
+}
+
+/// The answer to a request that got to no handler.
+pub(crate) fn reject(rejection: Rejection) -> Response {
+    // As if for a POST: the status that is meant, whatever the method was.
+    WireError::from(rejection).into_response(&Method::POST)
+}

@@ -1,0 +1,272 @@
+//! Starts a server: the rooms in order, from the engine up to the listeners. Read it to know the system.
+//!
+//! One thread with a runtime of its own for each core, one for health and metrics that no guest can hold up, one for the queue
+//! and upkeep. The main thread waits for a signal.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_engine::{Engine, Limits};
+use hearth_platform::{LogStore, Platform, PlatformCaller, PlatformConfig};
+use tokio::sync::mpsc;
+
+use crate::app::App;
+use crate::config::{AdminListen, Settings, Span};
+use crate::dialect::health::Admin;
+use crate::http::{
+    Bound, ConnectionBounds, CoreThread, PortFile, Serving, Shutdown, ShutdownSignal, bind, bind_near,
+    wait_for_signal,
+};
+
+/// Connections at once on the admin address: enough for scrapers, too few to matter.
+const ADMIN_CONNECTIONS: u32 = 64;
+
+/// How long guests get to end after everything else has.
+const ENGINE_DRAIN: Duration = Duration::from_millis(100);
+
+/// Why a server did not start, or did not stay up.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory cannot be made or used.
+    #[error("data directory {path} cannot be used: {source}")]
+    DataDir {
+        /// Which directory.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another with --listen, port 0 takes a free one")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine was not built.
+    #[error("engine: {0}")]
+    Engine(#[from] hearth_engine::BuildError),
+    /// The platform was not opened.
+    #[error("{error}; {hint}")]
+    Platform {
+        /// Why.
+        error: hearth_platform::PlatformError,
+        /// What to do.
+        hint: String,
+    },
+    /// A thread, a runtime or a signal handler could not be had, or the port file not be written.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Listening {
+    /// Where functions are deployed and called.
+    pub listen: SocketAddr,
+    /// Where health and metrics are.
+    pub admin: SocketAddr,
+}
+
+/// What `serve` is told beside the settings.
+#[derive(Debug)]
+pub struct ServeOptions<'a> {
+    /// The arguments that make this program a compiler child.
+    pub compile_child: &'a [&'a str],
+    /// Where to write the addresses once it is ready.
+    pub port_file: Option<&'a Path>,
+}
+
+/// Serves until a signal comes, then lets what runs finish.
+///
+/// # Errors
+/// When it does not start. `ready` is called once it takes calls.
+pub fn serve(
+    settings: Settings,
+    options: &ServeOptions<'_>,
+    ready: impl FnOnce(&Listening),
+) -> Result<(), ServeError> {
+    let system = |what| move |source| ServeError::System { what, source };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("making a runtime"))?;
+    runtime.block_on(async {
+        let (shutdown, signal) = Shutdown::new();
+        let server = Server::start(settings, options, &signal).await?;
+        ready(&server.listening);
+        let caught = wait_for_signal().await.map_err(system("waiting for signals"))?;
+        tracing::info!(signal = caught, "stopping: running invocations finish, a second signal ends them");
+        shutdown.start();
+        tokio::select! {
+            () = server.stop() => Ok(()),
+            _ = wait_for_signal() => {
+                tracing::warn!("stopped at once");
+                leave()
+            }
+        }
+    })
+}
+
+/// Ends the process; what is on disk is whole at any moment.
+#[expect(clippy::exit, reason = "a second signal asks for exactly this, and threads may still be busy")]
+fn leave() -> ! {
+    std::process::exit(1)
+}
+
+/// A running server.
+struct Server {
+    app: Arc<App>,
+    listening: Listening,
+    threads: Vec<CoreThread>,
+    queue: Option<std::thread::JoinHandle<()>>,
+    /// Yields nothing more once all threads that hold its other end are gone.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Server {
+    async fn start(
+        settings: Settings,
+        options: &ServeOptions<'_>,
+        signal: &ShutdownSignal,
+    ) -> Result<Self, ServeError> {
+        // Sockets first: a taken port is found before anything is opened or changed.
+        let (bound, admin) = bind_all(&settings)?;
+        let (platform, logs) = open_platform(&settings, options).await?;
+        let listening = Listening {
+            listen: bound.address,
+            admin: admin.as_ref().map_or(bound.address, |admin| admin.address),
+        };
+        let app = App::new(platform.clone(), logs, settings, bound.address, signal.clone());
+        let (alive, ended) = mpsc::channel(1);
+        let mut threads = Vec::new();
+        let system = |what| move |source| ServeError::System { what, source };
+        if let Some(admin) = admin {
+            for listener in admin.listeners {
+                let handler = Arc::new(Admin(app.clone()));
+                let serving = serving(&app, handler, ADMIN_CONNECTIONS, signal);
+                let thread = CoreThread::start("hearth-admin".to_owned(), listener, serving, alive.clone());
+                threads.push(thread.map_err(system("starting the admin thread"))?);
+            }
+        }
+        let count = u32::try_from(bound.listeners.len()).unwrap_or(1);
+        let per_thread = app.settings.http.connections.div_ceil(count);
+        for (number, listener) in bound.listeners.into_iter().enumerate() {
+            let serving = serving(&app, app.clone(), per_thread, signal);
+            let name = format!("hearth-core-{number}");
+            let thread = CoreThread::start(name, listener, serving, alive.clone());
+            threads.push(thread.map_err(system("starting a serving thread"))?);
+        }
+        let queue = start_queue(platform, signal.clone(), alive).map_err(system("starting the queue"))?;
+        if let Some(path) = options.port_file {
+            let file = PortFile {
+                pid: std::process::id(),
+                listen: listening.listen,
+                admin_listen: listening.admin,
+                url: format!("http://{}", listening.listen),
+            };
+            file.write(path).map_err(system("writing the port file"))?;
+        }
+        app.set_ready();
+        Ok(Self { app, listening, threads, queue: Some(queue), ended })
+    }
+
+    /// Waits until all threads have finished what they had; they have been told to stop.
+    async fn stop(mut self) {
+        while self.ended.recv().await.is_some() {}
+        self.app.platform.engine().drain(ENGINE_DRAIN).await;
+        for thread in self.threads.drain(..) {
+            thread.join();
+        }
+        if let Some(queue) = self.queue.take()
+            && queue.join().is_err()
+        {
+            tracing::error!("the queue's thread panicked");
+        }
+    }
+}
+
+/// What a listener serves, copied for each thread.
+fn serving<H>(app: &App, handler: Arc<H>, connections: u32, signal: &ShutdownSignal) -> Serving<H> {
+    Serving {
+        handler,
+        bounds: ConnectionBounds::new(&app.settings.http),
+        connections,
+        shutdown: signal.clone(),
+        drain_time: app.settings.drain_time.0,
+    }
+}
+
+fn bind_all(settings: &Settings) -> Result<(Bound, Option<Bound>), ServeError> {
+    let listen = |address| move |source| ServeError::Listen { address, source };
+    let threads = match settings.http.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads as usize,
+    };
+    let bound = bind(settings.listen, threads).map_err(listen(settings.listen))?;
+    let admin = match settings.admin_listen {
+        AdminListen::Off => None,
+        AdminListen::Next => Some(bind_near(bound.address).map_err(listen(bound.address))?),
+        AdminListen::Address(address) => Some(bind(address, 1).map_err(listen(address))?),
+    };
+    Ok((bound, admin))
+}
+
+/// Opens the engine and the platform on the data directory.
+async fn open_platform(
+    settings: &Settings,
+    options: &ServeOptions<'_>,
+) -> Result<(Platform, Arc<LogStore>), ServeError> {
+    let dir = &settings.data_dir;
+    let data_dir = |source| ServeError::DataDir { path: dir.clone(), source };
+    std::fs::create_dir_all(dir).map_err(data_dir)?;
+    let logs = LogStore::open(settings.log.to_store(dir)).map_err(data_dir)?;
+    let caller = PlatformCaller::new();
+    let program = std::env::current_exe()
+        .map_err(|source| ServeError::System { what: "finding this program", source })?;
+    let arguments = options.compile_child.iter().map(|&argument| argument.to_owned()).collect();
+    let engine = Engine::builder()
+        .config(settings.engine.to_engine_with_child(program, arguments))
+        .artifact_dir(dir.join("artifacts"))
+        .log_sink(logs.clone())
+        .caller(caller.clone())
+        .build()?;
+    let mut config = PlatformConfig::new(dir, engine);
+    config.caller = Some(caller);
+    config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
+    config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
+    let platform = Platform::open(config).await.map_err(|error| ServeError::Platform {
+        hint: error.hint().to_string(),
+        error,
+    })?;
+    Ok((platform, logs))
+}
+
+/// Starts the thread that works the queue down and keeps house.
+fn start_queue(
+    platform: Platform,
+    signal: ShutdownSignal,
+    alive: mpsc::Sender<()>,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("hearth-queue".to_owned()).spawn(move || {
+        let stopped = |mut signal: ShutdownSignal| async move { signal.wait().await };
+        runtime.block_on(async {
+            tokio::join!(
+                platform.run_queue(stopped(signal.clone())),
+                platform.run_upkeep(stopped(signal))
+            );
+        });
+        drop(alive);
+    })
+}
