@@ -33,7 +33,7 @@ pub trait FunctionCaller: Send + Sync {
 /// One function's call of another, granted and within the depth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestCall {
-    /// Whom to call.
+    /// Whom to call; the caller's own service is filled in where it named none and has one.
     pub target: Target,
     /// The event for it.
     pub payload: Bytes,
@@ -241,7 +241,7 @@ fn admit<T: HostView>(
     target: &str,
     payload: Vec<u8>,
 ) -> Result<(std::sync::Arc<dyn FunctionCaller>, GuestCall), CallError> {
-    let target: Target =
+    let mut target: Target =
         target.parse().map_err(|error: TargetError| CallError::NotFound(error.to_string()))?;
     let grants = view.grants();
     if !grants.call.iter().any(|pattern| pattern.covers(&target)) {
@@ -254,6 +254,10 @@ fn admit<T: HostView>(
     let caller = view
         .caller()
         .ok_or_else(|| CallError::Failed("this host cannot call other functions".to_owned()))?;
+    // Only after the grant was asked: a pattern without a service covers a function of the caller's own.
+    if target.service.is_none() && !facts.service.is_empty() {
+        target.service = Some(facts.service.to_owned());
+    }
     let call = GuestCall {
         target,
         payload: payload.into(),

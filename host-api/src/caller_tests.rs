@@ -121,3 +121,14 @@ async fn the_grant_comes_before_the_depth_and_both_before_the_call() {
     state.caller = None;
     assert!(matches!(call(&mut state, "a/b").await, Err(wit::CallError::Failed(_))));
 }
+
+#[tokio::test]
+async fn a_target_without_a_service_is_one_of_the_callers_own() {
+    let seen = Arc::new(Seen::default());
+    let mut state = TestState { caller: Some(seen.clone()), ..TestState::default() };
+    state.grants.call = vec!["shop/*".parse().unwrap()];
+    assert!(matches!(call(&mut state, "order").await, Err(wit::CallError::Denied(_))));
+    state.grants.call = vec!["order".parse().unwrap()];
+    call(&mut state, "order").await.unwrap();
+    assert_eq!(seen.0.lock().pop().unwrap().target.to_string(), "shop/order");
+}

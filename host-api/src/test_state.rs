@@ -95,6 +95,7 @@ impl HostView for TestState {
 
     fn invocation(&self) -> InvocationFacts<'_> {
         InvocationFacts {
+            service: "shop",
             request_id: "request-1",
             trace_parent: Some("00-trace"),
             deadline: self.deadline,

@@ -22,6 +22,8 @@ use crate::logging::GuestLog;
 pub struct InvocationFacts<'a> {
     /// The invocation's request id.
     pub request_id: &'a str,
+    /// The service of the function that is served; empty where it has none.
+    pub service: &'a str,
     /// Its W3C `traceparent`, if it has one.
     pub trace_parent: Option<&'a str>,
     /// When it is ended from outside.

@@ -145,6 +145,7 @@ impl HostView for ComponentState {
         let invocation = self.ledger.invocation.as_ref();
         InvocationFacts {
             request_id: invocation.map_or("", |invocation| &invocation.request_id),
+            service: &self.ledger.shared.identity.service,
             trace_parent: invocation.and_then(|invocation| invocation.trace_parent.as_deref()),
             deadline: self.ledger.deadline(),
             depth: invocation.map_or(0, |invocation| invocation.depth),
