@@ -48,7 +48,8 @@ impl App {
         shutdown: ShutdownSignal,
     ) -> Arc<Self> {
         let bodies = BodyBudget::new(settings.http.body_budget.0);
-        let source = Sources { platform: platform.clone(), logs: logs.clone(), bodies: bodies.clone() };
+        let source =
+            Sources { platform: platform.clone(), logs: logs.clone(), bodies: bodies.clone() };
         Arc::new(Self {
             metrics: Metrics::new(Arc::new(source)),
             platform,
@@ -75,7 +76,8 @@ impl App {
     /// The address under which the caller reached the server, as far as its `Host` can be believed.
     pub fn url(&self, headers: &HeaderMap) -> String {
         let plain = |host: &&str| {
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
         };
         match headers.get(HOST).and_then(|host| host.to_str().ok()).filter(plain) {
             // One official client leaves the port out of `Host` although it is not 80.

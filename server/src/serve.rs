@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::config::{AdminListen, Settings, Span};
 use crate::dialect::health::Admin;
 use crate::http::{
-    Bound, ConnectionBounds, CoreThread, PortFile, Serving, Shutdown, ShutdownSignal, bind, bind_near,
-    wait_for_signal,
+    Bound, ConnectionBounds, CoreThread, PortFile, Serving, Shutdown, ShutdownSignal, bind,
+    bind_near, wait_for_signal,
 };
 
 /// Connections at once on the admin address: enough for scrapers, too few to matter.
@@ -39,7 +39,9 @@ pub enum ServeError {
         source: std::io::Error,
     },
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with --listen, port 0 takes a free one")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another with --listen, port 0 takes a free one"
+    )]
     Listen {
         /// Which address.
         address: SocketAddr,
@@ -106,7 +108,10 @@ pub fn serve(
         let server = Server::start(settings, options, &signal).await?;
         ready(&server.listening);
         let caught = wait_for_signal().await.map_err(system("waiting for signals"))?;
-        tracing::info!(signal = caught, "stopping: running invocations finish, a second signal ends them");
+        tracing::info!(
+            signal = caught,
+            "stopping: running invocations finish, a second signal ends them"
+        );
         shutdown.start();
         tokio::select! {
             () = server.stop() => Ok(()),
@@ -119,7 +124,10 @@ pub fn serve(
 }
 
 /// Ends the process; what is on disk is whole at any moment.
-#[expect(clippy::exit, reason = "a second signal asks for exactly this, and threads may still be busy")]
+#[expect(
+    clippy::exit,
+    reason = "a second signal asks for exactly this, and threads may still be busy"
+)]
 fn leave() -> ! {
     std::process::exit(1)
 }
@@ -155,7 +163,8 @@ impl Server {
             for listener in admin.listeners {
                 let handler = Arc::new(Admin(app.clone()));
                 let serving = serving(&app, handler, ADMIN_CONNECTIONS, signal);
-                let thread = CoreThread::start("hearth-admin".to_owned(), listener, serving, alive.clone());
+                let thread =
+                    CoreThread::start("hearth-admin".to_owned(), listener, serving, alive.clone());
                 threads.push(thread.map_err(system("starting the admin thread"))?);
             }
         }
@@ -167,7 +176,8 @@ impl Server {
             let thread = CoreThread::start(name, listener, serving, alive.clone());
             threads.push(thread.map_err(system("starting a serving thread"))?);
         }
-        let queue = start_queue(platform, signal.clone(), alive).map_err(system("starting the queue"))?;
+        let queue =
+            start_queue(platform, signal.clone(), alive).map_err(system("starting the queue"))?;
         if let Some(path) = options.port_file {
             let file = PortFile {
                 pid: std::process::id(),
@@ -245,10 +255,9 @@ async fn open_platform(
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
-    let platform = Platform::open(config).await.map_err(|error| ServeError::Platform {
-        hint: error.hint().to_string(),
-        error,
-    })?;
+    let platform = Platform::open(config)
+        .await
+        .map_err(|error| ServeError::Platform { hint: error.hint().to_string(), error })?;
     Ok((platform, logs))
 }
 

@@ -46,16 +46,28 @@ impl Bench {
         let event = self.event.read()?;
         let path = PathBuf::from(&self.target);
         let figures = if path.is_file() {
-            bench_file::measure(&path, event, self.duration.0, self.function.to_request()?, terminal)?
+            bench_file::measure(
+                &path,
+                event,
+                self.duration.0,
+                self.function.to_request()?,
+                terminal,
+            )?
         } else {
             let name: FunctionName = self.target.parse().map_err(|_| {
                 UsageError(format!("`{}` is no file and not SERVICE/FUNCTION", self.target))
             })?;
-            let load = bench_server::Load { connections: self.connections, duration: self.duration.0, event };
+            let load = bench_server::Load {
+                connections: self.connections,
+                duration: self.duration.0,
+                event,
+            };
             vec![bench_server::measure(server, &name, load, terminal)?]
         };
         print(terminal, &self.target, &figures)?;
-        let failed = figures.iter().any(|figure| figure.extra.get("errors").is_some_and(|errors| *errors != 0));
+        let failed = figures
+            .iter()
+            .any(|figure| figure.extra.get("errors").is_some_and(|errors| *errors != 0));
         Ok(if failed { Ending::FunctionError } else { Ending::Done })
     }
 }
@@ -75,7 +87,8 @@ fn print(terminal: &Terminal, target: &str, figures: &[Figure]) -> anyhow::Resul
         terminal.line(&serde_json::json!({"target": target, "figures": figures}).to_string())?;
         return Ok(());
     }
-    let mut table = crate::terminal::Table::new(&["", "COUNT", "P50", "P90", "P99", "P99.9"]).right(&[1, 2, 3, 4, 5]);
+    let mut table = crate::terminal::Table::new(&["", "COUNT", "P50", "P90", "P99", "P99.9"])
+        .right(&[1, 2, 3, 4, 5]);
     for figure in figures {
         let mut row = vec![figure.name.to_owned(), figure.latencies.count().to_string()];
         row.extend(figure.latencies.quantiles().map(|(_, time)| crate::terminal::human_time(time)));
@@ -83,8 +96,10 @@ fn print(terminal: &Terminal, target: &str, figures: &[Figure]) -> anyhow::Resul
     }
     terminal.data(table.render().as_bytes())?;
     for figure in figures {
-        let extra: Vec<String> = figure.extra.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        let extra = if extra.is_empty() { String::new() } else { format!(" ({})", extra.join(", ")) };
+        let extra: Vec<String> =
+            figure.extra.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let extra =
+            if extra.is_empty() { String::new() } else { format!(" ({})", extra.join(", ")) };
         terminal.line(&format!("\n{}{extra}", terminal.paint_out(Style::Bold, figure.name)))?;
         terminal.data(figure.latencies.draw().as_bytes())?;
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use hearth_engine::{Engine, FunctionSpec, Function, Invocation, Isolation, StartKind};
+use hearth_engine::{Engine, Function, FunctionSpec, Invocation, Isolation, StartKind};
 
 use super::bench::Figure;
 use super::deploy::read_code;
@@ -66,7 +66,11 @@ async fn cold(
     }
     for round in 0..COLD_COUNT {
         // Building an engine reserves address space once a process; a server pays for that at its start.
-        let directory = if name == "loaded" { artifacts.0.clone() } else { artifacts.0.join(round.to_string()) };
+        let directory = if name == "loaded" {
+            artifacts.0.clone()
+        } else {
+            artifacts.0.join(round.to_string())
+        };
         let engine = engine(&directory, name)?;
         let spec = spec();
         let start = Instant::now();

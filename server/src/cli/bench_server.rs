@@ -33,7 +33,12 @@ struct Target {
 }
 
 /// Measures the latency of each call as its caller sees it.
-pub(super) fn measure(server: &str, name: &FunctionName, load: Load, terminal: &Terminal) -> anyhow::Result<Figure> {
+pub(super) fn measure(
+    server: &str,
+    name: &FunctionName,
+    load: Load,
+    terminal: &Terminal,
+) -> anyhow::Result<Figure> {
     let address = server
         .strip_prefix("http://")
         .ok_or_else(|| UsageError("bench speaks plain http:// only".to_owned()))?;
@@ -45,13 +50,18 @@ pub(super) fn measure(server: &str, name: &FunctionName, load: Load, terminal: &
         escape(&name.function)
     );
     let steps = u64::try_from(load.duration.as_millis()).unwrap_or(u64::MAX);
-    let progress = Progress::bar(terminal, &format!("{name}, {} connections", load.connections), steps);
+    let progress =
+        Progress::bar(terminal, &format!("{name}, {} connections", load.connections), steps);
     let tasks = tokio::task::LocalSet::new();
     let began = Instant::now();
-    let target = Rc::new(Target { address, path, event: load.event.into(), until: began + load.duration });
+    let target =
+        Rc::new(Target { address, path, event: load.event.into(), until: began + load.duration });
     let figure = tasks.block_on(&runtime()?, async {
-        let callers: Vec<_> = (0..load.connections).map(|_| tokio::task::spawn_local(call(target.clone()))).collect();
-        while began.elapsed() < load.duration && !callers.iter().all(tokio::task::JoinHandle::is_finished) {
+        let callers: Vec<_> =
+            (0..load.connections).map(|_| tokio::task::spawn_local(call(target.clone()))).collect();
+        while began.elapsed() < load.duration
+            && !callers.iter().all(tokio::task::JoinHandle::is_finished)
+        {
             tokio::time::sleep(Duration::from_millis(100)).await;
             progress.at(u64::try_from(began.elapsed().as_millis()).unwrap_or(steps));
         }
@@ -83,7 +93,8 @@ struct Counted {
 }
 
 async fn call(target: Rc<Target>) -> anyhow::Result<Counted> {
-    let mut counted = Counted { latencies: crate::terminal::Histogram::new()?, errors: 0, refused: 0 };
+    let mut counted =
+        Counted { latencies: crate::terminal::Histogram::new()?, errors: 0, refused: 0 };
     let stream = tokio::net::TcpStream::connect(&target.address).await.with_context(|| {
         format!("no server at {}; start one with `hearth serve`", target.address)
     })?;
@@ -95,7 +106,8 @@ async fn call(target: Rc<Target>) -> anyhow::Result<Counted> {
             .header("host", &target.address)
             .body(Full::new(target.event.clone()))?;
         let start = Instant::now();
-        let response = sender.send_request(request).await.context("the server closed the connection")?;
+        let response =
+            sender.send_request(request).await.context("the server closed the connection")?;
         let status = response.status();
         let failed = response.headers().contains_key("x-fc-error-type");
         let body = response.into_body().collect().await?.to_bytes();

@@ -86,8 +86,9 @@ impl Client {
     /// Sends a request and reads its JSON answer.
     pub(super) fn json<T: DeserializeOwned>(&self, call: Call<'_>) -> anyhow::Result<T> {
         let bytes = read(&mut self.send(call)?)?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| anyhow::anyhow!("{} does not answer like a hearth server: {error}", self.server))
+        serde_json::from_slice(&bytes).map_err(|error| {
+            anyhow::anyhow!("{} does not answer like a hearth server: {error}", self.server)
+        })
     }
 
     /// Says what to do about a request that got no answer.
@@ -95,10 +96,14 @@ impl Client {
         let server = &self.server;
         match &error {
             ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
-                anyhow::anyhow!("no server at {server}; start one with `hearth serve`, or name another with --server")
+                anyhow::anyhow!(
+                    "no server at {server}; start one with `hearth serve`, or name another with --server"
+                )
             }
             ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => {
-                anyhow::anyhow!("server {server} cannot be reached; check --server or HEARTH_SERVER")
+                anyhow::anyhow!(
+                    "server {server} cannot be reached; check --server or HEARTH_SERVER"
+                )
             }
             ureq::Error::Timeout(which) => {
                 anyhow::anyhow!("server {server} did not answer in time ({which})")
@@ -121,13 +126,20 @@ pub(super) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a
 fn refused(response: &mut Response<Body>) -> Refused {
     let request_id = header(response, "x-fc-request-id").unwrap_or("unknown").to_owned();
     let status: StatusCode = response.status();
-    let body: serde_json::Value =
-        read(response).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let text = |key: &str, otherwise: &str| body.get(key).and_then(|value| value.as_str()).unwrap_or(otherwise).to_owned();
+    let body: serde_json::Value = read(response)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let text = |key: &str, otherwise: &str| {
+        body.get(key).and_then(|value| value.as_str()).unwrap_or(otherwise).to_owned()
+    };
     Refused {
         status: status.as_u16(),
         code: text("ErrorCode", "no error code"),
-        message: text("ErrorMessage", status.canonical_reason().unwrap_or("the server refused the request")),
+        message: text(
+            "ErrorMessage",
+            status.canonical_reason().unwrap_or("the server refused the request"),
+        ),
         request_id,
     }
 }

@@ -66,7 +66,8 @@ impl Deploy {
         let name = &self.name;
         let size = human_bytes(code.len() as u64);
         let progress = Progress::spinner(terminal, &format!("deploying {name} ({size})"));
-        let path = format!("/hearth/v1/functions/{}/{}", escape(&name.service), escape(&name.function));
+        let path =
+            format!("/hearth/v1/functions/{}/{}", escape(&name.service), escape(&name.function));
         let reply: DeployReply = client.json(Call {
             method: Method::PUT,
             path,
@@ -83,12 +84,18 @@ impl Deploy {
         }
         let done = if reply.created { "deployed" } else { "replaced" };
         let took = human_time(Duration::from_millis(reply.took_ms));
-        terminal.note(&format!("{} {name} ({size}, ready in {took})", terminal.paint(Style::Green, done)));
+        terminal.note(&format!(
+            "{} {name} ({size}, ready in {took})",
+            terminal.paint(Style::Green, done)
+        ));
         let server = match client.server() {
             "http://127.0.0.1:9000" => String::new(),
             other => format!(" --server {other}"),
         };
-        terminal.note(&terminal.paint(Style::Dim, &format!("call it: hearth invoke {name} --data '{{}}' --tail{server}")));
+        terminal.note(&terminal.paint(
+            Style::Dim,
+            &format!("call it: hearth invoke {name} --data '{{}}' --tail{server}"),
+        ));
         Ok(Ending::Done)
     }
 }

@@ -67,7 +67,9 @@ enum OneGrant {
 fn grant(text: &str) -> Result<OneGrant, String> {
     let (kind, value) = text.split_once('=').unwrap_or((text, ""));
     let directory = |access| match value.split_once(':') {
-        Some((host, guest)) => Ok(OneGrant::Directory { host: host.to_owned(), guest: guest.to_owned(), access }),
+        Some((host, guest)) => {
+            Ok(OneGrant::Directory { host: host.to_owned(), guest: guest.to_owned(), access })
+        }
         None => Err("expected dir=HOST:GUEST, such as dir=/srv/data:/data".to_owned()),
     };
     match kind {
@@ -78,9 +80,11 @@ fn grant(text: &str) -> Result<OneGrant, String> {
         "call" if !value.is_empty() => Ok(OneGrant::Call(value.to_owned())),
         "dir" => directory("read-only"),
         "dir-rw" => directory("read-write"),
-        _ => Err("expected http=URL, http-private=URL, call=SERVICE/FUNCTION, kv, dir=HOST:GUEST or \
+        _ => Err(
+            "expected http=URL, http-private=URL, call=SERVICE/FUNCTION, kv, dir=HOST:GUEST or \
                   dir-rw=HOST:GUEST"
-            .to_owned()),
+                .to_owned(),
+        ),
     }
 }
 
@@ -117,14 +121,17 @@ impl FunctionArgs {
     pub(super) fn to_request(&self) -> anyhow::Result<DeployRequest> {
         let granted = match &self.grants_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| UsageError(format!("grants file {} cannot be read: {error}", path.display())))?;
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    UsageError(format!("grants file {} cannot be read: {error}", path.display()))
+                })?;
                 Some(serde_json::from_str(&text))
             }
             None if self.grant.is_empty() => None,
             None => Some(grants(&self.grant)),
         };
-        let granted = granted.transpose().map_err(|error| UsageError(format!("grants are not valid: {error}")))?;
+        let granted = granted
+            .transpose()
+            .map_err(|error| UsageError(format!("grants are not valid: {error}")))?;
         Ok(DeployRequest {
             memory: self.memory,
             timeout: self.timeout,

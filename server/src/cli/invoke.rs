@@ -70,7 +70,8 @@ impl EventArgs {
 impl Invoke {
     pub(super) fn run(self, client: &Client, terminal: &Terminal) -> anyhow::Result<Ending> {
         let event = self.event.read()?;
-        let qualifier = self.qualifier.map(|name| format!(".{}", escape(&name))).unwrap_or_default();
+        let qualifier =
+            self.qualifier.map(|name| format!(".{}", escape(&name))).unwrap_or_default();
         let path = format!(
             "/2016-08-15/services/{}{qualifier}/functions/{}/invocations",
             escape(&self.name.service),
@@ -83,7 +84,8 @@ impl Invoke {
         if self.asynchronous {
             headers.push(("x-fc-invocation-type", "Async".to_owned()));
         }
-        let mut response = client.send(Call { method: Method::POST, path, headers, body: &event })?;
+        let mut response =
+            client.send(Call { method: Method::POST, path, headers, body: &event })?;
         let answer = read(&mut response)?;
         let text = |name| header(&response, name).unwrap_or_default();
         let request_id = text("x-fc-request-id");

@@ -18,7 +18,8 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(self, client: &Client, terminal: &Terminal) -> anyhow::Result<Ending> {
-        let mut reply: FunctionsReply = client.json(Call::new(Method::GET, "/hearth/v1/functions"))?;
+        let mut reply: FunctionsReply =
+            client.json(Call::new(Method::GET, "/hearth/v1/functions"))?;
         if let Some(service) = &self.service {
             reply.functions.retain(|function| function.service == *service);
         }
@@ -27,7 +28,9 @@ impl List {
             return Ok(Ending::Done);
         }
         if reply.functions.is_empty() {
-            terminal.note("no functions; put one there with `hearth deploy FILE.wasm --name demo/hello`");
+            terminal.note(
+                "no functions; put one there with `hearth deploy FILE.wasm --name demo/hello`",
+            );
             return Ok(Ending::Done);
         }
         let heading = ["NAME", "CODE", "MEMORY", "TIMEOUT", "ISOLATION", "INSTANCES", "MODIFIED"];

@@ -40,7 +40,13 @@ struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 struct Shared {
     /// The server to talk to
-    #[arg(long, global = true, env = "HEARTH_SERVER", default_value = "http://127.0.0.1:9000", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "HEARTH_SERVER",
+        default_value = "http://127.0.0.1:9000",
+        value_name = "URL"
+    )]
     server: String,
     /// The form of data; JSON unless standard output is a terminal
     #[arg(long, global = true, env = "HEARTH_FORMAT")]

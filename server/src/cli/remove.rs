@@ -18,7 +18,11 @@ pub(super) struct Remove {
 impl Remove {
     pub(super) fn run(self, client: &Client, terminal: &Terminal) -> anyhow::Result<Ending> {
         for name in &self.names {
-            let path = format!("/hearth/v1/functions/{}/{}", escape(&name.service), escape(&name.function));
+            let path = format!(
+                "/hearth/v1/functions/{}/{}",
+                escape(&name.service),
+                escape(&name.function)
+            );
             client.send(Call::new(Method::DELETE, path))?;
             terminal.note(&format!("{} {name}", terminal.paint(Style::Green, "removed")));
         }

@@ -40,7 +40,11 @@ impl Run {
     pub(super) fn run(self, terminal: &Terminal) -> anyhow::Result<Ending> {
         let code = read_code(&self.path)?;
         let event = self.event.read()?;
-        let name = self.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = self
+            .path
+            .file_stem()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let spec = spec(&name, code, self.function.to_request()?);
         let log = if self.tail { LogType::Tail } else { LogType::None };
         let outcome = runtime()?.block_on(async {

@@ -42,11 +42,14 @@ impl Serve {
 fn greet(terminal: &Terminal, listening: &Listening, data_dir: &str) {
     let url = format!("http://{}", listening.listen);
     let green = |text: &str| terminal.paint(Style::Green, text);
-    let flag = if url == "http://127.0.0.1:9000" { String::new() } else { format!(" --server {url}") };
+    let flag =
+        if url == "http://127.0.0.1:9000" { String::new() } else { format!(" --server {url}") };
     terminal.note(&format!("{} functions   {url}", green("hearth is ready")));
-    terminal.note(&format!("                health      http://{}/readyz, /metrics", listening.admin));
+    terminal
+        .note(&format!("                health      http://{}/readyz, /metrics", listening.admin));
     terminal.note(&format!("                data        {data_dir}"));
-    let warning = "nothing checks who calls: anyone who reaches this address can deploy and run functions";
+    let warning =
+        "nothing checks who calls: anyone who reaches this address can deploy and run functions";
     terminal.note(&format!("{} {warning}", terminal.paint(Style::Yellow, "warning:")));
     terminal.note(&format!("next: hearth deploy FILE.wasm --name demo/hello{flag}"));
 }

@@ -14,7 +14,8 @@ pub(super) struct SettingsArgs {
     flags: Vec<(String, String)>,
 }
 
-const HEADING: &str = "Settings (also in the settings file and as HEARTH_... variables; see `hearth config`)";
+const HEADING: &str =
+    "Settings (also in the settings file and as HEARTH_... variables; see `hearth config`)";
 
 fn flag(key: &str) -> String {
     key.replace(['.', '_'], "-")
@@ -37,7 +38,9 @@ impl clap::Args for SettingsArgs {
                 // The usual ones are few; `--help` shows all.
                 .hide_short_help(key.contains('.'));
             let arg = match key.as_str() {
-                "allow_unauthenticated" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+                "allow_unauthenticated" => {
+                    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+                }
                 _ => arg,
             };
             command.arg(arg)

@@ -56,7 +56,8 @@ impl HttpSection {
     /// # Errors
     /// [`ConfigError::Refused`] names the first setting that is out of bounds.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let timeouts = [self.header_timeout, self.body_timeout, self.idle_timeout, self.write_timeout];
+        let timeouts =
+            [self.header_timeout, self.body_timeout, self.idle_timeout, self.write_timeout];
         let checks = [
             ("http.threads", self.threads <= 1024, "must be at most 1024"),
             ("http.connections", self.connections >= 1, "must be at least 1"),

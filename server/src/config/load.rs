@@ -108,23 +108,25 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         Some(path) => Some(path.clone()),
         None => {
             let data_dir = overrides.iter().rev().find(|(key, ..)| key == "data_dir");
-            let data_dir = data_dir.map_or_else(
-                || Settings::default().data_dir,
-                |(_, value, _)| PathBuf::from(value),
-            );
+            let data_dir = data_dir
+                .map_or_else(|| Settings::default().data_dir, |(_, value, _)| PathBuf::from(value));
             Some(data_dir.join(FILE_NAME)).filter(|path| path.is_file())
         }
     };
-    build(file.as_deref(), overrides).map_err(|error| ConfigError::Invalid { why: error.to_string() })
+    build(file.as_deref(), overrides)
+        .map_err(|error| ConfigError::Invalid { why: error.to_string() })
 }
 
 /// A key, its value and where that came from.
 type Override = (String, String, String);
 
-fn from_environment(environment: &[(String, String)], keys: &[String]) -> Result<Vec<Override>, ConfigError> {
-    let ours = environment.iter().filter(|(name, _)| {
-        name.starts_with("HEARTH_") && !NOT_SETTINGS.contains(&name.as_str())
-    });
+fn from_environment(
+    environment: &[(String, String)],
+    keys: &[String],
+) -> Result<Vec<Override>, ConfigError> {
+    let ours = environment
+        .iter()
+        .filter(|(name, _)| name.starts_with("HEARTH_") && !NOT_SETTINGS.contains(&name.as_str()));
     ours.map(|(name, value)| match keys.iter().find(|key| variable(key) == *name) {
         Some(key) => Ok((key.clone(), value.clone(), format!("environment {name}"))),
         None => Err(ConfigError::Unknown {
@@ -137,7 +139,9 @@ fn from_environment(environment: &[(String, String)], keys: &[String]) -> Result
 
 fn from_flags(flags: &[(String, String)], keys: &[String]) -> Result<Vec<Override>, ConfigError> {
     let checked = flags.iter().map(|(key, value)| match keys.contains(key) {
-        true => Ok((key.clone(), value.clone(), format!("flag --{}", key.replace(['.', '_'], "-")))),
+        true => {
+            Ok((key.clone(), value.clone(), format!("flag --{}", key.replace(['.', '_'], "-"))))
+        }
         false => Err(ConfigError::Unknown {
             name: key.clone(),
             nearest: nearest(key, keys.iter().cloned()),
@@ -204,7 +208,11 @@ mod tests {
     fn later_sources_win_and_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("hearth.toml");
-        std::fs::write(&file, "[engine]\ncompile_slots = 3\ninstances = 7\n[http]\nidle_timeout = \"5s\"\n").unwrap();
+        std::fs::write(
+            &file,
+            "[engine]\ncompile_slots = 3\ninstances = 7\n[http]\nidle_timeout = \"5s\"\n",
+        )
+        .unwrap();
         let sources = Sources {
             file: None,
             environment: vec![
@@ -247,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_names_its_origin() {
-        let sources = Sources { environment: vec![pair("HEARTH_DRAIN_TIME", "soon")], ..Sources::default() };
+        let sources =
+            Sources { environment: vec![pair("HEARTH_DRAIN_TIME", "soon")], ..Sources::default() };
         let error = load(&sources).unwrap_err().to_string();
         assert!(error.contains("soon"), "{error}");
         assert!(error.contains("drain_time") || error.contains("HEARTH_DRAIN_TIME"), "{error}");

@@ -135,10 +135,9 @@ impl FromStr for AdminListen {
         match text {
             "next" => Ok(Self::Next),
             "off" => Ok(Self::Off),
-            _ => text
-                .parse()
-                .map(Self::Address)
-                .map_err(|_| format!("`{text}` is not `next`, `off` or an address such as 127.0.0.1:9001")),
+            _ => text.parse().map(Self::Address).map_err(|_| {
+                format!("`{text}` is not `next`, `off` or an address such as 127.0.0.1:9001")
+            }),
         }
     }
 }
@@ -171,11 +170,13 @@ mod tests {
 
     #[test]
     fn an_open_address_needs_saying_so() {
-        let mut settings = Settings { listen: "0.0.0.0:9000".parse().unwrap(), ..Settings::default() };
+        let mut settings =
+            Settings { listen: "0.0.0.0:9000".parse().unwrap(), ..Settings::default() };
         assert!(settings.validate().unwrap_err().to_string().contains("--allow-unauthenticated"));
         settings.allow_unauthenticated = true;
         settings.validate().unwrap();
-        let mapped = Settings { listen: "[::ffff:127.0.0.1]:0".parse().unwrap(), ..Settings::default() };
+        let mapped =
+            Settings { listen: "[::ffff:127.0.0.1]:0".parse().unwrap(), ..Settings::default() };
         mapped.validate().unwrap();
     }
 

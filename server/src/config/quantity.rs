@@ -178,7 +178,9 @@ mod tests {
         {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }
-        for text in ["", "MiB", "-1MiB", "1.3B", "1e3", "18446744073709551616", "99999999TiB", "1..2MiB"] {
+        for text in
+            ["", "MiB", "-1MiB", "1.3B", "1e3", "18446744073709551616", "99999999TiB", "1..2MiB"]
+        {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }
     }

@@ -26,7 +26,8 @@ pub(super) fn answer(app: &App, request: &Request) -> Option<Response> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return None;
     }
-    let plain = |status, words: &str| Some(text(status, "text/plain; charset=utf-8", format!("{words}\n")));
+    let plain =
+        |status, words: &str| Some(text(status, "text/plain; charset=utf-8", format!("{words}\n")));
     match request.uri().path() {
         "/healthz" | "/livez" => plain(StatusCode::OK, "ok"),
         "/readyz" if app.is_ready() => plain(StatusCode::OK, "ready"),
@@ -49,7 +50,8 @@ pub struct Admin(pub Arc<App>);
 impl Handle for Admin {
     async fn handle(self: Arc<Self>, request: Request, _exchange: Exchange) -> Response {
         answer(&self.0, &request).unwrap_or_else(|| {
-            WireError::no_route(request.method(), request.uri().path()).into_response(request.method())
+            WireError::no_route(request.method(), request.uri().path())
+                .into_response(request.method())
         })
     }
 

@@ -28,7 +28,10 @@ impl<'a> Query<'a> {
             None | Some("") => Ok(None),
             Some(text) => match text.parse() {
                 Ok(value) => Ok(Some(value)),
-                Err(_) => Err(format!("{key} is set to an invalid value (actual: '{}')", text.escape_debug())),
+                Err(_) => Err(format!(
+                    "{key} is set to an invalid value (actual: '{}')",
+                    text.escape_debug()
+                )),
             },
         }
     }

@@ -50,7 +50,9 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(pieces) => pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
+            Self::Stream(pieces) => {
+                pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
         }
     }
 
@@ -167,7 +169,11 @@ pub async fn read_body(
     Ok((bytes, reservation))
 }
 
-async fn collect(body: &mut Incoming, declared: Option<u64>, limit_bytes: u64) -> Result<Bytes, BodyError> {
+async fn collect(
+    body: &mut Incoming,
+    declared: Option<u64>,
+    limit_bytes: u64,
+) -> Result<Bytes, BodyError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::Broken { why: error.to_string() })?;

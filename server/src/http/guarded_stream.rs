@@ -78,7 +78,9 @@ impl ConnectionClock {
     /// Whether the connection has been at it for too long.
     pub(super) fn overdue(&self, header: Duration, idle: Duration, write: Duration) -> Overdue {
         let now = self.now();
-        let over = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
+        let over = |since: u64, limit: Duration| {
+            u128::from(now.saturating_sub(since)) >= limit.as_millis()
+        };
         let stalled = self.stalled.load(Ordering::Relaxed);
         if stalled > 0 && over(stalled - 1, write) {
             return Overdue::Stalled;
@@ -87,7 +89,9 @@ impl ConnectionClock {
         match self.phase.load(Ordering::Relaxed) {
             phase if phase == Phase::Header as u8 && over(since, header) => Overdue::Stalled,
             // While an answer still drains, the write bound alone decides.
-            phase if phase == Phase::Idle as u8 && stalled == 0 && over(since, idle) => Overdue::Idle,
+            phase if phase == Phase::Idle as u8 && stalled == 0 && over(since, idle) => {
+                Overdue::Idle
+            }
             _ => Overdue::No,
         }
     }

@@ -80,8 +80,10 @@ fn over_bounds(request: &Request, bounds: &ConnectionBounds) -> bool {
     if headers.len() > bounds.headers {
         return true;
     }
-    let lines: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    lines + request.uri().path().len() + request.uri().query().map_or(0, str::len) > bounds.header_bytes
+    let lines: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    lines + request.uri().path().len() + request.uri().query().map_or(0, str::len)
+        > bounds.header_bytes
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -76,7 +76,15 @@ mod tests {
         let zero_trace = format!("00-{}-b7ad6b7169203331-01", "0".repeat(32));
         let zero_span = format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", "0".repeat(16));
         let more = format!("{VALID}-more");
-        for text in ["", "00", &zero_trace, &zero_span, &more, &VALID.to_uppercase(), &VALID.replacen("00", "ff", 1)] {
+        for text in [
+            "",
+            "00",
+            &zero_trace,
+            &zero_span,
+            &more,
+            &VALID.to_uppercase(),
+            &VALID.replacen("00", "ff", 1),
+        ] {
             assert_eq!(TraceParent::parse(text), None, "{text}");
         }
         assert!(TraceParent::parse(&format!("{}-more", VALID.replacen("00", "01", 1))).is_some());

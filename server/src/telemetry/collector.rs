@@ -62,14 +62,26 @@ impl prometheus_client::collector::Collector for Collector {
         let gauges = [
             ("hearth_functions", "Functions loaded", e.functions),
             ("hearth_instances", "Instances alive, busy and idle", e.instances),
-            ("hearth_running_invocations", "Invocations admitted and not ended, waiting ones included", e.invocations),
+            (
+                "hearth_running_invocations",
+                "Invocations admitted and not ended, waiting ones included",
+                e.invocations,
+            ),
             ("hearth_memory_bytes", "Linear memories and tables of all instances", e.memory_bytes),
             ("hearth_memory_budget_bytes", "The budget for them", e.memory_budget_bytes),
             ("hearth_artifact_bytes", "Artifacts on disk", e.artifact_bytes),
-            ("hearth_draining", "1 while the engine takes no new invocations", u64::from(e.draining)),
+            (
+                "hearth_draining",
+                "1 while the engine takes no new invocations",
+                u64::from(e.draining),
+            ),
             ("hearth_services", "Services on disk", figures.services),
             ("hearth_functions_stored", "Functions on disk", figures.functions_stored),
-            ("hearth_queue_depth", "Asynchronous invocations that wait or run", figures.queue_depth),
+            (
+                "hearth_queue_depth",
+                "Asynchronous invocations that wait or run",
+                figures.queue_depth,
+            ),
             ("hearth_queue_running", "Asynchronous invocations that run", figures.queue_running),
             ("hearth_body_bytes", "Memory held for request bodies", figures.body_bytes),
         ];
@@ -80,11 +92,19 @@ impl prometheus_client::collector::Collector for Collector {
         let counters = [
             ("hearth_compilations", "Compilations done", e.compilations),
             ("hearth_artifact_hits", "Artifacts found on disk and loaded", e.artifact_hits),
-            ("hearth_artifacts_rejected", "Artifacts that failed their check", e.artifacts_rejected),
+            (
+                "hearth_artifacts_rejected",
+                "Artifacts that failed their check",
+                e.artifacts_rejected,
+            ),
             ("hearth_queue_accepted", "Asynchronous invocations accepted", figures.enqueued),
             ("hearth_queue_settled", "Asynchronous invocations that ended", figures.settled),
             ("hearth_queue_retries", "Attempts put off or repeated", figures.retried),
-            ("hearth_queue_leases_lost", "Results dropped because their lease was lost", figures.leases_lost),
+            (
+                "hearth_queue_leases_lost",
+                "Results dropped because their lease was lost",
+                figures.leases_lost,
+            ),
             (
                 "hearth_log_lines_dropped",
                 "Log lines dropped because a bound was reached",
@@ -102,7 +122,10 @@ impl prometheus_client::collector::Collector for Collector {
 /// A figure of one pool.
 type PoolFigure = (&'static str, fn(&FunctionStats) -> u32);
 
-fn encode_pools(encoder: &mut DescriptorEncoder<'_>, functions: &[FunctionStats]) -> std::fmt::Result {
+fn encode_pools(
+    encoder: &mut DescriptorEncoder<'_>,
+    functions: &[FunctionStats],
+) -> std::fmt::Result {
     let figures: [PoolFigure; 4] = [
         ("running", |stats| stats.running),
         ("waiting", |stats| stats.waiting),
@@ -120,7 +143,8 @@ fn encode_pools(encoder: &mut DescriptorEncoder<'_>, functions: &[FunctionStats]
         }
     }
     let help = "Instances retired, by reason";
-    let mut family = encoder.encode_descriptor("hearth_retired", help, None, MetricType::Counter)?;
+    let mut family =
+        encoder.encode_descriptor("hearth_retired", help, None, MetricType::Counter)?;
     let mut sums: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
     for (reason, count) in functions.iter().flat_map(|stats| &stats.retired) {
         *sums.entry(reason).or_default() += count;

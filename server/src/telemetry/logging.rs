@@ -34,7 +34,8 @@ pub fn start_logging(settings: &LogSection, colors: bool) -> Result<LogGuard, Pa
         .lossy(true)
         .thread_name("hearth-log")
         .finish(std::io::stderr());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colors);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colors);
     let started = match settings.format {
         LogFormat::Human => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_ansi(false).try_init(),

@@ -28,8 +28,8 @@ const OTHER: &str = "other";
 
 /// OpenTelemetry's bounds for `faas.*` durations, with finer ones below: a warm guest takes microseconds.
 const SECONDS: [f64; 18] = [
-    0.000_01, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
-    7.5, 10.0,
+    0.000_01, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0,
+    2.5, 5.0, 7.5, 10.0,
 ];
 
 /// The metrics could not be written as text.
@@ -138,19 +138,72 @@ impl Metrics {
             registry: Registry::default(),
         };
         let m = &metrics;
-        registry.register("faas_invocations", "Invocations that ran, well or badly", m.invocations.clone());
-        registry.register("faas_errors", "Invocations that ended in a fault of the guest, by its type", m.errors.clone());
-        registry.register("faas_timeouts", "Invocations that ran into their timeout", m.timeouts.clone());
-        registry.register("faas_coldstarts", "Invocations whose instance had served nobody", m.cold_starts.clone());
-        registry.register("hearth_starts", "Invocations by how their instance started", m.starts.clone());
-        registry.register("hearth_refusals", "Invocations declined before they ran, by reason", m.refusals.clone());
-        registry.register("hearth_failures", "Invocations that failed because of the host", m.failures.clone());
+        registry.register(
+            "faas_invocations",
+            "Invocations that ran, well or badly",
+            m.invocations.clone(),
+        );
+        registry.register(
+            "faas_errors",
+            "Invocations that ended in a fault of the guest, by its type",
+            m.errors.clone(),
+        );
+        registry.register(
+            "faas_timeouts",
+            "Invocations that ran into their timeout",
+            m.timeouts.clone(),
+        );
+        registry.register(
+            "faas_coldstarts",
+            "Invocations whose instance had served nobody",
+            m.cold_starts.clone(),
+        );
+        registry.register(
+            "hearth_starts",
+            "Invocations by how their instance started",
+            m.starts.clone(),
+        );
+        registry.register(
+            "hearth_refusals",
+            "Invocations declined before they ran, by reason",
+            m.refusals.clone(),
+        );
+        registry.register(
+            "hearth_failures",
+            "Invocations that failed because of the host",
+            m.failures.clone(),
+        );
         let (seconds, bytes) = (|| Unit::Seconds, || Unit::Bytes);
-        registry.register_with_unit("faas_invoke_duration", "Time of the guest's execution", seconds(), m.invoke.clone());
-        registry.register_with_unit("faas_init_duration", "Time of making an instance, where one was made", seconds(), m.initialize.clone());
-        registry.register_with_unit("hearth_phase_duration", "Time of each phase that happened", seconds(), by_phase);
-        registry.register_with_unit("faas_cpu_usage", "CPU time of an invocation", seconds(), m.cpu.clone());
-        registry.register_with_unit("faas_mem_usage", "Peak memory of the instance that served", bytes(), m.memory.clone());
+        registry.register_with_unit(
+            "faas_invoke_duration",
+            "Time of the guest's execution",
+            seconds(),
+            m.invoke.clone(),
+        );
+        registry.register_with_unit(
+            "faas_init_duration",
+            "Time of making an instance, where one was made",
+            seconds(),
+            m.initialize.clone(),
+        );
+        registry.register_with_unit(
+            "hearth_phase_duration",
+            "Time of each phase that happened",
+            seconds(),
+            by_phase,
+        );
+        registry.register_with_unit(
+            "faas_cpu_usage",
+            "CPU time of an invocation",
+            seconds(),
+            m.cpu.clone(),
+        );
+        registry.register_with_unit(
+            "faas_mem_usage",
+            "Peak memory of the instance that served",
+            bytes(),
+            m.memory.clone(),
+        );
         registry.register("hearth_http_responses", "Responses by class of status", by_status);
         registry.register_collector(Box::new(Collector(source)));
         Self { registry, ..metrics }
@@ -216,7 +269,8 @@ impl Metrics {
         }
         let mut functions = self.functions.write();
         let label = if functions.len() < LABELLED_FUNCTIONS { function } else { OTHER };
-        let made = functions.entry(label.to_owned()).or_insert_with(|| Arc::new(self.make_series(label)));
+        let made =
+            functions.entry(label.to_owned()).or_insert_with(|| Arc::new(self.make_series(label)));
         made.clone()
     }
 

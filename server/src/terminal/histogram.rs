@@ -51,7 +51,9 @@ impl Histogram {
 
     /// Each quantile with its name.
     pub fn quantiles(&self) -> impl Iterator<Item = (&'static str, Duration)> {
-        QUANTILES.iter().map(|(name, at)| (*name, Duration::from_nanos(self.0.value_at_quantile(*at))))
+        QUANTILES
+            .iter()
+            .map(|(name, at)| (*name, Duration::from_nanos(self.0.value_at_quantile(*at))))
     }
 
     /// Count and quantiles as JSON, in microseconds.
@@ -103,7 +105,11 @@ fn edges(low: u64, high: u64) -> Vec<u64> {
     #[allow(clippy::cast_precision_loss, reason = "edges are approximate")]
     let (low, high) = (low as f64, high as f64);
     let step = (high / low).powf(1.0 / BARS as f64);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a minute in nanoseconds")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most a minute in nanoseconds"
+    )]
     let mut edges: Vec<u64> =
         (1..=BARS).map(|bar| (low * step.powf(bar as f64)).ceil() as u64).collect();
     edges.dedup();
@@ -112,8 +118,10 @@ fn edges(low: u64, high: u64) -> Vec<u64> {
 
 /// A bar in eighths of a character.
 fn bar(count: u64, most: u64) -> String {
-    let eighths = usize::try_from(u128::from(count) * (WIDTH as u128 * 8) / u128::from(most)).unwrap_or(0);
-    let part = (eighths % 8).checked_sub(1).and_then(|last| BLOCKS.get(last)).copied().unwrap_or("");
+    let eighths =
+        usize::try_from(u128::from(count) * (WIDTH as u128 * 8) / u128::from(most)).unwrap_or(0);
+    let part =
+        (eighths % 8).checked_sub(1).and_then(|last| BLOCKS.get(last)).copied().unwrap_or("");
     // Something is never drawn as nothing.
     let part = if count > 0 && eighths == 0 { "▏" } else { part };
     format!("{}{part}", "█".repeat(eighths / 8))

@@ -47,5 +47,9 @@ impl Drop for Progress {
 }
 
 fn target(terminal: &Terminal) -> ProgressDrawTarget {
-    if terminal.has_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+    if terminal.has_progress() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    }
 }

@@ -56,7 +56,9 @@ impl Table {
 /// Text with its control characters escaped.
 fn printable(text: &str) -> String {
     if text.chars().any(char::is_control) {
-        text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+        text.chars()
+            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+            .collect()
     } else {
         text.to_owned()
     }

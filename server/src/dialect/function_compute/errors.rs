@@ -33,7 +33,11 @@ struct ErrorBody<'a> {
 const INTERNAL: &str = "an internal error has occurred. Please retry.";
 
 impl WireError {
-    pub(in crate::dialect) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::dialect) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self { status, code, message: message.into() }
     }
 
@@ -124,14 +128,20 @@ impl From<RequestError> for WireError {
                     Kind::Service => "ServiceNotEmpty",
                     Kind::Function | Kind::Qualifier | Kind::Invocation => "FunctionNotEmpty",
                 };
-                Self::new(StatusCode::CONFLICT, code, format!("{kind} '{name}' is not empty: it holds {holds}"))
+                Self::new(
+                    StatusCode::CONFLICT,
+                    code,
+                    format!("{kind} '{name}' is not empty: it holds {holds}"),
+                )
             }
             RequestError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
             RequestError::Quota { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "LimitExceededError", error.to_string())
             }
             RequestError::Throttled { .. } => Self::exhausted(error.to_string()),
-            RequestError::Package(_) => Self::invalid(format!("code is set to an invalid value: {error}; {}", error.hint())),
+            RequestError::Package(_) => {
+                Self::invalid(format!("code is set to an invalid value: {error}; {}", error.hint()))
+            }
             RequestError::Checksum { .. } => Self::invalid(error.to_string()),
         }
     }
@@ -168,7 +178,9 @@ impl From<BodyError> for WireError {
         match error {
             BodyError::TooLarge { limit_bytes } => Self::too_large(limit_bytes),
             BodyError::NoMemory { .. } => Self::exhausted(error.to_string()),
-            BodyError::TooSlow { .. } | BodyError::Broken { .. } => Self::invalid(error.to_string()),
+            BodyError::TooSlow { .. } | BodyError::Broken { .. } => {
+                Self::invalid(error.to_string())
+            }
         }
     }
 }
@@ -196,17 +208,28 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
         Kind::Service => ("ServiceNotFound", format!("service '{name}' does not exist")),
         Kind::Function => {
             let (service, function) = parts(name);
-            ("FunctionNotFound", format!("function '{function}' does not exist in service '{service}'"))
+            (
+                "FunctionNotFound",
+                format!("function '{function}' does not exist in service '{service}'"),
+            )
         }
         Kind::Qualifier => {
             let (service, qualifier) = name.split_once('.').unwrap_or((name, ""));
             if qualifier.bytes().all(|byte| byte.is_ascii_digit()) {
-                ("VersionNotFound", format!("version '{qualifier}' of service '{service}' does not exist"))
+                (
+                    "VersionNotFound",
+                    format!("version '{qualifier}' of service '{service}' does not exist"),
+                )
             } else {
-                ("AliasNotFound", format!("alias '{qualifier}' of service '{service}' does not exist"))
+                (
+                    "AliasNotFound",
+                    format!("alias '{qualifier}' of service '{service}' does not exist"),
+                )
             }
         }
-        Kind::Invocation => ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist")),
+        Kind::Invocation => {
+            ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
+        }
     }
 }
 
@@ -215,7 +238,10 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
         Kind::Service => ("ServiceAlreadyExists", format!("service '{name}' already exists")),
         Kind::Function => {
             let (service, function) = parts(name);
-            ("FunctionAlreadyExists", format!("function '{function}' already exists in service '{service}'"))
+            (
+                "FunctionAlreadyExists",
+                format!("function '{function}' already exists in service '{service}'"),
+            )
         }
         Kind::Qualifier => ("AliasAlreadyExists", format!("alias '{name}' already exists")),
         Kind::Invocation => {

@@ -27,9 +27,9 @@ pub(super) fn expected(headers: &HeaderMap, query: Query<'_>) -> Option<u64> {
     }
 }
 
-/// Bytes as the decimal megabytes that the dialect writes.
+/// Bytes as the decimal megabytes that the dialect writes, rounded to the nearest hundredth.
 pub(super) fn megabytes(bytes: u64) -> String {
-    let hundredths = u128::from(bytes) * 100 / u128::from(MIB);
+    let hundredths = (u128::from(bytes) * 100 + u128::from(MIB / 2)) / u128::from(MIB);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
@@ -44,7 +44,11 @@ mod tests {
         assert_eq!(expected(&headers, Query::of(&uri)), None);
         headers.insert(IF_MATCH, of(77));
         assert_eq!(expected(&headers, Query::of(&uri)), Some(77));
-        for (text, revision) in [("\"0000000000000000000000000000004d\"", 77), ("nonsense", NEVER), ("invalid-etag", NEVER)] {
+        for (text, revision) in [
+            ("\"0000000000000000000000000000004d\"", 77),
+            ("nonsense", NEVER),
+            ("invalid-etag", NEVER),
+        ] {
             headers.insert(IF_MATCH, HeaderValue::from_static(text));
             assert_eq!(expected(&headers, Query::of(&uri)), Some(revision));
         }

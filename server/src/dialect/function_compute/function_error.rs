@@ -27,7 +27,11 @@ fn message(fault: &Fault, report: &Report) -> String {
             megabytes(report.memory_peak_bytes)
         ),
         Fault::Timeout { limit } => {
-            format!("Function timed out after {} seconds (maxMemoryUsage: {}MB)", limit.as_secs_f64(), megabytes(report.memory_peak_bytes))
+            format!(
+                "Function timed out after {} seconds (maxMemoryUsage: {}MB)",
+                limit.as_secs_f64(),
+                megabytes(report.memory_peak_bytes)
+            )
         }
         Fault::InitializeTimeout { limit } => {
             format!("Function initialization timed out after {} seconds", limit.as_secs_f64())

@@ -60,7 +60,12 @@ pub(super) async fn delete(
 }
 
 /// Where the package can be fetched with a plain GET, for a while.
-pub(super) fn code(app: &App, service: &str, name: &str, headers: &HeaderMap) -> Result<Response, WireError> {
+pub(super) fn code(
+    app: &App,
+    service: &str,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<Response, WireError> {
     let function = app.platform.get_function(service, name)?;
     let path = app.code_links.sign(service, name, &function.code.package_digest);
     let url = format!("{}{path}", app.url(headers));

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome};
 use hearth_platform::{EnqueueOptions, Invoked, Revision, Target};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::errors::WireError;
 use super::etag::megabytes;
@@ -49,7 +49,9 @@ enum Kind {
 
 /// What the two headers say.
 fn kind(headers: &HeaderMap) -> Result<(Kind, LogType), WireError> {
-    let text = |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let text = |name: &HeaderName| {
+        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+    };
     let kind = match text(&INVOCATION_TYPE).as_deref() {
         None | Some("" | "Sync") => Kind::Sync,
         Some("Async") => Kind::Async,
@@ -82,11 +84,13 @@ pub(super) async fn invoke(
 ) -> Result<Response, WireError> {
     let (parts, body) = request.into_parts();
     let (kind, log) = kind(&parts.headers)?;
-    let target = Target { service: &service.name, qualifier: service.qualifier.as_deref(), function };
+    let target =
+        Target { service: &service.name, qualifier: service.qualifier.as_deref(), function };
     // Before the body is read: what does not exist needs no event.
     let revision = app.platform.resolve(target)?;
     let http = &app.settings.http;
-    let (payload, _held) = read_body(body, http.event_size.0, http.body_timeout.0, &app.bodies).await?;
+    let (payload, _held) =
+        read_body(body, http.event_size.0, http.body_timeout.0, &app.bodies).await?;
     if kind == Kind::Async {
         return enqueue(app, target, payload, exchange).await;
     }
@@ -136,7 +140,11 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
     let (content_type, body) = match outcome.result {
         Ok(bytes) => ("application/octet-stream", bytes),
         Err(fault) => {
-            let kind = if fault.is_handled() { "HandledInvocationError" } else { "UnhandledInvocationError" };
+            let kind = if fault.is_handled() {
+                "HandledInvocationError"
+            } else {
+                "UnhandledInvocationError"
+            };
             headers.insert(ERROR_TYPE, HeaderValue::from_static(kind));
             ("application/json", function_error::body(&fault, report))
         }
@@ -181,7 +189,8 @@ mod tests {
     #[test]
     fn header_values_and_their_exact_refusals() {
         let check = |invocation: &str, log: &str| {
-            kind(&headers(Some(invocation.as_bytes()), Some(log.as_bytes()))).map_err(|error| error.message)
+            kind(&headers(Some(invocation.as_bytes()), Some(log.as_bytes())))
+                .map_err(|error| error.message)
         };
         assert_eq!(kind(&headers(None, None)), Ok((Kind::Sync, LogType::None)));
         assert_eq!(check("Sync", "Tail"), Ok((Kind::Sync, LogType::Tail)));

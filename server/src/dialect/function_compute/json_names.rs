@@ -7,17 +7,78 @@ use serde_json::{Map, Value};
 
 /// Every name in a request body.
 const NAMES: &[&str] = &[
-    "accelerationType", "args", "caPort", "code", "command", "cpu", "customContainerConfig", "customDNS",
-    "customHealthCheckConfig", "customRuntimeConfig", "description", "diskSize", "dnsOptions",
-    "enableInstanceMetrics", "enableRequestMetrics", "enableTLS", "endpoint", "environmentVariables",
-    "failureThreshold", "functionName", "gpuMemorySize", "groupId", "handler", "httpGetUrl", "image",
-    "initialDelaySeconds", "initializationTimeout", "initializer", "instanceConcurrency", "instanceID",
-    "instanceLifecycleConfig", "instanceSoftConcurrency", "instanceType", "internetAccess", "layers",
-    "logBeginRule", "logConfig", "logstore", "memorySize", "mountDir", "mountPoints", "name", "nameServers",
-    "nasConfig", "ossBucketName", "ossMountConfig", "ossObjectName", "params", "periodSeconds", "preFreeze",
-    "preStop", "project", "role", "runtime", "searches", "securityGroupId", "serverAddr", "serviceName",
-    "successThreshold", "timeout", "timeoutSeconds", "tracingConfig", "type", "useSLRAuthentication", "userId",
-    "vSwitchIds", "value", "vendorConfig", "vpcConfig", "vpcId", "webServerMode", "zipFile",
+    "accelerationType",
+    "args",
+    "caPort",
+    "code",
+    "command",
+    "cpu",
+    "customContainerConfig",
+    "customDNS",
+    "customHealthCheckConfig",
+    "customRuntimeConfig",
+    "description",
+    "diskSize",
+    "dnsOptions",
+    "enableInstanceMetrics",
+    "enableRequestMetrics",
+    "enableTLS",
+    "endpoint",
+    "environmentVariables",
+    "failureThreshold",
+    "functionName",
+    "gpuMemorySize",
+    "groupId",
+    "handler",
+    "httpGetUrl",
+    "image",
+    "initialDelaySeconds",
+    "initializationTimeout",
+    "initializer",
+    "instanceConcurrency",
+    "instanceID",
+    "instanceLifecycleConfig",
+    "instanceSoftConcurrency",
+    "instanceType",
+    "internetAccess",
+    "layers",
+    "logBeginRule",
+    "logConfig",
+    "logstore",
+    "memorySize",
+    "mountDir",
+    "mountPoints",
+    "name",
+    "nameServers",
+    "nasConfig",
+    "ossBucketName",
+    "ossMountConfig",
+    "ossObjectName",
+    "params",
+    "periodSeconds",
+    "preFreeze",
+    "preStop",
+    "project",
+    "role",
+    "runtime",
+    "searches",
+    "securityGroupId",
+    "serverAddr",
+    "serviceName",
+    "successThreshold",
+    "timeout",
+    "timeoutSeconds",
+    "tracingConfig",
+    "type",
+    "useSLRAuthentication",
+    "userId",
+    "vSwitchIds",
+    "value",
+    "vendorConfig",
+    "vpcConfig",
+    "vpcId",
+    "webServerMode",
+    "zipFile",
 ];
 
 /// Maps whose keys are the caller's own.
@@ -34,14 +95,18 @@ pub(super) fn canonical(value: Value) -> Value {
 fn rename(value: Value, depth: usize) -> Value {
     let Some(deeper) = depth.checked_sub(1) else { return value };
     match value {
-        Value::Object(object) => Value::Object(object.into_iter().fold(Map::new(), |mut renamed, (key, value)| {
-            let known = NAMES.iter().find(|name| name.eq_ignore_ascii_case(&key)).copied();
-            let key = known.map_or(key, str::to_owned);
-            let own = CALLERS_OWN.contains(&key.as_str());
-            renamed.insert(key, if own { value } else { rename(value, deeper) });
-            renamed
-        })),
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| rename(item, deeper)).collect()),
+        Value::Object(object) => {
+            Value::Object(object.into_iter().fold(Map::new(), |mut renamed, (key, value)| {
+                let known = NAMES.iter().find(|name| name.eq_ignore_ascii_case(&key)).copied();
+                let key = known.map_or(key, str::to_owned);
+                let own = CALLERS_OWN.contains(&key.as_str());
+                renamed.insert(key, if own { value } else { rename(value, deeper) });
+                renamed
+            }))
+        }
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(|item| rename(item, deeper)).collect())
+        }
         other => other,
     }
 }
@@ -69,7 +134,8 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted_and_unambiguous() {
-        let lower: std::collections::BTreeSet<String> = NAMES.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let lower: std::collections::BTreeSet<String> =
+            NAMES.iter().map(|name| name.to_ascii_lowercase()).collect();
         assert_eq!(lower.len(), NAMES.len());
     }
 }

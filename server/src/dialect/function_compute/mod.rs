@@ -45,7 +45,11 @@ pub(super) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
 }
 
 /// Everything but invocations.
-async fn manage(app: &App, operation: Operation<'_>, request: Request) -> Result<Response, WireError> {
+async fn manage(
+    app: &App,
+    operation: Operation<'_>,
+    request: Request,
+) -> Result<Response, WireError> {
     let (parts, body) = request.into_parts();
     let http = &app.settings.http;
     let query = Query::of(&parts.uri);
@@ -56,8 +60,12 @@ async fn manage(app: &App, operation: Operation<'_>, request: Request) -> Result
         Operation::CreateService => services::create(app, &body).await,
         Operation::ListServices => services::list(app, query),
         Operation::GetService(service) => services::get(app, readable(&service)?),
-        Operation::UpdateService(service) => services::update(app, writable(&service)?, &body, expect).await,
-        Operation::DeleteService(service) => services::delete(app, writable(&service)?, expect).await,
+        Operation::UpdateService(service) => {
+            services::update(app, writable(&service)?, &body, expect).await
+        }
+        Operation::DeleteService(service) => {
+            services::delete(app, writable(&service)?, expect).await
+        }
         Operation::CreateFunction(service) => {
             functions::create(app, writable(&service)?, &body, &parts.headers).await
         }
@@ -69,7 +77,9 @@ async fn manage(app: &App, operation: Operation<'_>, request: Request) -> Result
         Operation::DeleteFunction(service, name) => {
             functions::delete(app, writable(&service)?, &name, expect).await
         }
-        Operation::GetCode(service, name) => functions::code(app, readable(&service)?, &name, &parts.headers),
+        Operation::GetCode(service, name) => {
+            functions::code(app, readable(&service)?, &name, &parts.headers)
+        }
         // Handled before; its own path reads its own body.
         Operation::Invoke(..) => Err(WireError::no_route(&parts.method, parts.uri.path())),
     }
@@ -91,7 +101,9 @@ fn readable<'a>(service: &'a ServiceRef<'_>) -> Result<&'a str, WireError> {
 fn writable<'a>(service: &'a ServiceRef<'_>) -> Result<&'a str, WireError> {
     match service.qualifier.as_deref() {
         None | Some(hearth_platform::LATEST) => Ok(&service.name),
-        Some(_) => Err(WireError::invalid("a version or an alias cannot be changed through this path")),
+        Some(_) => {
+            Err(WireError::invalid("a version or an alias cannot be changed through this path"))
+        }
     }
 }
 
@@ -133,5 +145,7 @@ fn list_request(query: Query<'_>) -> Result<hearth_platform::ListRequest, WireEr
 fn checksum(headers: &HeaderMap) -> Result<Option<u64>, WireError> {
     let Some(value) = headers.get("x-fc-code-checksum") else { return Ok(None) };
     let parsed = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    parsed.map(Some).ok_or_else(|| WireError::invalid("X-Fc-Code-Checksum is not a decimal number of 64 bits"))
+    parsed
+        .map(Some)
+        .ok_or_else(|| WireError::invalid("X-Fc-Code-Checksum is not a decimal number of 64 bits"))
 }

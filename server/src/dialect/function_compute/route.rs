@@ -48,7 +48,9 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Option<Operation<'a>>
         count += 1;
     }
     Some(match (method.as_str(), elements.get(..count)?) {
-        ("POST", ["services", s, "functions", f, "invocations"]) => Operation::Invoke(service(s)?, decode(f)?),
+        ("POST", ["services", s, "functions", f, "invocations"]) => {
+            Operation::Invoke(service(s)?, decode(f)?)
+        }
         ("POST", ["services"]) => Operation::CreateService,
         ("GET", ["services"]) => Operation::ListServices,
         ("GET", ["services", s]) => Operation::GetService(service(s)?),
@@ -57,9 +59,15 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Option<Operation<'a>>
         ("POST", ["services", s, "functions"]) => Operation::CreateFunction(service(s)?),
         ("GET", ["services", s, "functions"]) => Operation::ListFunctions(service(s)?),
         ("GET", ["services", s, "functions", f]) => Operation::GetFunction(service(s)?, decode(f)?),
-        ("PUT", ["services", s, "functions", f]) => Operation::UpdateFunction(service(s)?, decode(f)?),
-        ("DELETE", ["services", s, "functions", f]) => Operation::DeleteFunction(service(s)?, decode(f)?),
-        ("GET", ["services", s, "functions", f, "code"]) => Operation::GetCode(service(s)?, decode(f)?),
+        ("PUT", ["services", s, "functions", f]) => {
+            Operation::UpdateFunction(service(s)?, decode(f)?)
+        }
+        ("DELETE", ["services", s, "functions", f]) => {
+            Operation::DeleteFunction(service(s)?, decode(f)?)
+        }
+        ("GET", ["services", s, "functions", f, "code"]) => {
+            Operation::GetCode(service(s)?, decode(f)?)
+        }
         _ => return None,
     })
 }
@@ -108,16 +116,29 @@ mod tests {
     #[test]
     fn paths_lead_to_operations() {
         assert_eq!(get("/2016-08-15/services"), Some(Operation::ListServices));
-        assert_eq!(get("/2016-08-15/services/a.b.c"), Some(Operation::GetService(plain("a", Some("b.c")))));
+        assert_eq!(
+            get("/2016-08-15/services/a.b.c"),
+            Some(Operation::GetService(plain("a", Some("b.c"))))
+        );
         assert_eq!(get("/2016-08-15/services/a."), Some(Operation::GetService(plain("a", None))));
-        assert_eq!(get("/2016-08-15/services/%61%2e1"), Some(Operation::GetService(plain("a", Some("1")))));
+        assert_eq!(
+            get("/2016-08-15/services/%61%2e1"),
+            Some(Operation::GetService(plain("a", Some("1"))))
+        );
         assert_eq!(
             route(&Method::POST, "/2016-08-15/services/a.LATEST/functions/f%2Fg/invocations"),
             Some(Operation::Invoke(plain("a", Some("LATEST")), "f/g".into()))
         );
         for path in [
-            "", "/", "/2016-08-15", "/2016-08-15services", "/2016-08-15/services/", "/2016-08-15/services/%ff",
-            "/2016-08-15/services/a/functions/f/code/x", "/2016-08-15//services", "/2016-08-15/a/b/c/d/e/f/g/h/i/j/k",
+            "",
+            "/",
+            "/2016-08-15",
+            "/2016-08-15services",
+            "/2016-08-15/services/",
+            "/2016-08-15/services/%ff",
+            "/2016-08-15/services/a/functions/f/code/x",
+            "/2016-08-15//services",
+            "/2016-08-15/a/b/c/d/e/f/g/h/i/j/k",
         ] {
             assert_eq!(get(path), None, "{path}");
         }

@@ -37,7 +37,11 @@ pub(super) async fn update(
     Ok(tagged(&wire::service(&service), service.revision))
 }
 
-pub(super) async fn delete(app: &App, name: &str, expect: Option<u64>) -> Result<Response, WireError> {
+pub(super) async fn delete(
+    app: &App,
+    name: &str,
+    expect: Option<u64>,
+) -> Result<Response, WireError> {
     app.platform.delete_service(name, expect).await?;
     Ok(no_content())
 }

@@ -8,7 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hearth_platform::{CodeUpload, Function, FunctionChange, FunctionSettings, Page, Service, ServiceChange, ServiceSettings};
+use hearth_platform::{
+    CodeUpload, Function, FunctionChange, FunctionSettings, Page, Service, ServiceChange,
+    ServiceSettings,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -18,21 +21,59 @@ use super::json_names::canonical;
 
 /// Fields of a service that are kept and given back.
 const SERVICE_KEPT: [&str; 8] = [
-    "logConfig", "internetAccess", "vpcConfig", "nasConfig", "tracingConfig", "ossMountConfig",
-    "useSLRAuthentication", "vendorConfig",
+    "logConfig",
+    "internetAccess",
+    "vpcConfig",
+    "nasConfig",
+    "tracingConfig",
+    "ossMountConfig",
+    "useSLRAuthentication",
+    "vendorConfig",
 ];
 
 /// Fields of a function that are kept and given back.
 const FUNCTION_KEPT: [&str; 10] = [
-    "caPort", "customContainerConfig", "layers", "cpu", "diskSize", "gpuMemorySize", "instanceSoftConcurrency",
-    "customRuntimeConfig", "customHealthCheckConfig", "customDNS",
+    "caPort",
+    "customContainerConfig",
+    "layers",
+    "cpu",
+    "diskSize",
+    "gpuMemorySize",
+    "instanceSoftConcurrency",
+    "customRuntimeConfig",
+    "customHealthCheckConfig",
+    "customDNS",
 ];
 
 /// The runtimes that may be named. All run the WebAssembly in the package; the name is kept for clients that read it.
 const RUNTIMES: [&str; 27] = [
-    "wasm", "custom", "custom.debian10", "custom.debian11", "custom-container", "nodejs4.4", "nodejs6", "nodejs8",
-    "nodejs10", "nodejs12", "nodejs14", "nodejs16", "nodejs18", "nodejs20", "python2.7", "python3", "python3.9",
-    "python3.10", "java8", "java11", "go1", "php7.2", "dotnetcore2.1", "dotnetcore3.1", "wasi", "rust", "c",
+    "wasm",
+    "custom",
+    "custom.debian10",
+    "custom.debian11",
+    "custom-container",
+    "nodejs4.4",
+    "nodejs6",
+    "nodejs8",
+    "nodejs10",
+    "nodejs12",
+    "nodejs14",
+    "nodejs16",
+    "nodejs18",
+    "nodejs20",
+    "python2.7",
+    "python3",
+    "python3.9",
+    "python3.10",
+    "java8",
+    "java11",
+    "go1",
+    "php7.2",
+    "dotnetcore2.1",
+    "dotnetcore3.1",
+    "wasi",
+    "rust",
+    "c",
 ];
 
 /// What creates or changes a service.
@@ -76,13 +117,15 @@ struct CodeBody {
 
 /// Reads a request's JSON, whatever the case of its keys.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|error| WireError::invalid(format!("the request body is not valid JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        WireError::invalid(format!("the request body is not valid JSON: {error}"))
+    })?;
     if !value.is_object() {
         return Err(WireError::invalid("the request body is not a JSON object"));
     }
-    serde_json::from_value(canonical(value))
-        .map_err(|error| WireError::invalid(format!("the request body is not as expected: {error}")))
+    serde_json::from_value(canonical(value)).map_err(|error| {
+        WireError::invalid(format!("the request body is not as expected: {error}"))
+    })
 }
 
 fn kept(mut rest: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
@@ -132,12 +175,14 @@ impl FunctionBody {
     fn take_code(&mut self) -> Result<Option<CodeUpload>, WireError> {
         let Some(code) = self.code.take() else { return Ok(None) };
         if code.oss_bucket_name.is_some() {
-            return Err(WireError::invalid("code.ossBucketName is not supported; send code.zipFile"));
+            return Err(WireError::invalid(
+                "code.ossBucketName is not supported; send code.zipFile",
+            ));
         }
         let Some(zip) = code.zip_file else { return Ok(None) };
-        let zip = STANDARD
-            .decode(zip)
-            .map_err(|error| WireError::invalid(format!("code.zipFile is not valid base64: {error}")))?;
+        let zip = STANDARD.decode(zip).map_err(|error| {
+            WireError::invalid(format!("code.zipFile is not valid base64: {error}"))
+        })?;
         Ok(Some(CodeUpload::Zip(zip.into())))
     }
 
@@ -151,9 +196,13 @@ impl FunctionBody {
     }
 
     /// The settings and the code of a new function.
-    pub(super) fn into_new(mut self, isolation: hearth_engine::Isolation) -> Result<(FunctionSettings, CodeUpload), WireError> {
+    pub(super) fn into_new(
+        mut self,
+        isolation: hearth_engine::Isolation,
+    ) -> Result<(FunctionSettings, CodeUpload), WireError> {
         self.check_runtime()?;
-        let required = |field: &str| WireError::invalid(format!("{field} is required but not provided"));
+        let required =
+            |field: &str| WireError::invalid(format!("{field} is required but not provided"));
         let code = self.take_code()?.ok_or_else(|| required("code"))?;
         let extra = self.take_extra();
         let mut settings = FunctionSettings {
@@ -170,13 +219,18 @@ impl FunctionBody {
         settings.timeout_s = self.timeout.unwrap_or(settings.timeout_s);
         settings.initialization_timeout_s =
             self.initialization_timeout.unwrap_or(settings.initialization_timeout_s);
-        settings.instance_concurrency = self.instance_concurrency.unwrap_or(settings.instance_concurrency);
+        settings.instance_concurrency =
+            self.instance_concurrency.unwrap_or(settings.instance_concurrency);
         settings.instance_type = self.instance_type.unwrap_or(settings.instance_type);
         Ok((settings, code))
     }
 
     /// The change of one that exists: what is absent or null stays.
-    pub(super) fn into_change(mut self, checksum: Option<u64>, expect: Option<u64>) -> Result<FunctionChange, WireError> {
+    pub(super) fn into_change(
+        mut self,
+        checksum: Option<u64>,
+        expect: Option<u64>,
+    ) -> Result<FunctionChange, WireError> {
         self.check_runtime()?;
         let code = self.take_code()?;
         let extra = self.take_extra();

@@ -46,7 +46,10 @@ fn an_empty_tracing_configuration_resets_it() {
     let body: ServiceBody = parse(br#"{"tracingConfig":{},"logConfig":null,"role":"r"}"#).unwrap();
     let change = body.into_change(Some(7));
     assert_eq!(Value::Object(change.extra), json!({"tracingConfig": null}));
-    assert_eq!((change.role.as_deref(), change.description, change.expect), (Some("r"), None, Some(7)));
+    assert_eq!(
+        (change.role.as_deref(), change.description, change.expect),
+        (Some("r"), None, Some(7))
+    );
 }
 
 #[test]

@@ -38,7 +38,13 @@ impl CodeLinks {
         Self { key }
     }
 
-    fn signature(&self, service: &str, function: &str, digest: &str, expires: u64) -> Option<Hmac<Sha256>> {
+    fn signature(
+        &self,
+        service: &str,
+        function: &str,
+        digest: &str,
+        expires: u64,
+    ) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         // Names have no line feeds, so no two links have the same text.
         mac.update(format!("{service}\n{function}\n{digest}\n{expires}").as_bytes());
@@ -50,13 +56,22 @@ impl CodeLinks {
         let expires = now() + LIFETIME.as_secs();
         let signature: String = self
             .signature(service, function, digest, expires)
-            .map(|mac| mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+            .map(|mac| {
+                mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+            })
             .unwrap_or_default();
-        format!("/hearth/v1/code/{service}/{function}?digest={digest}&expires={expires}&signature={signature}")
+        format!(
+            "/hearth/v1/code/{service}/{function}?digest={digest}&expires={expires}&signature={signature}"
+        )
     }
 
     /// Returns the digest that the link is for.
-    pub(super) fn check(&self, service: &str, function: &str, query: Query<'_>) -> Result<String, BadLink> {
+    pub(super) fn check(
+        &self,
+        service: &str,
+        function: &str,
+        query: Query<'_>,
+    ) -> Result<String, BadLink> {
         let digest = query.get("digest").ok_or(BadLink)?;
         let expires: u64 = query.parse("expires").ok().flatten().ok_or(BadLink)?;
         let signature = query.get("signature").and_then(|text| bytes(&text)).ok_or(BadLink)?;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hearth_platform::{
-    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction, PlatformError,
-    RequestError, ServiceName, ServiceSettings,
+    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction,
+    PlatformError, RequestError, ServiceName, ServiceSettings,
 };
 use serde_json::json;
 
@@ -16,23 +16,32 @@ use crate::config::{Size, Span};
 use crate::http::{Request, Response, read_body};
 
 /// Creates a function or changes it, and its service with it if need be.
-pub(super) async fn deploy(app: &App, service: &str, name: &str, request: Request) -> Result<Response, WireError> {
+pub(super) async fn deploy(
+    app: &App,
+    service: &str,
+    name: &str,
+    request: Request,
+) -> Result<Response, WireError> {
     let began = std::time::Instant::now();
     let (parts, body) = request.into_parts();
     let asked = match parts.headers.get(SETTINGS_HEADER) {
         None => DeployRequest::default(),
-        Some(value) => serde_json::from_slice(value.as_bytes())
-            .map_err(|error| WireError::invalid(format!("{SETTINGS_HEADER} is not as expected: {error}")))?,
+        Some(value) => serde_json::from_slice(value.as_bytes()).map_err(|error| {
+            WireError::invalid(format!("{SETTINGS_HEADER} is not as expected: {error}"))
+        })?,
     };
     let wanted = Wanted::from(&asked)?;
     let (service, name) = (ServiceName::parse(service)?, FunctionName::parse(name)?);
     let http = &app.settings.http;
-    let (code, _held) = read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
+    let (code, _held) =
+        read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
     ensure_service(app, &service).await?;
     let (created, function) = match app.platform.get_function(service.as_str(), name.as_str()) {
         Ok(before) => (false, change(app, &before, asked, wanted, code).await?),
         Err(_) if code.is_empty() => {
-            return Err(WireError::invalid("the function does not exist and the body holds no code"));
+            return Err(WireError::invalid(
+                "the function does not exist and the body holds no code",
+            ));
         }
         Err(_) => (true, create(app, &service, name, asked, wanted, code).await?),
     };
@@ -57,17 +66,25 @@ impl Wanted {
                 u32::try_from(span.0.as_secs())
                     .ok()
                     .filter(|_| span.0.subsec_nanos() == 0)
-                    .ok_or_else(|| WireError::invalid(format!("{field} of {span} is not a whole number of seconds")))
+                    .ok_or_else(|| {
+                        WireError::invalid(format!(
+                            "{field} of {span} is not a whole number of seconds"
+                        ))
+                    })
             })
             .transpose()
         };
         let mebibytes = |Size(bytes)| {
-            u32::try_from(bytes >> 20)
-                .ok()
-                .filter(|_| bytes % (1 << 20) == 0)
-                .ok_or_else(|| WireError::invalid(format!("memory of {} is not a whole number of MiB", Size(bytes))))
+            u32::try_from(bytes >> 20).ok().filter(|_| bytes % (1 << 20) == 0).ok_or_else(|| {
+                WireError::invalid(format!(
+                    "memory of {} is not a whole number of MiB",
+                    Size(bytes)
+                ))
+            })
         };
-        let cpu = |Span(time): Span| (!time.is_zero()).then(|| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let cpu = |Span(time): Span| {
+            (!time.is_zero()).then(|| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+        };
         Ok(Self {
             memory_mb: asked.memory.map(mebibytes).transpose()?,
             timeout_s: seconds("timeout", asked.timeout)?,
@@ -103,7 +120,8 @@ async fn create(
     asked.apply_pool(&mut settings.pool);
     settings.memory_mb = wanted.memory_mb.unwrap_or(settings.memory_mb);
     settings.timeout_s = wanted.timeout_s.unwrap_or(settings.timeout_s);
-    settings.initialization_timeout_s = wanted.initialize_s.unwrap_or(settings.initialization_timeout_s);
+    settings.initialization_timeout_s =
+        wanted.initialize_s.unwrap_or(settings.initialization_timeout_s);
     settings.cpu_ms = wanted.cpu_ms.flatten();
     settings.description = asked.description.unwrap_or_default();
     settings.environment = asked.environment.unwrap_or_default();
@@ -156,7 +174,10 @@ mod tests {
     fn what_the_units_cannot_say_is_refused() {
         let ask = |text: &str| Wanted::from(&serde_json::from_str(text).unwrap());
         let wanted = ask(r#"{"memory":"192MiB","timeout":"2m","cpu_time":"50ms"}"#).unwrap();
-        assert_eq!((wanted.memory_mb, wanted.timeout_s, wanted.cpu_ms), (Some(192), Some(120), Some(Some(50))));
+        assert_eq!(
+            (wanted.memory_mb, wanted.timeout_s, wanted.cpu_ms),
+            (Some(192), Some(120), Some(Some(50)))
+        );
         assert_eq!(ask(r#"{"cpu_time":"0"}"#).unwrap().cpu_ms, Some(None));
         assert!(ask(r#"{"timeout":"500ms"}"#).unwrap_err().message.contains("500ms"));
         assert!(ask(r#"{"memory":"100kB"}"#).is_err());

@@ -25,9 +25,12 @@ const LINES_MAX: usize = 10_000;
 const PIECES: usize = 16;
 
 pub(super) async fn logs(app: &App, query: Query<'_>) -> Result<Response, WireError> {
-    let function = query.get("function").ok_or_else(|| WireError::invalid("function is required: SERVICE/FUNCTION"))?;
-    let (service, name) =
-        function.split_once('/').ok_or_else(|| WireError::invalid("function is not SERVICE/FUNCTION"))?;
+    let function = query
+        .get("function")
+        .ok_or_else(|| WireError::invalid("function is required: SERVICE/FUNCTION"))?;
+    let (service, name) = function
+        .split_once('/')
+        .ok_or_else(|| WireError::invalid("function is not SERVICE/FUNCTION"))?;
     app.platform.get_function(service, name)?;
     let limit: usize = query.parse("limit").map_err(WireError::invalid)?.unwrap_or(LINES);
     let request_id = query.get("request_id").map(String::from).filter(|id| !id.is_empty());
@@ -109,7 +112,8 @@ impl Following {
                     text
                 }
                 Some(Followed::Line(entry)) => {
-                    let other = self.request_id.as_deref().is_some_and(|id| id != &*entry.request_id);
+                    let other =
+                        self.request_id.as_deref().is_some_and(|id| id != &*entry.request_id);
                     if other || self.has_seen(&entry) {
                         continue;
                     }

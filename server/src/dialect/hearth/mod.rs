@@ -44,18 +44,28 @@ pub(super) async fn serve(app: &App, request: Request) -> Response {
 async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
     let uri = request.uri().clone();
     let missing = || WireError::no_route(request.method(), uri.path());
-    let rest = uri.path().strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or_else(missing)?;
+    let rest = uri
+        .path()
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .ok_or_else(missing)?;
     let elements: Option<Vec<_>> = rest.split('/').take(ELEMENTS_MAX).map(decode).collect();
     let elements = elements.ok_or_else(missing)?;
     let elements: Vec<&str> = elements.iter().map(AsRef::as_ref).collect();
     let query = Query::of(&uri);
     let method = request.method().clone();
     match (&method, elements.as_slice()) {
-        (&Method::PUT, ["functions", service, function]) => deploy::deploy(app, service, function, request).await,
-        (&Method::DELETE, ["functions", service, function]) => deploy::remove(app, service, function).await,
+        (&Method::PUT, ["functions", service, function]) => {
+            deploy::deploy(app, service, function, request).await
+        }
+        (&Method::DELETE, ["functions", service, function]) => {
+            deploy::remove(app, service, function).await
+        }
         (&Method::GET, ["functions"]) => read::list(app),
         (&Method::GET, ["functions", service, function]) => read::show(app, service, function),
-        (&Method::GET, ["code", service, function]) => read::code(app, service, function, query).await,
+        (&Method::GET, ["code", service, function]) => {
+            read::code(app, service, function, query).await
+        }
         (&Method::GET, ["logs"]) => logs::logs(app, query).await,
         (&Method::GET, ["stats"]) => read::stats(app, query),
         _ => Err(missing()),

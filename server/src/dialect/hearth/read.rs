@@ -116,18 +116,23 @@ pub(super) fn stats(app: &App, query: Query<'_>) -> Result<Response, WireError> 
 }
 
 /// The package that a link was signed for.
-pub(super) async fn code(app: &App, service: &str, function: &str, query: Query<'_>) -> Result<Response, WireError> {
+pub(super) async fn code(
+    app: &App,
+    service: &str,
+    function: &str,
+    query: Query<'_>,
+) -> Result<Response, WireError> {
     let refused = |why: &str| WireError::new(StatusCode::FORBIDDEN, "AccessDenied", why);
-    let digest = app
-        .code_links
-        .check(service, function, query)
-        .map_err(|_| refused("this link is not valid or its time is over; ask for the code again"))?;
+    let digest = app.code_links.check(service, function, query).map_err(|_| {
+        refused("this link is not valid or its time is over; ask for the code again")
+    })?;
     let current = app.platform.get_function(service, function)?;
     if current.code.package_digest != digest {
         return Err(refused("the code was replaced after this link was made; ask for it again"));
     }
     let package = app.platform.function_package(service, function).await?;
-    let content_type = if package.starts_with(b"\0asm") { "application/wasm" } else { "application/zip" };
+    let content_type =
+        if package.starts_with(b"\0asm") { "application/wasm" } else { "application/zip" };
     let mut response = Response::new(Body::Full(package));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(response)

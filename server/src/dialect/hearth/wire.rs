@@ -66,7 +66,10 @@ impl DeployRequest {
     pub fn apply_limits(&self, limits: &mut Limits) {
         set(&mut limits.memory_bytes, self.memory.map(|size| size.0));
         set(&mut limits.timeout, self.timeout.map(|span| span.0));
-        set(&mut limits.cpu_time, self.cpu_time.map(|span| Some(span.0).filter(|time| !time.is_zero())));
+        set(
+            &mut limits.cpu_time,
+            self.cpu_time.map(|span| Some(span.0).filter(|time| !time.is_zero())),
+        );
         set(&mut limits.initialize_timeout, self.initialize_timeout.map(|span| span.0));
     }
 

@@ -1,0 +1,105 @@
+//! The table of errors: `errors.md` holds what the code answers, row by row, so that a change of it is seen.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::*;
+
+fn function() -> String {
+    "shop/order".to_owned()
+}
+
+/// One example of each error that a caller can be told, by the name of its variant.
+fn examples() -> Vec<(&'static str, WireError)> {
+    let named = |kind, name: &str| (kind, name.to_owned());
+    let missing = |(kind, name)| WireError::from(RequestError::NotFound { kind, name });
+    let taken = |(kind, name)| WireError::from(RequestError::AlreadyExists { kind, name });
+    vec![
+        ("NotFound, service", missing(named(Kind::Service, "shop"))),
+        ("NotFound, function", missing(named(Kind::Function, "shop/order"))),
+        ("NotFound, version", missing(named(Kind::Qualifier, "shop.7"))),
+        ("NotFound, alias", missing(named(Kind::Qualifier, "shop.prod"))),
+        ("NotFound, invocation", missing(named(Kind::Invocation, "i-1"))),
+        ("AlreadyExists, service", taken(named(Kind::Service, "shop"))),
+        ("AlreadyExists, function", taken(named(Kind::Function, "shop/order"))),
+        (
+            "Invalid",
+            RequestError::Invalid {
+                field: "memory_mb",
+                why: "must be a multiple of 64".to_owned(),
+            }
+            .into(),
+        ),
+        ("LoadError::TooLarge", too_large_code()),
+        ("LoadError::NotWasm", not_wasm()),
+        (
+            "LoadError::CompilerBusy",
+            LoadError::CompilerBusy { function: function(), waiting: 32 }.into(),
+        ),
+        (
+            "LoadError::Failure",
+            LoadError::Failure { function: function(), why: "secret".to_owned() }.into(),
+        ),
+        (
+            "Refusal::QueueFull",
+            Refusal::QueueFull { function: function(), limit: 10, waiting: 50 }.into(),
+        ),
+        ("Refusal::WaitedTooLong", waited()),
+        ("Refusal::EngineBusy", Refusal::EngineBusy { limit: 10_000 }.into()),
+        (
+            "Refusal::PayloadTooLarge",
+            Refusal::PayloadTooLarge { limit_bytes: 10, size_bytes: 11 }.into(),
+        ),
+        ("Refusal::Draining", Refusal::Draining.into()),
+        ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),
+        ("Rejection::HeaderTooLarge", Rejection::HeaderTooLarge.into()),
+        ("Rejection::Panicked", Rejection::Panicked.into()),
+        ("no route", WireError::no_route(&Method::GET, "/nowhere")),
+    ]
+}
+
+fn too_large_code() -> WireError {
+    LoadError::TooLarge { function: function(), size_bytes: 11, limit_bytes: 10 }.into()
+}
+
+fn not_wasm() -> WireError {
+    LoadError::NotWasm { function: function(), found: "a zip archive".to_owned() }.into()
+}
+
+fn waited() -> WireError {
+    let waited = Duration::from_secs(1);
+    Refusal::WaitedTooLong { function: function(), limit: 10, waited }.into()
+}
+
+#[test]
+fn the_table_is_what_the_code_answers() {
+    let mut table = "# Errors of the Function Compute dialect\n\nKept equal to the code by a test; run it with \
+        `HEARTH_UPDATE=1` to write it anew.\n\n| error | status | code | message |\n|---|---|---|---|\n"
+        .to_owned();
+    for (name, error) in examples() {
+        let (status, code) = (error.status.as_u16(), error.code);
+        writeln!(table, "| {name} | {status} | {code} | {} |", error.message).unwrap();
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dialect/function_compute/errors.md");
+    if std::env::var_os("HEARTH_UPDATE").is_some() {
+        std::fs::write(path, &table).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(kept, table, "errors.md is out of date");
+}
+
+#[test]
+fn failures_of_our_own_tell_nothing_of_the_inside() {
+    let told =
+        WireError::from(LoadError::Failure { function: function(), why: "secret".to_owned() });
+    assert!(!told.message.contains("secret"));
+    assert_eq!(told.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[test]
+fn a_read_is_not_told_500_because_a_client_would_repeat_it() {
+    let response = WireError::from(Rejection::Panicked).into_response(&Method::GET);
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let response = WireError::from(Rejection::Panicked).into_response(&Method::POST);
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
