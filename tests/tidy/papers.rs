@@ -137,7 +137,7 @@ fn resolved(folder: &str, target: &str) -> String {
 }
 
 #[test]
-fn files_that_pages_name_exist() {
+fn what_pages_name_exists() {
     let rooms: BTreeSet<_> = tree::files()
         .iter()
         .filter_map(|file| file.path.split_once('/'))
@@ -149,15 +149,20 @@ fn files_that_pages_name_exist() {
             for quoted in line.split('`').skip(1).step_by(2) {
                 let is_path = quoted.split_once('/').is_some_and(|(room, _)| rooms.contains(room))
                     && !quoted.contains([' ', '*', '<', '{', '$']);
-                let path = quoted.split("::").next().unwrap_or_default();
+                let (path, item) = quoted.split_once("::").unwrap_or((quoted, ""));
                 let is_built = path.split('/').any(|part| part == "target");
-                if is_path && !is_built && !tree::exists(path) {
+                if !is_path || is_built {
+                    continue;
+                }
+                if !tree::exists(path) {
                     found.push(format!("{}:{}: there is no `{path}`", page.path, number + 1));
+                } else if !item.is_empty() && !tree::text(path).contains(&format!("fn {item}(")) {
+                    found.push(format!("{}:{}: no `{item}` in `{path}`", page.path, number + 1));
                 }
             }
         }
     }
-    settle("page names a file that is not there", &found);
+    settle("page names what is not there", &found);
 }
 
 #[test]
