@@ -186,7 +186,8 @@ mod tests {
         #[test]
         fn no_carrier_lets_an_inner_address_through(inner: u32) {
             let inner = Ipv4Addr::from(inner);
-            let [high, low] = [(u32::from(inner) >> 16) as u16, u32::from(inner) as u16];
+            let [a, b, c, d] = inner.octets();
+            let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
             let carriers = [
                 Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
                 Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low),
