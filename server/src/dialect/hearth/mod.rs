@@ -9,10 +9,13 @@
 //! | `DELETE /functions/{service}/{function}` | removes one, and its service if that was the last |
 //! | `GET /code/{service}/{function}?...` | the package, through a link of [`CodeLinks`] |
 //! | `GET /logs?function=s/f&limit=&request_id=&follow=` | log lines as NDJSON; with `follow=true` until the client goes |
+//! | `GET /invocations?function=s/f&limit=` | records of invocations that ended, newest first |
+//! | `GET /invocations/{request id}` | the record of one |
 //! | `GET /stats` | figures of engine, platform and the function named by `?function=s/f` |
 
 mod code_link;
 mod deploy;
+mod invocations;
 mod logs;
 mod read;
 pub mod wire;
@@ -67,6 +70,8 @@ async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
             read::code(app, service, function, query).await
         }
         (&Method::GET, ["logs"]) => logs::logs(app, query).await,
+        (&Method::GET, ["invocations"]) => invocations::list(app, query).await,
+        (&Method::GET, ["invocations", id]) => invocations::show(app, id).await,
         (&Method::GET, ["stats"]) => read::stats(app, query),
         _ => Err(missing()),
     }
