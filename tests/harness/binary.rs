@@ -1,0 +1,76 @@
+//! Finds what tests run: the server's binary, built if it is missing or old, and the guests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+/// The repository.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The built file of an example, or of a bad guest as `bad/NAME`.
+#[must_use]
+pub fn guest_path(name: &str) -> PathBuf {
+    let guests = std::env::var_os("HEARTH_GUESTS_DIR")
+        .map_or_else(|| root().join("guest-examples"), PathBuf::from);
+    match name.strip_prefix("bad/") {
+        Some(bad) => guests.join("bad").join(format!("{bad}.wasm")),
+        None => guests.join(name).join(format!("{name}.wasm")),
+    }
+}
+
+/// Its bytes.
+///
+/// # Panics
+/// When there is no such guest.
+#[must_use]
+pub fn guest(name: &str) -> Vec<u8> {
+    let path = guest_path(name);
+    std::fs::read(&path).unwrap_or_else(|why| panic!("guest {}: {why}", path.display()))
+}
+
+/// The server's binary.
+pub(crate) fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // .../target/PROFILE/deps/TEST
+        let this = std::env::current_exe().expect("a test knows its own path");
+        let profile =
+            this.parent().and_then(Path::parent).expect("tests are built below a target directory");
+        let binary = profile.join("hearth");
+        if !is_fresh(&binary) {
+            build(profile);
+        }
+        binary
+    })
+}
+
+/// Whether the binary is newer than all it is built from; a plain `cargo test` of the workspace has just built it.
+fn is_fresh(binary: &Path) -> bool {
+    let Ok(built) = binary.metadata().and_then(|about| about.modified()) else { return false };
+    ["server/src", "platform/src", "engine/src", "host-api/src", "host-api/wit", "Cargo.toml"]
+        .iter()
+        .all(|part| newest(&root().join(part)) <= built)
+}
+
+fn newest(path: &Path) -> SystemTime {
+    if let Ok(entries) = std::fs::read_dir(path) {
+        let children = entries.filter_map(Result::ok).map(|entry| newest(&entry.path()));
+        return children.max().unwrap_or(SystemTime::UNIX_EPOCH);
+    }
+    path.metadata().and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn build(profile: &Path) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--package", "hearth", "--target-dir"]);
+    command.arg(profile.parent().expect("a profile lies in a target directory"));
+    if profile.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.current_dir(root()).status().expect("cargo starts");
+    assert!(status.success(), "the server does not build");
+}

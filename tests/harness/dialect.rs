@@ -1,0 +1,119 @@
+//! The calls of the dialect that stories are made of: services, functions, invocations.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::{Reply, Server, guest};
+
+impl Server {
+    /// Makes a service, unless it is there.
+    pub fn service(&self, name: &str) {
+        let made = self.call("POST", "/services", &json!({"serviceName": name}));
+        assert!([200, 409].contains(&made.status), "{}", made.text());
+    }
+
+    /// Makes a function in service `s` from code, with more settings.
+    #[must_use]
+    pub fn create(&self, name: &str, code: &[u8], settings: Value) -> Reply {
+        self.service("s");
+        let mut body = creation(name, code);
+        if let (Value::Object(body), Value::Object(settings)) = (&mut body, settings) {
+            body.extend(settings);
+        }
+        self.call("POST", "/services/s/functions", &body)
+    }
+
+    /// Makes a function of service `s` from the bytes of a package, whatever they are.
+    #[must_use]
+    pub fn create_from_package(&self, name: &str, package: &[u8]) -> Reply {
+        self.create_from_package_with(name, package, &[])
+    }
+
+    /// The same with headers.
+    #[must_use]
+    pub fn create_from_package_with(
+        &self,
+        name: &str,
+        package: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        self.service("s");
+        let mut body = creation(name, b"");
+        body["code"] = encoded(package);
+        self.send("POST", "/2016-08-15/services/s/functions", headers, body.to_string().as_bytes())
+    }
+
+    /// Replaces the code of `s/NAME`.
+    #[must_use]
+    pub fn replace(&self, name: &str, code: &[u8]) -> Reply {
+        self.call("PUT", &format!("/services/s/functions/{name}"), &json!({"code": package(code)}))
+    }
+
+    /// Makes function `s/NAME` of the guest of that name.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn deploy(&self, name: &str) {
+        self.deploy_with(name, json!({}));
+    }
+
+    /// The same with settings.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn deploy_with(&self, name: &str, settings: Value) {
+        let function = name.trim_start_matches("bad/");
+        let made = self.create(function, &guest(name), settings);
+        assert_eq!(made.status, 200, "{name}: {}", made.text());
+    }
+
+    /// Invokes `s/NAME` and asks for the tail log.
+    #[must_use]
+    pub fn invoke(&self, name: &str, event: &str) -> Reply {
+        self.invoke_with(name, event, &[("x-fc-log-type", "Tail")])
+    }
+
+    /// Invokes `s/NAME` with these headers.
+    #[must_use]
+    pub fn invoke_with(&self, name: &str, event: &str, headers: &[(&str, &str)]) -> Reply {
+        let path = format!("/2016-08-15/services/s/functions/{name}/invocations");
+        self.send("POST", &path, headers, event.as_bytes())
+    }
+
+    /// Invokes `s/NAME` asynchronously; its request id.
+    ///
+    /// # Panics
+    /// When it is not accepted.
+    #[must_use]
+    pub fn invoke_async(&self, name: &str, event: &str) -> String {
+        let accepted = self.invoke_with(name, event, &[("x-fc-invocation-type", "Async")]);
+        assert_eq!(accepted.status, 202, "{}", accepted.text());
+        accepted.header("x-fc-request-id").expect("every answer has an id").to_owned()
+    }
+}
+
+/// What creates a function from code.
+pub(crate) fn creation(name: &str, code: &[u8]) -> Value {
+    json!({
+        "functionName": name, "runtime": "wasm", "handler": "handle", "timeout": 3, "memorySize": 128,
+        "code": package(code),
+    })
+}
+
+/// Code as the dialect takes it: a zip in base64.
+fn package(code: &[u8]) -> Value {
+    encoded(&zip_of(code))
+}
+
+fn encoded(package: &[u8]) -> Value {
+    json!({"zipFile": base64::prelude::BASE64_STANDARD.encode(package)})
+}
+
+/// A zip with this one file of code.
+fn zip_of(code: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("main.wasm", zip::write::SimpleFileOptions::default()).expect("a new file");
+    zip.write_all(code).expect("memory can be written");
+    zip.finish().expect("memory can be written").into_inner()
+}

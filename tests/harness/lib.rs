@@ -1,0 +1,35 @@
+//! What end-to-end tests are written with: a real server process on a free port with a data directory of its own, the command
+//! line, and the wire. The HTTP API is touched here only; tests read as stories.
+//!
+//! Every server ends with its [`Server`], every wait has a bound.
+
+mod binary;
+mod crowd;
+mod dialect;
+mod reply;
+mod running;
+mod server;
+mod wire;
+
+pub use binary::{guest, guest_path};
+pub use reply::Reply;
+pub use running::Running;
+pub use server::{Server, Start};
+pub use wire::{raw, raw_many};
+
+use std::time::{Duration, Instant};
+
+/// The longest anything is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`].
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "{what} did not happen in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
