@@ -257,7 +257,7 @@ async fn open_platform(
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
     let platform = Platform::open(config)
         .await
-        .map_err(|error| ServeError::Platform { hint: error.hint().to_string(), error })?;
+        .map_err(|error| ServeError::Platform { hint: error.hint().to_owned(), error })?;
     Ok((platform, logs))
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 fn hearth(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-    command.args(arguments).env("NO_COLOR", "1").output().unwrap()
+    command.args(arguments).env("NO_COLOR", "1").output().expect("it starts")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -11,7 +11,7 @@ use super::function_compute::errors::WireError;
 use crate::app::App;
 use crate::http::{Body, Exchange, Handle, Rejection, Request, Response};
 
-/// What OpenMetrics text is called.
+/// What `OpenMetrics` text is called.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 fn text(status: StatusCode, content_type: &'static str, text: String) -> Response {

@@ -112,9 +112,11 @@ async fn enqueue(
     payload: Bytes,
     exchange: Exchange,
 ) -> Result<Response, WireError> {
-    let mut options = EnqueueOptions::default();
-    options.trace_parent = exchange.trace_parent.as_deref().map(str::to_owned);
-    options.id = Some(hearth_platform::InvocationId::parse(&exchange.request_id)?);
+    let options = EnqueueOptions {
+        trace_parent: exchange.trace_parent.as_deref().map(str::to_owned),
+        id: Some(hearth_platform::InvocationId::parse(&exchange.request_id)?),
+        ..EnqueueOptions::default()
+    };
     app.platform.enqueue(target, payload, options).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::ACCEPTED;
