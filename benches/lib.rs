@@ -1,5 +1,13 @@
 //! What the benches share: rounds that alternate between ours and the baseline, so that a noisy machine is noisy for both.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench tells that it failed by panicking"
+)]
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,7 +16,6 @@ use std::time::{Duration, Instant};
 /// # Panics
 /// When it is not there; it is committed.
 #[must_use]
-#[expect(clippy::panic, reason = "a bench without its guest can only stop")]
 pub fn guest(name: &str) -> Vec<u8> {
     let folder =
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples")).join(name);

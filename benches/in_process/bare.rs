@@ -155,6 +155,7 @@ impl Cold {
 
     #[expect(
         unsafe_code,
+        clippy::disallowed_methods,
         reason = "what it is compared with does the same, after checking the file"
     )]
     pub(crate) async fn call(&self, event: &'static str) {

@@ -2,9 +2,15 @@
 //!
 //! `cargo bench -p hearth-benches`; `-- --quick` only shows that it works. One thread; ours with deadline, limiter and tail log on.
 
-mod bare;
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench tells that it failed by panicking"
+)]
 
-use std::cell::RefCell;
+mod bare;
 
 use hearth_benches::{Comparison, Effort, compare, guest, show};
 use hearth_engine::{Engine, Function, FunctionSpec, Invocation, Isolation, LogType};
@@ -49,13 +55,13 @@ impl World {
 
     fn warm_echo(&self) -> Comparison {
         let ours = self.load("wat-echo", Isolation::Reuse);
-        let bare = RefCell::new(bare::Kept::new(&guest("wat-echo")));
+        let mut bare = bare::Kept::new(&guest("wat-echo"));
         compare(
             "warm kind 4 echo",
             5.0,
             self.effort,
             || self.invoke(&ours, "hello"),
-            || self.runtime.block_on(async { bare.borrow_mut().call().await }),
+            || self.runtime.block_on(bare.call()),
         )
     }
 

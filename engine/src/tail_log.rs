@@ -155,12 +155,16 @@ impl InstanceLog {
         if state.owner.is_none() {
             return;
         }
-        let text = if context.is_empty() {
-            format!("{level} {message}\n")
-        } else {
-            format!("{level} [{context}] {message}\n")
-        };
-        state.count(text.as_bytes());
+        // Piece by piece: building the line first would cost an allocation.
+        state.count(level.name().as_bytes());
+        if !context.is_empty() {
+            state.count(b" [");
+            state.count(context.as_bytes());
+            state.count(b"]");
+        }
+        state.count(b" ");
+        state.count(message.as_bytes());
+        state.count(b"\n");
         if state.drain.is_some() {
             for line in message.split('\n') {
                 state.line(Stream::Log, level, line.as_bytes(), false);

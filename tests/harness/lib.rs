@@ -3,6 +3,14 @@
 //!
 //! Every server ends with its [`Server`], every wait has a bound.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a bench tells that it failed by panicking"
+)]
+
 mod binary;
 mod crowd;
 mod dialect;

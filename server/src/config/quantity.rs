@@ -92,7 +92,10 @@ impl FromStr for Span {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = SIZE_UNITS.iter().take(4).find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
+        let unit = SIZE_UNITS
+            .iter()
+            .take(4)
+            .find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
         match unit {
             Some((name, factor)) => write!(f, "{}{name}", self.0 / factor),
             None => write!(f, "{}B", self.0),

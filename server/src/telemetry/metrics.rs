@@ -137,54 +137,64 @@ impl Metrics {
             failures: Counter::default(),
             registry: Registry::default(),
         };
-        let m = &metrics;
+        metrics.register_counts(&mut registry);
+        metrics.register_measures(&mut registry, by_phase);
+        registry.register("hearth_http_responses", "Responses by class of status", by_status);
+        registry.register_collector(Box::new(Collector(source)));
+        Self { registry, ..metrics }
+    }
+
+    fn register_counts(&self, registry: &mut Registry) {
         registry.register(
             "faas_invocations",
             "Invocations that ran, well or badly",
-            m.invocations.clone(),
+            self.invocations.clone(),
         );
         registry.register(
             "faas_errors",
             "Invocations that ended in a fault of the guest, by its type",
-            m.errors.clone(),
+            self.errors.clone(),
         );
         registry.register(
             "faas_timeouts",
             "Invocations that ran into their timeout",
-            m.timeouts.clone(),
+            self.timeouts.clone(),
         );
         registry.register(
             "faas_coldstarts",
             "Invocations whose instance had served nobody",
-            m.cold_starts.clone(),
+            self.cold_starts.clone(),
         );
         registry.register(
             "hearth_starts",
             "Invocations by how their instance started",
-            m.starts.clone(),
+            self.starts.clone(),
         );
         registry.register(
             "hearth_refusals",
             "Invocations declined before they ran, by reason",
-            m.refusals.clone(),
+            self.refusals.clone(),
         );
         registry.register(
             "hearth_failures",
             "Invocations that failed because of the host",
-            m.failures.clone(),
+            self.failures.clone(),
         );
+    }
+
+    fn register_measures(&self, registry: &mut Registry, by_phase: Histograms<ByPhase>) {
         let (seconds, bytes) = (|| Unit::Seconds, || Unit::Bytes);
         registry.register_with_unit(
             "faas_invoke_duration",
             "Time of the guest's execution",
             seconds(),
-            m.invoke.clone(),
+            self.invoke.clone(),
         );
         registry.register_with_unit(
             "faas_init_duration",
             "Time of making an instance, where one was made",
             seconds(),
-            m.initialize.clone(),
+            self.initialize.clone(),
         );
         registry.register_with_unit(
             "hearth_phase_duration",
@@ -196,17 +206,14 @@ impl Metrics {
             "faas_cpu_usage",
             "CPU time of an invocation",
             seconds(),
-            m.cpu.clone(),
+            self.cpu.clone(),
         );
         registry.register_with_unit(
             "faas_mem_usage",
             "Peak memory of the instance that served",
             bytes(),
-            m.memory.clone(),
+            self.memory.clone(),
         );
-        registry.register("hearth_http_responses", "Responses by class of status", by_status);
-        registry.register_collector(Box::new(Collector(source)));
-        Self { registry, ..metrics }
     }
 
     /// Counts an invocation that failed because of the host.
