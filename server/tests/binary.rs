@@ -1,5 +1,13 @@
 //! The binary itself: that it starts, says what it is, and tells wrong usage from a server that is not there.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test tells that it failed by panicking"
+)]
+
 use std::process::{Command, Output};
 
 fn hearth(arguments: &[&str]) -> Output {

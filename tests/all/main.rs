@@ -1,5 +1,13 @@
 //! End to end: a real server process, real HTTP, the real command line. One binary, a module per behaviour.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test tells that it failed by panicking"
+)]
+
 mod archives;
 mod bad_guests;
 mod cli;

@@ -53,7 +53,8 @@ fn invalid_code_is_told_as_such() {
 #[test]
 fn each_limit_of_the_child_is_told() {
     story(async {
-        let cases: [(&str, fn(&mut CompilerChild)); 3] = [
+        type Change = fn(&mut CompilerChild);
+        let cases: [(&str, Change); 3] = [
             ("s of time", |child| child.timeout = Duration::from_millis(20)),
             ("s of CPU time", |child| child.cpu_time = Duration::from_secs(1)),
             ("bytes of memory", |child| child.memory_bytes = 80 << 20),
