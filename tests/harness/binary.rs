@@ -32,7 +32,11 @@ pub fn guest(name: &str) -> Vec<u8> {
 }
 
 /// The server's binary.
-pub(crate) fn binary() -> &'static Path {
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         // .../target/PROFILE/deps/TEST

@@ -90,6 +90,48 @@ impl Server {
         assert_eq!(accepted.status, 202, "{}", accepted.text());
         accepted.header("x-fc-request-id").expect("every answer has an id").to_owned()
     }
+
+    /// Creates `s/NAME` on a server that may die meanwhile; the status, if an answer came.
+    #[must_use]
+    pub fn try_create(&self, name: &str, code: &[u8]) -> Option<u16> {
+        let body = creation(name, code).to_string();
+        let reply =
+            self.try_send("POST", "/2016-08-15/services/s/functions", &[], body.as_bytes())?;
+        Some(reply.status)
+    }
+
+    /// Replaces the code of `s/NAME` on a server that may die meanwhile; the status, if an answer came.
+    #[must_use]
+    pub fn try_replace(&self, name: &str, code: &[u8]) -> Option<u16> {
+        let body = json!({"code": package(code)}).to_string();
+        let path = format!("/2016-08-15/services/s/functions/{name}");
+        Some(self.try_send("PUT", &path, &[], body.as_bytes())?.status)
+    }
+
+    /// Invokes `s/NAME` asynchronously on a server that may die meanwhile; its request id, if it was accepted.
+    #[must_use]
+    pub fn try_invoke_async(&self, name: &str, event: &str) -> Option<String> {
+        let path = format!("/2016-08-15/services/s/functions/{name}/invocations");
+        let headers = [("x-fc-invocation-type", "Async")];
+        let reply = self.try_send("POST", &path, &headers, event.as_bytes())?;
+        let id = reply.header("x-fc-request-id").map(str::to_owned);
+        id.filter(|_| reply.status == 202)
+    }
+
+    /// What became of an invocation, if it has ended.
+    #[must_use]
+    pub fn record(&self, request_id: &str) -> Option<Value> {
+        let reply = self.send("GET", &format!("/hearth/v1/invocations/{request_id}"), &[], b"");
+        (reply.status == 200).then(|| reply.json())
+    }
+
+    /// What became of the invocations of a function, newest first; at most 1,000.
+    #[must_use]
+    pub fn records_of(&self, function: &str) -> Vec<Value> {
+        let path = format!("/hearth/v1/invocations?function={function}&limit=1000");
+        let reply = self.send("GET", &path, &[], b"");
+        reply.json()["invocations"].as_array().cloned().unwrap_or_default()
+    }
 }
 
 /// What creates a function from code.

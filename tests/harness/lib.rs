@@ -14,12 +14,14 @@
 mod binary;
 mod crowd;
 mod dialect;
+mod disk;
 mod reply;
 mod running;
 mod server;
 mod wire;
 
-pub use binary::{guest, guest_path};
+pub use binary::{binary, guest, guest_path};
+pub use disk::Disk;
 pub use reply::Reply;
 pub use running::Running;
 pub use server::{Server, Start};

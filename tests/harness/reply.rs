@@ -18,17 +18,22 @@ impl Reply {
     pub(crate) fn from_ureq(
         response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Self {
-        let mut response = response.expect("the server answers");
+        Self::read(response.expect("the server answers")).expect("the answer has a whole body")
+    }
+
+    /// Reads an answer to its end; none if that does not come.
+    pub(crate) fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Self> {
+        let text = |value: &ureq::http::HeaderValue| {
+            String::from_utf8_lossy(value.as_bytes()).into_owned()
+        };
         let headers = response
             .headers()
             .iter()
-            .map(|(name, value)| {
-                (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            })
+            .map(|(name, value)| (name.to_string(), text(value)))
             .collect();
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec();
-        Self { status, headers, body: body.expect("the answer has a whole body") }
+        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().ok()?;
+        Some(Self { status, headers, body })
     }
 
     /// Takes apart what came on a connection until it was closed; none if it is not a whole answer.

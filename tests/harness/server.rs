@@ -154,6 +154,19 @@ impl Server {
         files
     }
 
+    /// All files of its data directory.
+    #[must_use]
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let (mut files, mut folders) = (Vec::new(), vec![self.data_dir.clone()]);
+        while let Some(folder) = folders.pop() {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+            for path in entries.map(|entry| entry.path()) {
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -166,6 +179,15 @@ impl Server {
             // Both fail only when it has ended by itself.
             let _ = process.kill();
             let _ = process.wait();
+        }
+    }
+
+    /// The same from another thread than the one that owns it: the process is gone soon, [`restart`](Self::restart) starts another.
+    pub fn kill9_now(&self) {
+        if let Some(process) = &self.process {
+            let pid = rustix::process::Pid::from_child(process);
+            // It fails only when it has ended by itself.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
 
@@ -237,6 +259,24 @@ impl Server {
             return Reply::from_ureq(agent.run(request.body(()).expect("a request")));
         }
         Reply::from_ureq(agent.run(request.body(body.to_vec()).expect("a request")))
+    }
+
+    /// Sends one request to a server that may die meanwhile; none if no whole answer came.
+    #[must_use]
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Reply> {
+        let uri = format!("http://{}{path}", self.address());
+        let mut request = ureq::http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = Self::agent().run(request.body(body.to_vec()).ok()?).ok()?;
+        Reply::read(response)
     }
 
     /// Sends JSON to the dialect; `path` is what follows its prefix.

@@ -1,7 +1,7 @@
 //! The command line: what people type, and what they see.
 //!
 //! Data goes to standard output and everything for a person to standard error. An error says what to do. Everything that needs
-//! a server goes through [`client`]; `run` and `bench FILE` use the engine in this process.
+//! a server goes through `client`; `run` and `bench FILE` use the engine in this process.
 
 mod bench;
 mod bench_file;

@@ -1,6 +1,6 @@
 //! The Function Compute 2.0 dialect, under `/2016-08-15`: services, functions, code and invocations.
 //!
-//! Read [`route`] for what there is and [`errors`] for how anything can end. Everything here is translation.
+//! Read `route` for what there is and [`errors`] for how anything can end. Everything here is translation.
 
 pub mod errors;
 mod etag;
