@@ -1,0 +1,133 @@
+//! The disk: full, not writable, or another server's. What is there goes on being served; what is new is refused clearly.
+
+use std::path::Path;
+use std::process::Command;
+
+use hearth_tests::{Disk, Server, Start, eventually, guest};
+use serde_json::{Value, json};
+
+#[test]
+fn two_servers_never_share_a_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let first = Start::default().on(home.path()).start();
+    let second = Start::default().on(home.path()).fail();
+    assert_eq!(second.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(told.contains(&first.pid().to_string()), "it names who has it: {told}");
+    assert!(told.contains(&home.path().display().to_string()), "it names the directory: {told}");
+    first.service("alive");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    std::fs::write(&file, "not a directory").unwrap();
+    let refused = Start::default().on(&file.join("data")).fail();
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("file/data"));
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let data = disk.path().join("data");
+    let mut server = Start::default().on(&data).start();
+    server.deploy("wat-echo");
+    assert_eq!(server.terminate(), Some(0));
+    disk.make_read_only();
+    let refused = Start::default().on(&data).fail();
+    assert_eq!(refused.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains(&data.display().to_string()), "{told}");
+    assert!(told.to_lowercase().contains("read-only"), "{told}");
+    disk.make_writable();
+    server.restart();
+    assert_eq!(server.invoke("wat-echo", "back").text(), "back");
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_new_and_serves_what_is_there() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let server = Start::default().on(&disk.path().join("data")).start();
+    server.deploy("wat-echo");
+    server.deploy("rust-event");
+    disk.fill();
+    let before = server.call("GET", "/services/s/functions", &Value::Null).json();
+    for _ in 0..3 {
+        server.create("more", &guest("c-echo"), json!({})).is_error(503, "ServiceUnavailable");
+        server.replace("wat-echo", &guest("c-echo")).is_error(503, "ServiceUnavailable");
+        let service = server.call("POST", "/services", &json!({"serviceName": "more"}));
+        service.is_error(503, "ServiceUnavailable");
+        assert_eq!(server.invoke("wat-echo", "alive").text(), "alive");
+        assert_eq!(server.invoke("rust-event", r#"{"name":"x"}"#).json()["message"], "hello x");
+    }
+    assert_eq!(server.call("GET", "/services/s/functions", &Value::Null).json(), before);
+    assert!(server.log().contains("full"), "the operator is told: {}", server.log());
+    disk.empty();
+    let made = server.create("more", &guest("c-echo"), json!({}));
+    assert_eq!(made.status, 200, "{}", made.text());
+    assert_eq!(server.invoke("more", "hi").text(), "hi");
+}
+
+#[test]
+fn nothing_is_accepted_that_is_not_on_disk() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let mut server = Start::default().on(&disk.path().join("data")).start();
+    server.deploy("wat-echo");
+    disk.fill();
+    let event = "x".repeat(100 << 10);
+    let mut accepted = Vec::new();
+    let mut refused = 0;
+    for _ in 0..20 {
+        let reply = server.invoke_with("wat-echo", &event, &[("x-fc-invocation-type", "Async")]);
+        match reply.status {
+            202 => accepted.push(reply.header("x-fc-request-id").unwrap().to_owned()),
+            _ => {
+                reply.is_error(503, "ServiceUnavailable");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0, "two megabytes fit on a full disk");
+    server.kill9();
+    disk.empty();
+    server.restart();
+    eventually("the end of what was accepted", || {
+        accepted
+            .iter()
+            .all(|id| server.record(id).is_some_and(|record| record["status"] == "succeeded"))
+    });
+}
+
+#[test]
+fn a_server_starts_on_a_full_disk_and_says_what_is_wrong_or_serves() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let data = disk.path().join("data");
+    let mut server = Start::default().on(&data).start();
+    server.deploy("wat-echo");
+    server.kill9();
+    disk.fill();
+    // Either is right, as long as it is clear and nothing is lost.
+    let home = tempfile::tempdir().unwrap();
+    let ports = home.path().join("ports.json");
+    let ended = serve_briefly(&data, &ports);
+    if let Some(told) = ended {
+        assert!(told.contains("full") || told.contains("space"), "{told}");
+    }
+    disk.empty();
+    server.restart();
+    assert_eq!(server.invoke("wat-echo", "all there").text(), "all there");
+}
+
+/// Starts a server for a few seconds; what it said if it gave up by itself.
+fn serve_briefly(data: &Path, ports: &Path) -> Option<String> {
+    let mut command = Command::new("timeout");
+    command.args(["5"]).arg(hearth_tests::binary()).args(["serve", "--listen", "127.0.0.1:0"]);
+    let output =
+        command.arg("--data-dir").arg(data).arg("--port-file").arg(ports).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!told.contains("panicked"), "{told}");
+    // What `timeout` ends was running: it drained within its time, or had to be told twice.
+    (!ports.exists()).then_some(told)
+}
