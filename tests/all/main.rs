@@ -14,6 +14,8 @@ mod cli;
 mod crowd;
 mod crud;
 mod disconnect;
+mod edges;
+mod first_minute;
 mod following;
 mod health;
 mod http_edge;

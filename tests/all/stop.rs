@@ -1,5 +1,6 @@
 //! Stopping and starting again: what runs finishes, what was kept is there.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use hearth_tests::{Server, Start};
@@ -19,6 +20,78 @@ fn a_signal_lets_what_runs_finish() {
             let reply = running.join().unwrap();
             assert!(reply.fault().contains("timed out"), "{}", reply.text());
         }
+    });
+    assert_eq!(server.wait(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn a_signal_under_load_breaks_no_answer() {
+    let mut server = Server::start();
+    server.deploy("rust-event");
+    let answered = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                // Refused connections and 503 are what a caller may see at the end; half an answer or another error is not.
+                while let Some(reply) = server.try_invoke("rust-event", r#"{"name":"x"}"#) {
+                    if reply.status == 503 {
+                        reply.is_error(503, "ServiceUnavailable");
+                        break;
+                    }
+                    assert_eq!(reply.json()["message"], "hello x", "{}", reply.text());
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        hearth_tests::eventually("the load", || answered.load(Ordering::Relaxed) > 50);
+        server.ask_to_stop();
+    });
+    assert_eq!(server.wait(), Some(0), "{}", server.log());
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+}
+
+#[test]
+fn what_is_queued_at_a_signal_runs_after_the_next_start() {
+    let mut server = Server::start();
+    server.deploy("rust-event");
+    let accepted: Vec<String> = (0..200)
+        .map(|number| server.invoke_async("rust-event", &format!(r#"{{"name":"n{number}"}}"#)))
+        .collect();
+    assert_eq!(server.terminate(), Some(0), "{}", server.log());
+    server.restart();
+    hearth_tests::eventually("the end of all that was accepted", || {
+        accepted
+            .iter()
+            .all(|id| server.record(id).is_some_and(|record| record["status"] == "succeeded"))
+    });
+}
+
+#[test]
+fn a_second_signal_ends_what_does_not_end() {
+    let mut server = Server::start();
+    server.deploy_with("bad/sleeper", json!({"timeout": 600}));
+    thread::scope(|scope| {
+        let sleeping = scope.spawn(|| server.try_invoke("sleeper", "x"));
+        hearth_tests::eventually("it runs", || server.metric("hearth_running_invocations") >= 1.0);
+        server.ask_to_stop();
+        hearth_tests::eventually("it is stopping", || server.log().contains("stopping"));
+        server.ask_to_stop();
+        let reply = sleeping.join().unwrap();
+        assert!(reply.is_none_or(|reply| reply.status != 200), "a sleeper was told to be well");
+    });
+    assert_eq!(server.wait(), Some(1));
+}
+
+#[test]
+fn a_drain_has_an_end() {
+    let mut server = Start::default().with("--drain-time", "500ms").start();
+    server.deploy_with("bad/sleeper", json!({"timeout": 600}));
+    thread::scope(|scope| {
+        let sleeping = scope.spawn(|| server.try_invoke("sleeper", "x"));
+        hearth_tests::eventually("it runs", || server.metric("hearth_running_invocations") >= 1.0);
+        server.ask_to_stop();
+        let reply = sleeping.join().unwrap();
+        assert!(reply.is_none_or(|reply| reply.status != 200), "a sleeper was told to be well");
     });
     assert_eq!(server.wait(), Some(0), "{}", server.log());
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use hearth_tests::{Disk, Server, Start, eventually, guest};
+use hearth_tests::{Disk, Start, eventually, guest};
 use serde_json::{Value, json};
 
 #[test]

@@ -6,8 +6,17 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// The repository.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The README's text.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).expect("the repository has a README")
 }
 
 /// The built file of an example, or of a bad guest as `bad/NAME`.
@@ -74,6 +83,17 @@ fn build(profile: &Path) {
     command.arg(profile.parent().expect("a profile lies in a target directory"));
     if profile.ends_with("release") {
         command.arg("--release");
+    }
+    // What cargo tells a test about its own package makes build scripts run again, and half of the workspace with them.
+    let of_this_test = |name: &str| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_TARGET_TMPDIR"]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_this_test) {
+            command.env_remove(name);
+        }
     }
     let status = command.current_dir(root()).status().expect("cargo starts");
     assert!(status.success(), "the server does not build");

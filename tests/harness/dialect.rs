@@ -108,6 +108,13 @@ impl Server {
         Some(self.try_send("PUT", &path, &[], body.as_bytes())?.status)
     }
 
+    /// Invokes `s/NAME` on a server that may end meanwhile; none if no whole answer came.
+    #[must_use]
+    pub fn try_invoke(&self, name: &str, event: &str) -> Option<Reply> {
+        let path = format!("/2016-08-15/services/s/functions/{name}/invocations");
+        self.try_send("POST", &path, &[], event.as_bytes())
+    }
+
     /// Invokes `s/NAME` asynchronously on a server that may die meanwhile; its request id, if it was accepted.
     #[must_use]
     pub fn try_invoke_async(&self, name: &str, event: &str) -> Option<String> {

@@ -20,7 +20,7 @@ mod running;
 mod server;
 mod wire;
 
-pub use binary::{binary, guest, guest_path};
+pub use binary::{binary, guest, guest_path, readme};
 pub use disk::Disk;
 pub use reply::Reply;
 pub use running::Running;

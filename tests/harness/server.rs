@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::binary::binary;
+use crate::binary::{binary, root};
 use crate::{PATIENCE, Reply, Running, eventually};
 
 /// How a server is started.
@@ -320,6 +320,18 @@ impl Server {
             .args(arguments)
             .env("HEARTH_SERVER", format!("http://{}", self.address()))
             .env("NO_COLOR", "1");
+        command.output().expect("the command line starts")
+    }
+
+    /// The same in the folder that holds the README.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn cli_in_repository(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(root()).env("NO_COLOR", "1");
+        command.env("HEARTH_SERVER", format!("http://{}", self.address()));
         command.output().expect("the command line starts")
     }
 
