@@ -266,8 +266,9 @@ impl Unfinished {
 /// Valid UTF-8 in which nothing can end a line, forge another or drive a terminal.
 fn clean(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let is_plain =
-        |c: char| (!c.is_control() || c == '\t') && !matches!(c, '\u{2028}' | '\u{2029}');
+    // Separators of lines and paragraphs end lines elsewhere; the other marks reorder or hide what stands around them.
+    let is_mark = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let is_plain = |c: char| (!c.is_control() || c == '\t') && !is_mark(c);
     if text.chars().all(is_plain) {
         return text.into_owned();
     }

@@ -48,6 +48,8 @@ pub struct PlatformStats {
     pub loaded_functions: u64,
     /// Queued invocations that run now.
     pub queue_running: u64,
+    /// Invocations in the queue: waiting and running.
+    pub queue_depth: u64,
     /// Invocations accepted into the queue since start.
     pub enqueued: u64,
     /// Queued invocations that ended since start, parked ones included.

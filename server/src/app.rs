@@ -139,7 +139,7 @@ impl FiguresSource for Sources {
             functions: dialect::hearth::loaded_functions(&self.platform),
             services: platform.services,
             functions_stored: platform.functions,
-            queue_depth: platform.enqueued.saturating_sub(platform.settled),
+            queue_depth: platform.queue_depth,
             queue_running: platform.queue_running,
             enqueued: platform.enqueued,
             settled: platform.settled,

@@ -153,6 +153,8 @@ struct Held {
 /// The queue over its storage.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    /// Invocations that storage held when it was opened.
+    waiting_at_start: u64,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: QueueConfig,
@@ -171,7 +173,9 @@ impl Queue {
         config: QueueConfig,
     ) -> Result<Self, StorageError> {
         storage.commit(vec![Op::Reclaim { now_ms: clock.now_ms() }]).await?;
+        let waiting_at_start = waiting(&*storage).await?;
         Ok(Self {
+            waiting_at_start,
             storage,
             clock,
             config,
@@ -186,6 +190,8 @@ impl Queue {
     pub(crate) fn count_into(&self, stats: &mut PlatformStats) {
         stats.queue_running = self.held.len() as u64;
         stats.enqueued = self.enqueued.load(Ordering::Relaxed);
+        let ever = self.waiting_at_start + stats.enqueued;
+        stats.queue_depth = ever.saturating_sub(self.settled.load(Ordering::Relaxed));
         stats.settled = self.settled.load(Ordering::Relaxed);
         stats.retried = self.retried.load(Ordering::Relaxed);
         stats.leases_lost = self.leases_lost.load(Ordering::Relaxed);
@@ -375,6 +381,20 @@ impl Platform {
     pub async fn run_queue(&self, shutdown: impl Future<Output = ()> + Send) {
         let executor: Arc<dyn attempt::Execute> = self.inner().clone();
         runner::run(&self.inner().clone(), |inner| &inner.queue, executor, shutdown).await;
+    }
+}
+
+/// How many invocations storage holds.
+async fn waiting(storage: &dyn Storage) -> Result<u64, StorageError> {
+    let (mut waiting, mut after) = (0, String::new());
+    loop {
+        let query = Query::Lanes { after: after.clone(), limit: crate::storage::ROWS_MAX };
+        let Found::Lanes(lanes) = storage.read(query).await? else { return Ok(waiting) };
+        waiting += lanes.iter().map(|(_, depth)| depth).sum::<u64>();
+        match lanes.last() {
+            Some((last, _)) if lanes.len() >= crate::storage::ROWS_MAX => after.clone_from(last),
+            _ => return Ok(waiting),
+        }
     }
 }
 

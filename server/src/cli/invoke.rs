@@ -125,7 +125,7 @@ pub(super) fn show(terminal: &Terminal, answer: &[u8], log: &str) -> anyhow::Res
         std::io::stdout().write_all(b"\n")?;
     }
     if !log.is_empty() {
-        terminal.note(&terminal.paint(Style::Dim, log.trim_end()));
+        terminal.note_foreign(Style::Dim, log.trim_end());
     }
     Ok(())
 }

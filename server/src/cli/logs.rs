@@ -8,7 +8,7 @@ use ureq::http::Method;
 use super::client::{Call, Client, escape};
 use super::{Ending, FunctionName};
 use crate::dialect::hearth::wire::LogLineView;
-use crate::terminal::{Style, Terminal};
+use crate::terminal::{Style, Terminal, printable};
 
 /// Longest line that is read from the server: the longest a guest's may be, escaped, and its frame.
 const LINE_BYTES: u64 = 512 << 10;
@@ -69,5 +69,5 @@ fn pretty(terminal: &Terminal, line: &LogLineView) -> String {
     };
     let cut = if line.cut { " [cut]" } else { "" };
     let space = if level.is_empty() { "" } else { " " };
-    format!("{frame} {level}{space}{}{cut}", line.text)
+    format!("{frame} {level}{space}{}{cut}", printable(&line.text))
 }

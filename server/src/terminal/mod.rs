@@ -98,6 +98,11 @@ impl Terminal {
         self.data(format!("{text}\n").as_bytes())
     }
 
+    /// Shows text that a guest had a hand in to a person, with nothing in it that could drive or deceive a terminal.
+    pub fn note_foreign(&self, style: Style, text: &str) {
+        self.note(&self.paint(style, &printable(text)));
+    }
+
     /// Tells a person something. That nobody may be listening is no error.
     pub fn note(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
@@ -116,6 +121,23 @@ impl Terminal {
 
 fn paint(colors: bool, style: Style, text: &str) -> String {
     if colors { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_owned() }
+}
+
+/// Text in which control characters, and marks that reorder or hide text, are escaped; newlines and tabs stay.
+pub fn printable(text: &str) -> String {
+    let is_plain = |c: char| {
+        let is_mark = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        c == '\n' || c == '\t' || !(c.is_control() || is_mark)
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_plain(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
+        }
+    }
+    shown
 }
 
 /// A duration for a person: three digits and a unit.

@@ -25,7 +25,7 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
+        self.rows.push(cells.into_iter().map(|cell| in_cell(&cell)).collect());
     }
 
     /// The table as text, each row with its newline.
@@ -53,15 +53,9 @@ impl Table {
     }
 }
 
-/// Text with its control characters escaped.
-fn printable(text: &str) -> String {
-    if text.chars().any(char::is_control) {
-        text.chars()
-            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-            .collect()
-    } else {
-        text.to_owned()
-    }
+/// Text for one cell: a newline would break the table.
+fn in_cell(text: &str) -> String {
+    super::printable(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 #[cfg(test)]

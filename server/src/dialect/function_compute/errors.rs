@@ -4,7 +4,7 @@
 //! Messages of failures of our own say nothing about the inside; that goes to the log, with the request id.
 
 use hearth_engine::{LoadError, Refusal};
-use hearth_platform::{Kind, PlatformError, RequestError};
+use hearth_platform::{CodeError, Kind, PlatformError, RequestError};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -29,6 +29,8 @@ struct ErrorBody<'a> {
     error_code: &'a str,
     error_message: &'a str,
 }
+
+const STORAGE_DECLINED: &str = "storage cannot take this now; the operator has been told why";
 
 const INTERNAL: &str = "an internal error has occurred. Please retry.";
 
@@ -94,7 +96,11 @@ impl From<PlatformError> for WireError {
             PlatformError::Refused(refusal) => refusal.into(),
             PlatformError::Storage(error) if error.is_retryable() => {
                 tracing::error!(%error, hint = error.hint(), "storage declined");
-                Self::unavailable("storage cannot take this now; the operator has been told why")
+                Self::unavailable(STORAGE_DECLINED)
+            }
+            PlatformError::Code(CodeError::Io { .. }) => {
+                tracing::error!(%error, hint = error.hint(), "code files cannot be kept; is the disk full?");
+                Self::unavailable(STORAGE_DECLINED)
             }
             PlatformError::Storage(_) | PlatformError::Code(_) | PlatformError::Failure { .. } => {
                 tracing::error!(%error, hint = error.hint(), "a request failed");
@@ -152,6 +158,10 @@ impl From<LoadError> for WireError {
         match error {
             LoadError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
             LoadError::CompilerBusy { .. } => Self::exhausted(format!("{error}; {}", error.hint())),
+            LoadError::ArtifactStore { .. } => {
+                tracing::error!(%error, hint = error.hint(), "artifacts cannot be kept; is the disk full?");
+                Self::unavailable(STORAGE_DECLINED)
+            }
             // The enum may grow; what is not retryable is the upload's fault by its own account.
             _ if error.is_retryable() => {
                 tracing::error!(%error, hint = error.hint(), "a function could not be loaded");

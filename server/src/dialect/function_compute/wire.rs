@@ -123,8 +123,9 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
     if !value.is_object() {
         return Err(WireError::invalid("the request body is not a JSON object"));
     }
-    serde_json::from_value(canonical(value)).map_err(|error| {
-        WireError::invalid(format!("the request body is not as expected: {error}"))
+    serde_path_to_error::deserialize(canonical(value)).map_err(|error| {
+        let (field, why) = (error.path().to_string(), error.inner());
+        WireError::invalid(format!("{field} is set to an invalid value: {why}"))
     })
 }
 
