@@ -48,6 +48,23 @@ impl Platform {
     }
 }
 
+/// Remembers an invocation whose caller went away before it ended.
+struct Unended<'a> {
+    inner: &'a Inner,
+    revision: &'a Revision,
+    /// Its request id, its attempt and when it came; none once it has ended.
+    invocation: Option<(Arc<str>, u32, u64)>,
+}
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
+            let journal = &self.inner.journal;
+            journal.remember_cancelled(self.revision, request_id, attempt, started_ms);
+        }
+    }
+}
+
 impl Inner {
     /// A sync invocation: run, then remembered in memory only.
     pub(crate) async fn invoke(
@@ -57,7 +74,11 @@ impl Inner {
     ) -> Result<Invoked, PlatformError> {
         let (request_id, attempt) = (invocation.request_id.clone(), invocation.attempt);
         let started_ms = self.clock.now_ms();
+        let noted = Some((request_id.clone(), attempt, started_ms));
+        let mut unended = Unended { inner: self, revision: &revision, invocation: noted };
         let result = self.run(&revision, invocation, started_ms).await;
+        unended.invocation = None;
+        drop(unended);
         self.journal.remember(
             InvocationType::Sync,
             &revision,

@@ -222,6 +222,27 @@ impl Journal {
         self.push(record);
     }
 
+    /// The same for a sync invocation that nobody waited for to its end.
+    pub(crate) fn remember_cancelled(
+        &self,
+        revision: &Revision,
+        request_id: Arc<str>,
+        attempt: u32,
+        accepted_ms: u64,
+    ) {
+        self.push(InvocationRecord {
+            request_id,
+            function: revision.label().clone(),
+            invocation_type: InvocationType::Sync,
+            status: Status::Cancelled,
+            attempt,
+            accepted_ms,
+            ended_ms: self.clock.now_ms(),
+            error: None,
+            figures: None,
+        });
+    }
+
     fn push(&self, record: InvocationRecord) {
         let last = record.request_id.bytes().next_back().unwrap_or_default();
         let Some(shard) = self.recent.get(usize::from(last) % SHARDS) else { return };

@@ -34,7 +34,7 @@ fn what_is_wrong_is_named() {
     };
     assert!(refused("{").contains("not valid JSON"));
     assert!(refused("[]").contains("not a JSON object"));
-    assert!(refused(r#"{"timeout":"x"}"#).contains("not as expected"));
+    assert!(refused(r#"{"timeout":"x"}"#).starts_with("timeout is set to an invalid value"));
     assert!(refused(r#"{"runtime":"cobol"}"#).starts_with("Runtime is set to an invalid value"));
     assert!(refused(r#"{"runtime":"wasm","handler":"h"}"#).contains("code is required"));
     assert!(refused(r#"{"code":{"zipFile":"*"}}"#).contains("base64"));
