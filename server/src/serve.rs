@@ -237,6 +237,8 @@ async fn open_platform(
     settings: &Settings,
     options: &ServeOptions<'_>,
 ) -> Result<(Platform, Arc<LogStore>), ServeError> {
+    // What is kept there holds functions' secrets: it is for this user alone, whatever the shell's mask is.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let dir = &settings.data_dir;
     let data_dir = |source| ServeError::DataDir { path: dir.clone(), source };
     std::fs::create_dir_all(dir).map_err(data_dir)?;

@@ -102,7 +102,11 @@ impl Server {
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
         command.arg("--port-file").arg(&ports).args(&self.arguments);
-        command.stdout(Stdio::null()).stderr(log.expect("a log file")).env("NO_COLOR", "1");
+        command
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log file"))
+            .env("NO_COLOR", "1")
+            .env_remove("HEARTH_GUESTS_DIR");
         self.process = Some(command.spawn().expect("the server's binary starts"));
         eventually("the server's start", || {
             let ended = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
@@ -319,7 +323,8 @@ impl Server {
         command
             .args(arguments)
             .env("HEARTH_SERVER", format!("http://{}", self.address()))
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .env_remove("HEARTH_GUESTS_DIR");
         command.output().expect("the command line starts")
     }
 
@@ -330,7 +335,11 @@ impl Server {
     #[must_use]
     pub fn cli_in_repository(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary());
-        command.args(arguments).current_dir(root()).env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(root())
+            .env("NO_COLOR", "1")
+            .env_remove("HEARTH_GUESTS_DIR");
         command.env("HEARTH_SERVER", format!("http://{}", self.address()));
         command.output().expect("the command line starts")
     }
@@ -343,7 +352,7 @@ impl Server {
     pub fn cli_start(&self, arguments: &[&str]) -> Running {
         let mut command = Command::new(binary());
         command.args(arguments).env("HEARTH_SERVER", format!("http://{}", self.address()));
-        Running::spawn(command.env("NO_COLOR", "1"))
+        Running::spawn(command.env("NO_COLOR", "1").env_remove("HEARTH_GUESTS_DIR"))
     }
 
     /// Resident memory of the process, in bytes.
