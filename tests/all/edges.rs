@@ -152,6 +152,18 @@ fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
 }
 
 #[test]
+fn a_client_that_sends_too_much_reads_why() {
+    let server = echoing(Start::default().with("--http-event-size", "64KiB"));
+    let event = "x".repeat(8 << 20);
+    for attempt in 0..30 {
+        // A usual client writes all of its request before it reads: a connection that is reset meanwhile tells it nothing.
+        let reply = server.try_invoke("wat-echo", &event);
+        let reply = reply.unwrap_or_else(|| panic!("attempt {attempt} got no answer"));
+        reply.is_error(400, "EntityTooLarge");
+    }
+}
+
+#[test]
 fn hundreds_of_idle_connections_keep_nobody_out() {
     let server = echoing(Start::default());
     let idle: Vec<_> = (0..500).map(|_| TcpStream::connect(server.address()).unwrap()).collect();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use hearth_tests::{Server, guest};
+use hearth_tests::{Server, eventually, guest};
 
 /// The artifact of the only function, as a server left it that was killed.
 fn only_artifact(server: &Server) -> PathBuf {
@@ -168,7 +168,7 @@ fn damaged_code_is_told_and_deploying_again_mends_it() {
     let told = server.invoke("wat-echo", "x");
     assert!([500, 503].contains(&told.status), "{}: {}", told.status, told.text());
     told.is_error(told.status, &told.error_code());
-    assert!(server.log().contains("damaged"), "the operator is told: {}", server.log());
+    eventually("the operator is told", || server.log().contains("damaged"));
     assert_eq!(server.invoke("wat-log", "x").status, 200, "its neighbour goes on");
     let mended = server.replace("wat-echo", &echo);
     assert_eq!(mended.status, 200, "{}", mended.text());

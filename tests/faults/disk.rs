@@ -63,7 +63,7 @@ fn a_full_disk_refuses_what_is_new_and_serves_what_is_there() {
         assert_eq!(server.invoke("rust-event", r#"{"name":"x"}"#).json()["message"], "hello x");
     }
     assert_eq!(server.call("GET", "/services/s/functions", &Value::Null).json(), before);
-    assert!(server.log().contains("full"), "the operator is told: {}", server.log());
+    eventually("the operator is told", || server.log().contains("full"));
     disk.empty();
     let made = server.create("more", &guest("c-echo"), json!({}));
     assert_eq!(made.status, 200, "{}", made.text());
