@@ -167,7 +167,7 @@ impl Fault {
             Self::Exited { .. } => "look at the tail log for why the guest exited",
             Self::Returned { .. } => "the guest reported this itself",
             Self::HostResource { .. } => {
-                "release handles after use and move data in smaller pieces"
+                "ask for less at once: fewer handles, smaller tables, data in smaller pieces"
             }
             Self::Cancelled => "the invocation was stopped on request",
         }
