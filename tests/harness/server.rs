@@ -62,6 +62,7 @@ impl Start {
         let home = tempfile::tempdir().expect("a temporary directory");
         let data_dir = self.data_dir.clone().unwrap_or_else(|| home.path().join("data"));
         let mut command = Command::new("timeout");
+        command.env_remove("HEARTH_GUESTS_DIR");
         command.arg("30").arg(binary()).arg("serve").arg("--data-dir").arg(&data_dir);
         if !self.arguments.iter().any(|argument| argument == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
