@@ -1,9 +1,13 @@
 //! The baselines: wasmtime 48 by hand, at the best settings known for each piece of work.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use hearth_benches::numbered;
+use tempfile::TempDir;
+use wasmtime::component::Component;
 use wasmtime::{
-    Config, Enabled, Engine, InstancePre, Linker, Memory, Module, OptLevel,
+    Config, Enabled, Engine, Instance, InstancePre, Linker, Memory, Module, OptLevel,
     PoolingAllocationConfig, Store, TypedFunc,
 };
 use wasmtime_wasi::WasiCtxBuilder;
@@ -13,11 +17,12 @@ use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 /// Bytes that a pipe of the baseline holds.
 const PIPE_BYTES: usize = 64 << 10;
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(64)
-        .total_memories(64)
-        .total_tables(64)
+    pool.total_component_instances(64)
+        .total_core_instances(256)
+        .total_memories(128)
+        .total_tables(128)
         .total_stacks(64)
         .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(64 << 10)
@@ -35,16 +40,16 @@ fn engine() -> Engine {
     Engine::new(&config).expect("the baseline's engine")
 }
 
-fn store<T: 'static>(engine: &Engine, data: T) -> Store<T> {
+pub(crate) fn store<T: 'static>(engine: &Engine, data: T) -> Store<T> {
     let mut store = Store::new(engine, data);
     store.set_epoch_deadline(u64::MAX / 2);
     store
 }
 
-/// A kept instance: one async typed call.
+/// A kept instance.
 pub(crate) struct Kept {
     store: Store<()>,
-    handle: TypedFunc<(u32, u32), u64>,
+    exports: Exports,
 }
 
 impl Kept {
@@ -53,13 +58,54 @@ impl Kept {
         let module = Module::new(&engine, code).expect("valid");
         let mut store = store(&engine, ());
         let instance = Linker::new(&engine).instantiate(&mut store, &module).expect("no imports");
-        let handle = instance.get_typed_func(&mut store, "handle").expect("exported");
-        Self { store, handle }
+        let exports = Exports::find(&module, &mut store, &instance);
+        Self { store, exports }
     }
 
-    pub(crate) async fn call(&mut self) {
-        let answer = self.handle.call_async(&mut self.store, (0, 5)).await;
+    /// One async typed call, with nothing put in or taken out.
+    pub(crate) async fn handle(&mut self) {
+        let answer = self.exports.handle.call_async(&mut self.store, (0, 5)).await;
         std::hint::black_box(answer.expect("it answers"));
+    }
+
+    /// The whole ABI: two async typed calls and two copies.
+    pub(crate) async fn echo(&mut self, event: &[u8]) {
+        self.exports.echo(&mut self.store, event).await;
+    }
+}
+
+/// What a kind 4 guest exports.
+struct Exports {
+    memory: Memory,
+    alloc: TypedFunc<u32, u32>,
+    handle: TypedFunc<(u32, u32), u64>,
+}
+
+impl Exports {
+    fn find(module: &Module, mut store: &mut Store<()>, instance: &Instance) -> Self {
+        let mut find = |name: &str| {
+            let index = module.get_export_index(name).expect("exported");
+            instance.get_module_export(&mut store, &index).expect("exported")
+        };
+        let (memory, alloc, handle) = (find("memory"), find("alloc"), find("handle"));
+        let typed = "of the ABI's type";
+        Self {
+            memory: memory.into_memory().expect(typed),
+            alloc: alloc.into_func().expect(typed).typed(&store).expect(typed),
+            handle: handle.into_func().expect(typed).typed(&store).expect(typed),
+        }
+    }
+
+    async fn echo(&self, store: &mut Store<()>, event: &[u8]) {
+        let length = u32::try_from(event.len()).expect("a small event");
+        let pointer = self.alloc.call_async(&mut *store, length).await.expect("it allocates");
+        self.memory.write(&mut *store, pointer as usize, event).expect("inside");
+        let packed = self.handle.call_async(&mut *store, (pointer, length)).await;
+        let packed = packed.expect("it answers");
+        let mut answer = vec![0; usize::try_from(packed & 0xffff_ffff).expect("a length")];
+        let from = usize::try_from(packed >> 32).expect("a pointer");
+        self.memory.read(store, from, &mut answer).expect("inside");
+        std::hint::black_box(answer);
     }
 }
 
@@ -77,20 +123,11 @@ impl Fresh {
         Self { engine, pre }
     }
 
-    pub(crate) async fn call(&self) {
+    pub(crate) async fn call(&self, event: &[u8]) {
         let mut store = store(&self.engine, ());
         let instance = self.pre.instantiate_async(&mut store).await.expect("it starts");
-        let alloc = instance.get_typed_func::<u32, u32>(&mut store, "alloc").expect("exported");
-        let handle =
-            instance.get_typed_func::<(u32, u32), u64>(&mut store, "handle").expect("exported");
-        let memory: Memory = instance.get_memory(&mut store, "memory").expect("exported");
-        let pointer = alloc.call_async(&mut store, 5).await.expect("it allocates");
-        memory.write(&mut store, pointer as usize, b"hello").expect("inside");
-        let answer = handle.call_async(&mut store, (pointer, 5)).await.expect("it answers");
-        let mut read = vec![0; 5];
-        let from = usize::try_from(answer >> 32).expect("a pointer");
-        memory.read(&store, from, &mut read).expect("inside");
-        std::hint::black_box(read);
+        let exports = Exports::find(self.pre.module(), &mut store, &instance);
+        exports.echo(&mut store, event).await;
     }
 }
 
@@ -133,24 +170,32 @@ async fn run_command(engine: &Engine, pre: &InstancePre<WasiP1Ctx>, event: &'sta
     std::hint::black_box((output.contents(), log.contents()));
 }
 
-/// From a file of native code to the first answer.
-pub(crate) struct Cold {
-    engine: Engine,
-    linker: Linker<WasiP1Ctx>,
-    path: PathBuf,
-    _home: tempfile::TempDir,
+/// Files of native code that take turns, so that none is mapped when its turn comes.
+pub(crate) struct Files {
+    paths: Vec<PathBuf>,
+    turn: usize,
+    _home: TempDir,
 }
 
-impl Cold {
-    pub(crate) fn new(code: &[u8]) -> Self {
-        let engine = engine();
+impl Files {
+    pub(crate) fn new(
+        code: &[u8],
+        count: u32,
+        compile: impl Fn(&[u8]) -> wasmtime::Result<Vec<u8>>,
+    ) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let path = home.path().join("code.cwasm");
-        let native = engine.precompile_module(code).expect("valid");
-        std::fs::write(&path, native).expect("it can be written");
-        let mut linker = Linker::new(&engine);
-        p1::add_to_linker_async(&mut linker, |wasi| wasi).expect("a new linker");
-        Self { engine, linker, path, _home: home }
+        let write = |number| {
+            let path = home.path().join(format!("{number}.cwasm"));
+            let native = compile(&numbered(code, number)).expect("valid");
+            std::fs::write(&path, native).expect("it can be written");
+            path
+        };
+        Self { paths: (0..count).map(write).collect(), turn: 0, _home: home }
+    }
+
+    fn next(&mut self) -> &PathBuf {
+        self.turn += 1;
+        &self.paths[self.turn % self.paths.len()]
     }
 
     #[expect(
@@ -158,11 +203,44 @@ impl Cold {
         clippy::disallowed_methods,
         reason = "what it is compared with does the same, after checking the file"
     )]
-    pub(crate) async fn call(&self, event: &'static str) {
+    fn next_module(&mut self, engine: &Engine) -> Module {
         // SAFETY: the file was written by `new` from what wasmtime compiled, into a directory of this process alone.
-        let module =
-            unsafe { Module::deserialize_file(&self.engine, &self.path) }.expect("native code");
+        unsafe { Module::deserialize_file(engine, self.next()) }.expect("native code")
+    }
+
+    #[expect(
+        unsafe_code,
+        clippy::disallowed_methods,
+        reason = "what it is compared with does the same, after checking the file"
+    )]
+    pub(crate) fn next_component(&mut self, engine: &Engine) -> Component {
+        // SAFETY: as in `next_module`.
+        unsafe { Component::deserialize_file(engine, self.next()) }.expect("native code")
+    }
+}
+
+/// From a file of native code to the first answer.
+pub(crate) struct Cold {
+    engine: Engine,
+    linker: Linker<WasiP1Ctx>,
+    files: Files,
+}
+
+impl Cold {
+    pub(crate) fn new(code: &[u8], count: u32) -> Self {
+        let engine = engine();
+        let files = Files::new(code, count, |code| engine.precompile_module(code));
+        let mut linker = Linker::new(&engine);
+        p1::add_to_linker_async(&mut linker, |wasi| wasi).expect("a new linker");
+        Self { engine, linker, files }
+    }
+
+    /// Returns the time to the answer, without that of letting the module go.
+    pub(crate) async fn call(&mut self, event: &'static str) -> Duration {
+        let begun = Instant::now();
+        let module = self.files.next_module(&self.engine);
         let pre = self.linker.instantiate_pre(&module).expect("WASI imports only");
         run_command(&self.engine, &pre, event).await;
+        begun.elapsed()
     }
 }

@@ -1,0 +1,258 @@
+//! The comparisons: what the engine does, and the same done with bare wasmtime.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hearth_benches::{Case, Side, guest, numbered};
+use hearth_engine::{
+    Engine, Function, FunctionSpec, Invocation, Isolation, LoadSource, LogLine, LogSink, LogType,
+};
+use tokio::runtime::Runtime;
+
+use crate::bare;
+use crate::bare_component as component;
+
+/// An event for guests that read JSON.
+const JSON_EVENT: &str = r#"{"name":"x"}"#;
+
+/// Makes a comparison ready to run.
+pub(crate) type Make = fn(&Lab, &'static str) -> Case;
+
+/// All of them. A name says what is done and, after the comma, what it is set beside where that is not the same work.
+pub(crate) const ALL: &[(&str, Make)] = &[
+    ("warm echo with tail log, one bare async call", |lab, what| {
+        lab.warm_echo(what, LogType::Tail)
+    }),
+    ("warm echo without tail log, one bare async call", |lab, what| {
+        lab.warm_echo(what, LogType::None)
+    }),
+    ("warm echo with tail log", Lab::warm_whole_echo),
+    ("warm line in tail log, no line", |lab, what| lab.warm_line(what, LogType::Tail, false)),
+    ("warm line without tail log, no line", |lab, what| lab.warm_line(what, LogType::None, false)),
+    ("warm line to sink and tail log, no line", |lab, what| {
+        lab.warm_line(what, LogType::Tail, true)
+    }),
+    ("fresh minimal module", Lab::fresh_minimal),
+    ("fresh Rust WASI command", Lab::fresh_command),
+    ("cold from disk, Rust WASI command", Lab::cold_command),
+    ("cold from disk, Rust event component", Lab::cold_event),
+    ("fresh Rust event component", |lab, what| lab.event(what, Isolation::Fresh)),
+    ("warm Rust event component", |lab, what| lab.event(what, Isolation::Reuse)),
+    ("warm Rust HTTP component", Lab::warm_http),
+];
+
+/// What all comparisons run on: one thread, one engine.
+pub(crate) struct Lab {
+    runtime: Rc<Runtime>,
+    engine: Engine,
+    /// Contents that a cold start takes turns with: each was forgotten when its turn comes again.
+    contents: u32,
+}
+
+/// A sink that takes all lines.
+struct Sink;
+
+impl LogSink for Sink {
+    fn write(&self, lines: &[LogLine]) {
+        std::hint::black_box(lines.len());
+    }
+}
+
+impl Lab {
+    pub(crate) fn new(is_quick: bool) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Self {
+            runtime: Rc::new(runtime.expect("a runtime of one thread")),
+            engine: Engine::builder().build().expect("an engine"),
+            contents: if is_quick { 8 } else { 32 },
+        }
+    }
+
+    fn load(&self, name: &str, isolation: Isolation) -> Function {
+        self.load_into(&self.engine, name, isolation)
+    }
+
+    fn load_into(&self, engine: &Engine, name: &str, isolation: Isolation) -> Function {
+        let spec = FunctionSpec::new(name, guest(name)).isolation(isolation);
+        self.runtime.block_on(engine.load(spec)).expect("an example loads")
+    }
+
+    /// Work that takes its whole time.
+    fn side(&self, mut work: impl AsyncFnMut() + 'static) -> Side {
+        let runtime = self.runtime.clone();
+        Box::new(move |calls| {
+            runtime.block_on(async {
+                let begun = Instant::now();
+                for _ in 0..calls {
+                    work().await;
+                }
+                begun.elapsed()
+            })
+        })
+    }
+
+    /// Work that says itself which part of its time counts.
+    fn measured_side(&self, mut work: impl AsyncFnMut() -> Duration + 'static) -> Side {
+        let runtime = self.runtime.clone();
+        Box::new(move |calls| {
+            runtime.block_on(async {
+                let mut time = Duration::ZERO;
+                for _ in 0..calls {
+                    time += work().await;
+                }
+                time
+            })
+        })
+    }
+
+    fn invoking(&self, function: Function, event: &'static str, log: LogType) -> Side {
+        self.side(async move || invoke(&function, event, log).await)
+    }
+
+    fn warm_echo(&self, what: &'static str, log: LogType) -> Case {
+        let mut bare = bare::Kept::new(&guest("wat-echo"));
+        let ours = self.load("wat-echo", Isolation::Reuse);
+        Case {
+            what,
+            target: Some(5.0),
+            ours: self.invoking(ours, "hello", log),
+            beside: self.side(async move || bare.handle().await),
+        }
+    }
+
+    /// The event goes in and the answer comes out on both sides.
+    fn warm_whole_echo(&self, what: &'static str) -> Case {
+        let mut bare = bare::Kept::new(&guest("wat-echo"));
+        let ours = self.load("wat-echo", Isolation::Reuse);
+        Case {
+            what,
+            target: None,
+            ours: self.invoking(ours, "hello", LogType::Tail),
+            beside: self.side(async move || bare.echo(b"hello").await),
+        }
+    }
+
+    /// Ours against ours: what one line of log costs a warm call.
+    fn warm_line(&self, what: &'static str, log: LogType, has_sink: bool) -> Case {
+        let engine = match has_sink {
+            true => Engine::builder().log_sink(Arc::new(Sink)).build().expect("an engine"),
+            false => self.engine.clone(),
+        };
+        let ours = self.load_into(&engine, "wat-log", Isolation::Reuse);
+        let silent = self.load_into(&engine, "wat-echo", Isolation::Reuse);
+        Case {
+            what,
+            // 90 % of the throughput.
+            target: Some(1.0 / 0.9),
+            ours: self.invoking(ours, "hello", log),
+            beside: self.invoking(silent, "hello", log),
+        }
+    }
+
+    fn fresh_minimal(&self, what: &'static str) -> Case {
+        let bare = bare::Fresh::new(&guest("wat-echo"));
+        let ours = self.load("wat-echo", Isolation::Fresh);
+        Case {
+            what,
+            target: Some(1.7),
+            ours: self.invoking(ours, "hello", LogType::Tail),
+            beside: self.side(async move || bare.call(b"hello").await),
+        }
+    }
+
+    fn fresh_command(&self, what: &'static str) -> Case {
+        let bare = bare::Command::new(&guest("rust-command"));
+        let ours = self.load("rust-command", Isolation::Fresh);
+        Case {
+            what,
+            target: Some(1.5),
+            ours: self.invoking(ours, "hello", LogType::Tail),
+            beside: self.side(async move || bare.call("hello").await),
+        }
+    }
+
+    fn cold_command(&self, what: &'static str) -> Case {
+        let mut bare = bare::Cold::new(&guest("rust-command"), self.contents);
+        Case {
+            what,
+            target: Some(3.0),
+            ours: self.cold("rust-command", "hello"),
+            beside: self.measured_side(async move || bare.call("hello").await),
+        }
+    }
+
+    fn cold_event(&self, what: &'static str) -> Case {
+        let mut bare = component::ColdEvent::new(&guest("rust-event"), self.contents);
+        Case {
+            what,
+            target: Some(3.0),
+            ours: self.cold("rust-event", JSON_EVENT),
+            beside: self.measured_side(async move || bare.call(JSON_EVENT).await),
+        }
+    }
+
+    /// Loads a function whose artifact is on disk and whose code is not in memory, and invokes it. Letting it go does not count.
+    fn cold(&self, name: &'static str, event: &'static str) -> Side {
+        let code = guest(name);
+        let contents = (0..self.contents).map(|number| numbered(&code, number));
+        let specs: Vec<_> = contents.map(|code| FunctionSpec::new(name, code)).collect();
+        for spec in &specs {
+            self.runtime.block_on(self.engine.load(spec.clone())).expect("an example loads");
+        }
+        let engine = self.engine.clone();
+        let mut turn = specs.len();
+        self.measured_side(async move || {
+            loop {
+                turn += 1;
+                let spec = specs[turn % specs.len()].clone();
+                let begun = Instant::now();
+                let function = engine.load(spec).await.expect("it loads");
+                invoke(&function, event, LogType::Tail).await;
+                let taken = begun.elapsed();
+                match function.load_report().source {
+                    LoadSource::Artifact => return taken,
+                    // Code goes on a thread of the engine's, which may lag behind.
+                    LoadSource::Resident => std::thread::sleep(Duration::from_millis(1)),
+                    LoadSource::Compiled => panic!("the artifact was not found"),
+                }
+            }
+        })
+    }
+
+    fn event(&self, what: &'static str, isolation: Isolation) -> Case {
+        let ours = self.load("rust-event", isolation);
+        let mut bare = component::Event::new(&guest("rust-event"));
+        Case {
+            what,
+            target: None,
+            ours: self.invoking(ours, JSON_EVENT, LogType::Tail),
+            beside: match isolation {
+                Isolation::Reuse => {
+                    let mut kept = self.runtime.block_on(bare.start());
+                    self.side(async move || kept.call(JSON_EVENT).await)
+                }
+                Isolation::Fresh => {
+                    self.side(async move || bare.start().await.call(JSON_EVENT).await)
+                }
+            },
+        }
+    }
+
+    fn warm_http(&self, what: &'static str) -> Case {
+        let ours = self.load("rust-http", Isolation::Reuse);
+        let mut bare = self.runtime.block_on(component::Http::start(&guest("rust-http")));
+        Case {
+            what,
+            target: None,
+            ours: self.invoking(ours, "hello", LogType::Tail),
+            beside: self.side(async move || bare.call("hello").await),
+        }
+    }
+}
+
+async fn invoke(function: &Function, event: &'static str, log: LogType) {
+    let outcome = function.invoke(Invocation::new(event).log(log)).await.expect("no refusal");
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    std::hint::black_box(outcome);
+}
