@@ -16,7 +16,7 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use crate::cpu_meter;
 use crate::fault::Interrupted;
 use crate::memory_meter::{MemoryBudget, MemoryMeter};
-use crate::tail_log::{InstanceLog, Owner};
+use crate::tail_log::InstanceLog;
 use crate::ticker::Ticker;
 use crate::{FunctionSpec, Identity, Invocation, Limits};
 
@@ -168,9 +168,4 @@ pub(crate) fn new_store<T: HasLedger>(engine: &wasmtime::Engine, data: T) -> Sto
     });
     store.set_epoch_deadline(1);
     store
-}
-
-/// Aims the log of an instance at an invocation.
-pub(crate) fn log_owner(shared: &Shared, request_id: Arc<str>) -> Owner {
-    Owner { request_id, function: shared.name.clone() }
 }
