@@ -1,6 +1,6 @@
 //! Clients at the edge of what HTTP allows, and slow ones: each is served or told why, none holds what others need.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -199,4 +199,35 @@ fn more_connections_than_allowed_wait_their_turn() {
     assert_eq!(server.invoke("wat-echo", "at last").text(), "at last");
     assert_eq!(server.admin("/healthz").status, 200);
     drop(idle);
+}
+
+#[test]
+fn connections_end_up_evenly_on_the_cores() {
+    let server = echoing(Start::default().with("--http-threads", "4"));
+    let each = || -> Vec<u32> {
+        let metrics = server.admin("/metrics").text();
+        let lines = metrics.lines().filter(|line| line.starts_with("hearth_connections{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+    };
+    // The one that carried the deployment is kept alive.
+    let before = each().iter().sum::<u32>();
+    let mut held = Vec::new();
+    for count in 1..=40 {
+        held.push(TcpStream::connect(server.address()).unwrap());
+        eventually("it is counted", || each().iter().sum::<u32>() == before + count);
+    }
+    let counts = each();
+    assert_eq!(counts.len(), 4);
+    let difference = counts.iter().max().unwrap() - counts.iter().min().unwrap();
+    assert!(difference <= 2, "{counts:?}");
+    for stream in &mut held {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("{INVOKE}connection: close\r\ncontent-length: 2\r\n\r\nhi");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
+    }
+    drop(held);
+    eventually("none is left", || each().iter().sum::<u32>() == before);
 }

@@ -6,6 +6,7 @@
 mod body;
 mod connection;
 mod core_thread;
+mod cores;
 mod guarded_stream;
 mod listener;
 mod port_file;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 pub use body::{Body, BodyBudget, BodyError, Reservation, read_body};
 pub use connection::ConnectionBounds;
 pub use core_thread::{CoreThread, Serving};
+pub use cores::{Cores, Seat};
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
 pub use shutdown::{Shutdown, ShutdownSignal, wait_for_signal};
