@@ -98,6 +98,7 @@ fn a_client_that_asks_first_is_told_to_go_on_or_not() {
     assert!(told.contains("HTTP/1.1 200") && told.ends_with("hi"), "{told}");
     let refused = raw_many(server.address(), &[ask(2000).as_bytes()], Duration::from_secs(5));
     assert!(refused.contains("EntityTooLarge"), "it is refused before it is sent: {refused}");
+    assert!(!refused.contains("100 Continue"), "it is not asked for either: {refused}");
 }
 
 #[test]
@@ -169,6 +170,25 @@ fn a_client_that_sends_too_much_reads_why() {
         let reply = reply.unwrap_or_else(|| panic!("attempt {attempt} got no answer"));
         reply.is_error(400, "EntityTooLarge");
     }
+}
+
+#[test]
+fn a_client_that_sends_much_to_nobody_reads_why() {
+    let server = echoing(Start::default());
+    let body = "x".repeat(8 << 20);
+    for attempt in 0..20 {
+        let reply = server.try_invoke("nobody", &body);
+        let reply = reply.unwrap_or_else(|| panic!("attempt {attempt} got no answer"));
+        reply.is_error(404, "FunctionNotFound");
+    }
+    // The connection is of use afterwards: what was not wanted was read.
+    let length = body.len();
+    let first =
+        format!("POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}");
+    let second = format!("{INVOKE}connection: close\r\ncontent-length: 2\r\n\r\nhi");
+    let told = raw_many(server.address(), &[first.as_bytes(), second.as_bytes()], PATIENCE);
+    assert!(told.starts_with("HTTP/1.1 400") && told.contains("PathNotSupported"), "{told}");
+    assert!(told.ends_with("hi"), "{told}");
 }
 
 #[test]
