@@ -93,6 +93,11 @@ impl MemoryMeter {
         self.peak
     }
 
+    /// Bytes that it holds now.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Says that the instance is made: from now on a denial is the guest's to handle.
     pub(crate) fn started(&mut self) {
         self.is_starting = false;
