@@ -43,6 +43,7 @@ pub mod grant;
 pub mod key_value;
 pub mod log_stream;
 pub mod logging;
+pub mod memory_fs;
 pub mod outgoing_http;
 pub mod view;
 
