@@ -240,6 +240,43 @@ fn bad_bounds_are_refused_when_the_function_is_loaded() {
     });
 }
 
+/// Adds a byte to a file with each call and answers how many there are, as a digit.
+const COUNTER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_tell" (func $tell (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "a")
+    (data (i32.const 16) "\00\00\00\00\01\00\00\00")
+    (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+    (func $must (param i32) (if (local.get 0) (then unreachable)))
+    (func (export "handle") (param i32 i32) (result i64)
+        ;; Create, for reading and writing, appending.
+        (call $must (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1)
+            (i64.const 0x62) (i64.const 0) (i32.const 1) (i32.const 32)))
+        (call $must (call $write (i32.load (i32.const 32)) (i32.const 16) (i32.const 1) (i32.const 36)))
+        (call $must (call $tell (i32.load (i32.const 32)) (i32.const 40)))
+        (call $must (call $close (i32.load (i32.const 32))))
+        (i32.store8 (i32.const 48) (i32.add (i32.const 48) (i32.load (i32.const 40))))
+        (i64.const 0x30_0000_0001)))"#;
+
+#[test]
+fn a_core_module_that_is_reused_finds_what_it_left() {
+    story(async {
+        let code = wat::parse_str(COUNTER).unwrap();
+        let spec = FunctionSpec::new("counter", code).grants(grants(&json!({})));
+        let engine = engine();
+        let function = engine.load(spec.clone()).await.unwrap();
+        for expected in ["1", "2", "3"] {
+            assert_eq!(invoke(&function, "").await.result.unwrap(), expected);
+        }
+        let other = engine.load(spec).await.unwrap();
+        assert_eq!(invoke(&other, "").await.result.unwrap(), "1");
+    });
+}
+
 /// A guest of WASI 0.3 by its export, that imports this instance and nothing else.
 fn new_guest(import: &str) -> Vec<u8> {
     wat::parse_str(format!(

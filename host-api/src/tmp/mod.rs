@@ -11,6 +11,11 @@ mod listing;
 mod preview1;
 mod streams;
 
+#[cfg(test)]
+mod component_tests;
+#[cfg(test)]
+mod preview1_tests;
+
 use std::marker::PhantomData;
 
 use wasmtime::component::{HasData, Linker};

@@ -114,11 +114,15 @@ impl MemoryFile {
                 break;
             }
         }
-        let length = usize::try_from(buffer.len()).unwrap_or(READ_BYTES_MAX);
-        let bytes = read_some(file, offset, length)?;
+        let length = buffer.len().min(u32::try_from(READ_BYTES_MAX)?);
+        let part = buffer.get_range(0..length).ok_or(Errno::Inval)?;
+        if let Some(to) = memory.as_slice_mut(part)? {
+            return Ok(u32::try_from(file.read(offset, to)?)?);
+        }
+        // Memory that the guest's threads share cannot be borrowed, only copied to.
+        let bytes = read_some(file, offset, READ_BYTES_MAX.min(usize::try_from(length)?))?;
         let count = u32::try_from(bytes.len())?;
-        let part = buffer.get_range(0..count).ok_or(Errno::Inval)?;
-        memory.copy_from_slice(&bytes, part)?;
+        memory.copy_from_slice(&bytes, part.get_range(0..count).ok_or(Errno::Inval)?)?;
         Ok(count)
     }
 
