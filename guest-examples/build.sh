@@ -141,6 +141,7 @@ build_rust() {
     rust rust-http-p3 rust-http-p3/rust-http-p3.wasm reactor reactor
     rust rust-tmp rust-tmp/rust-tmp.wasm reactor reactor
     rust rust-tmp rust-tmp-command/rust-tmp-command.wasm command none
+    rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor
     rust returned-error bad/returned-error.wasm reactor reactor

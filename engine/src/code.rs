@@ -202,12 +202,7 @@ fn link_component(
         why: format!("{why:#}"),
     };
     let linker = match kind {
-        GuestKind::HttpP3 => {
-            if host.has_tmp {
-                refuse_new_filesystem(function, host.engine, component)?;
-            }
-            host.linkers.concurrent(host.engine, host.has_tmp)
-        }
+        GuestKind::HttpP3 => host.linkers.concurrent(host.engine, host.has_tmp),
         _ => host.linkers.component(host.engine, host.has_tmp),
     }
     .map_err(invalid)?;
@@ -229,27 +224,6 @@ fn link_component(
             })?;
             Ok(Linked::Event(pre, exports))
         }
-    }
-}
-
-/// A `/tmp` is shown through the file system of WASI 0.2 only: a component that asks for that of 0.3 would not see it.
-fn refuse_new_filesystem(
-    function: &str,
-    engine: &wasmtime::Engine,
-    component: &Component,
-) -> Result<(), LoadError> {
-    let component_type = component.component_type();
-    let is_new = |name: &str| name.starts_with("wasi:filesystem/") && name.contains("@0.3");
-    let found = component_type.imports(engine).find(|(name, _)| is_new(name));
-    match found {
-        None => Ok(()),
-        Some((name, _)) => Err(LoadError::Setting {
-            function: function.to_owned(),
-            setting: "grants.tmp",
-            why: format!(
-                "it imports {name}, and only guests of WASI 0.2 and preview 1 can have a /tmp yet"
-            ),
-        }),
     }
 }
 

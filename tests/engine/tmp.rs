@@ -277,31 +277,67 @@ fn a_core_module_that_is_reused_finds_what_it_left() {
     });
 }
 
-/// A guest of WASI 0.3 by its export, that imports this instance and nothing else.
-fn new_guest(import: &str) -> Vec<u8> {
-    wat::parse_str(format!(
-        r#"(component
-            (import "{import}" (instance))
-            (instance $handler)
-            (export "wasi:http/handler@0.3.0" (instance $handler)))"#
-    ))
-    .unwrap()
+#[test]
+fn a_guest_of_the_newest_wasi_has_it_too() {
+    story(async {
+        let engine = engine();
+        let function = granted(&engine, "rust-tmp-p3", &json!({"bytes": 65536})).await;
+        check(
+            &function,
+            "list /tmp =>
+             write /tmp/a hello => done
+             append /tmp/a -world => done
+             read /tmp/a => hello-world
+             mkdir /tmp/d => done
+             rename /tmp/a /tmp/d/b => done
+             size /tmp/d/b => 11
+             read /tmp/a => ErrorCode::NoEntry
+             read /tmp/../etc/passwd => ErrorCode::NotPermitted
+             read /tmp/d => ErrorCode::IsDirectory
+             fill /tmp/much 100000 => ErrorCode::InsufficientSpace
+             size /tmp/much => 61440
+             list /tmp => d much
+             remove /tmp/much => done",
+        )
+        .await;
+        check(&function, "read /tmp/d/b => hello-world").await;
+        let other = granted(&engine, "rust-tmp-p3", &json!({})).await;
+        check(&other, "list /tmp =>").await;
+        let without = engine.load(spec("rust-tmp-p3")).await.unwrap();
+        check(&without, "list /tmp => ErrorCode::NoEntry").await;
+        // Another guest of 0.3, whose files go through 0.2 as those of Rust's standard library do.
+        engine.load(spec("rust-http-p3").grants(grants(&json!({})))).await.unwrap();
+    });
 }
 
 #[test]
-fn the_new_filesystem_has_no_tmp_yet_and_says_so() {
+fn directories_of_the_host_are_beside_it_for_a_guest_of_the_newest_wasi() {
     story(async {
-        let engine = engine();
-        let spec_of =
-            |import| FunctionSpec::new("new", new_guest(import)).grants(grants(&json!({})));
-        let refused = engine.load(spec_of("wasi:filesystem/preopens@0.3.0")).await.unwrap_err();
-        let told = refused.to_string();
-        assert!(matches!(refused, LoadError::Setting { setting: "grants.tmp", .. }), "{told}");
-        assert!(told.contains("wasi:filesystem/preopens@0.3.0"), "{told}");
-        let other = engine.load(spec_of("wasi:random/random@0.3.0")).await;
-        let about_tmp = matches!(other, Err(LoadError::Setting { .. }));
-        assert!(!about_tmp, "only the file system matters: {other:?}");
-        // Guests of 0.3 whose files go through 0.2, as those of Rust's standard library do, can have one.
-        engine.load(spec("rust-http-p3").grants(grants(&json!({})))).await.unwrap();
+        let host = tempfile::tempdir().unwrap();
+        std::fs::write(host.path().join("there"), "before").unwrap();
+        let grants: Grants = serde_json::from_value(json!({
+            "tmp": {},
+            "directories": [{"host_path": host.path(), "guest_path": "/data", "access": "read-write"}],
+        }))
+        .unwrap();
+        let function = engine().load(spec("rust-tmp-p3").grants(grants)).await.unwrap();
+        check(
+            &function,
+            "read /data/there => before
+             write /data/made text => done
+             append /data/made -more => done
+             read /data/made => text-more
+             size /data/made => 9
+             mkdir /data/d => done
+             rename /data/made /data/d/made => done
+             rename /data/d/made /tmp/made => ErrorCode::CrossDevice
+             write /tmp/in memory => done
+             rename /tmp/in /data/in => ErrorCode::CrossDevice
+             list /data => d there
+             list /tmp => in
+             remove /data/there => done",
+        )
+        .await;
+        assert_eq!(std::fs::read_to_string(host.path().join("d/made")).unwrap(), "text-more");
     });
 }

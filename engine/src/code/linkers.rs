@@ -78,7 +78,7 @@ impl Linkers {
         })
     }
 
-    /// The linker for components of WASI 0.3, which may import 0.2 as well. Only 0.2 has the `/tmp`.
+    /// The linker for components of WASI 0.3, which may import 0.2 as well.
     pub(super) fn concurrent(
         &self,
         engine: &wasmtime::Engine,
@@ -91,6 +91,7 @@ impl Linkers {
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
             if has_tmp {
                 tmp::add_to_component_linker(&mut linker)?;
+                tmp::add_to_concurrent_linker(&mut linker)?;
             }
             Ok(linker)
         })

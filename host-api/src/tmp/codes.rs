@@ -6,6 +6,9 @@ use wasmtime_wasi::p1::types::{Errno, Error as Preview1Error};
 use wasmtime_wasi::p2::FsError;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, NewTimestamp};
+use wasmtime_wasi::p3::bindings::clocks::system_clock::Instant;
+use wasmtime_wasi::p3::bindings::filesystem::types as new;
+use wasmtime_wasi::p3::filesystem::FilesystemError;
 
 use crate::memory_fs::MemoryFsError;
 
@@ -32,6 +35,32 @@ impl From<MemoryFsError> for ErrorCode {
 impl From<MemoryFsError> for FsError {
     fn from(error: MemoryFsError) -> Self {
         ErrorCode::from(error).into()
+    }
+}
+
+impl From<MemoryFsError> for new::ErrorCode {
+    fn from(error: MemoryFsError) -> Self {
+        match error {
+            MemoryFsError::NoEntry => Self::NoEntry,
+            MemoryFsError::Exist => Self::Exist,
+            MemoryFsError::NotDirectory => Self::NotDirectory,
+            MemoryFsError::IsDirectory => Self::IsDirectory,
+            MemoryFsError::NotEmpty => Self::NotEmpty,
+            MemoryFsError::NotPermitted => Self::NotPermitted,
+            MemoryFsError::InsufficientSpace => Self::InsufficientSpace,
+            MemoryFsError::NameTooLong => Self::NameTooLong,
+            MemoryFsError::Invalid => Self::Invalid,
+            MemoryFsError::FileTooLarge => Self::FileTooLarge,
+            MemoryFsError::Unsupported => Self::Unsupported,
+            MemoryFsError::CrossDevice => Self::CrossDevice,
+            MemoryFsError::BadDescriptor => Self::BadDescriptor,
+        }
+    }
+}
+
+impl From<MemoryFsError> for FilesystemError {
+    fn from(error: MemoryFsError) -> Self {
+        new::ErrorCode::from(error).into()
     }
 }
 
@@ -85,4 +114,23 @@ pub(super) fn wanted(stamp: NewTimestamp) -> Result<Option<SystemTime>, ErrorCod
             time.map(Some).ok_or(ErrorCode::Overflow)
         }
     }
+}
+
+/// A time as `wasi:clocks` 0.3 has it; what was before 1970 is 1970.
+pub(super) fn instant(time: SystemTime) -> Instant {
+    let Datetime { seconds, nanoseconds } = datetime(time);
+    Instant { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanoseconds }
+}
+
+/// As [`wanted`], for a guest of WASI 0.3. What is before 1970 cannot be set.
+pub(super) fn wanted_new(stamp: new::NewTimestamp) -> Result<Option<SystemTime>, new::ErrorCode> {
+    let stamp = match stamp {
+        new::NewTimestamp::NoChange => NewTimestamp::NoChange,
+        new::NewTimestamp::Now => NewTimestamp::Now,
+        new::NewTimestamp::Timestamp(Instant { seconds, nanoseconds }) => {
+            let seconds = u64::try_from(seconds).map_err(|_| new::ErrorCode::Overflow)?;
+            NewTimestamp::Timestamp(Datetime { seconds, nanoseconds })
+        }
+    };
+    wanted(stamp).map_err(|_| new::ErrorCode::Overflow)
 }

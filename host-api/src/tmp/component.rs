@@ -44,11 +44,11 @@ impl<'a> TmpFilesystem<'a> {
         Self { wasi, disk }
     }
 
-    fn ours(&self, fd: &Fd) -> Option<&MemoryDescriptor> {
+    pub(super) fn ours(&self, fd: &Fd) -> Option<&MemoryDescriptor> {
         ours(self.wasi.table, fd)
     }
 
-    fn hold(&mut self, descriptor: MemoryDescriptor) -> Result<Fd, wasmtime::Error> {
+    pub(super) fn hold(&mut self, descriptor: MemoryDescriptor) -> Result<Fd, wasmtime::Error> {
         let held = self.wasi.table.push(descriptor)?;
         Ok(Resource::new_own(held.rep()))
     }

@@ -1,11 +1,13 @@
-//! `/tmp` of one instance, shown to guests as `wasi:filesystem` 0.2 and as preview 1: in memory, beside the host directories that
+//! `/tmp` of one instance, shown to guests as `wasi:filesystem` 0.2 and 0.3 and as preview 1: in memory, beside the host directories that
 //! were granted.
 //!
 //! What a guest does to a descriptor of `/tmp` is answered by [`memory_fs`](crate::memory_fs), everything else by `wasmtime-wasi`.
-//! Both are linked only for functions that were granted a `/tmp`; the others keep `wasmtime-wasi`'s own functions.
+//! All are linked only for functions that were granted a `/tmp`; the others keep `wasmtime-wasi`'s own functions.
 
 mod codes;
 mod component;
+mod concurrent;
+mod concurrent_streams;
 mod descriptor;
 mod listing;
 mod preview1;
@@ -23,6 +25,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 
 pub use self::component::TmpFilesystem;
+pub use self::concurrent::add_to_concurrent_linker;
 pub use self::preview1::Preview1;
 use crate::memory_fs::Disk;
 
