@@ -69,7 +69,7 @@ fn operate(words: &[&str]) -> io::Result<String> {
             Ok(names.join(" "))
         }
         ["unlinked", path] => {
-            let mut file = OpenOptions::new().read(true).write(true).create(true).open(path)?;
+            let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
             file.write_all(b"still here")?;
             fs::remove_file(path)?;
             file.rewind()?;

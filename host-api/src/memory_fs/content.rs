@@ -14,7 +14,7 @@ pub const FILE_BYTES_MAX: u64 = 1 << 40;
 const PAGE: usize = 4096;
 
 /// The bytes of one file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Content {
     pages: BTreeMap<u64, Box<[u8; PAGE]>>,
     size: u64,

@@ -271,3 +271,11 @@ fn times_follow_changes_and_can_be_set() {
     file.write(0, b"x").unwrap();
     assert!(file.stat().unwrap().modified > before);
 }
+
+#[test]
+fn names_and_contents_are_not_printed() {
+    let (disk, root) = disk(16, 16);
+    root.open("secret-name", WRITE).unwrap().write(0, b"secret").unwrap();
+    let printed = format!("{disk:?} {root:?}");
+    assert!(!printed.contains("secret") && !printed.contains("115"), "{printed}");
+}

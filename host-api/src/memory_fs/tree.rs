@@ -17,7 +17,6 @@ mod changes;
 
 const ROOT: NodeId = 1;
 
-#[derive(Debug)]
 struct Node {
     body: Body,
     opens: u32,
@@ -27,13 +26,12 @@ struct Node {
     changed: SystemTime,
 }
 
-#[derive(Debug)]
 enum Body {
     File(Content),
     Directory(Directory),
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Directory {
     parent: NodeId,
     names: BTreeMap<Arc<str>, Entry>,
@@ -42,7 +40,7 @@ struct Directory {
     next_place: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Entry {
     id: NodeId,
     place: u64,
@@ -57,11 +55,17 @@ enum Found<'p> {
 }
 
 /// A file system in memory.
-#[derive(Debug)]
 pub struct MemoryFs {
     nodes: HashMap<NodeId, Node>,
     next: NodeId,
     account: Account,
+}
+
+impl std::fmt::Debug for MemoryFs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Names and contents are the guest's, and may be secrets.
+        f.debug_struct("MemoryFs").field("account", &self.account).finish_non_exhaustive()
+    }
 }
 
 impl MemoryFs {
