@@ -16,8 +16,10 @@ pub enum Kind {
     Service,
     /// A function; its name is `service/function`.
     Function,
-    /// A version or an alias; its name is `service.qualifier`.
-    Qualifier,
+    /// A version; its name is `service.version`.
+    Version,
+    /// An alias; its name is `service.alias`.
+    Alias,
     /// An invocation.
     Invocation,
 }
@@ -28,7 +30,8 @@ impl Kind {
         match self {
             Self::Service => "service",
             Self::Function => "function",
-            Self::Qualifier => "qualifier",
+            Self::Version => "version",
+            Self::Alias => "alias",
             Self::Invocation => "invocation",
         }
     }
@@ -85,6 +88,14 @@ pub enum RequestError {
         /// What it holds, such as `3 functions`.
         holds: String,
     },
+    /// There is nothing to publish.
+    #[error("service `{service}` was not changed since version {version}")]
+    Unchanged {
+        /// Which service.
+        service: String,
+        /// The version published last.
+        version: u64,
+    },
     /// Something is larger than allowed.
     #[error("{what} of {size_bytes} bytes is over the limit of {limit_bytes}")]
     TooLarge {
@@ -135,6 +146,7 @@ impl RequestError {
             Self::Invalid { .. } => "correct the value",
             Self::Conflict { .. } => "read it again and repeat the change",
             Self::NotEmpty { .. } => "delete what it holds first",
+            Self::Unchanged { .. } => "use that version, or change something first",
             Self::TooLarge { .. } => "send less, or raise the server's limit",
             Self::Quota { .. } => "delete what is not needed, or raise the server's quota",
             Self::Throttled { .. } => "try again later",

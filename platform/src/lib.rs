@@ -7,6 +7,8 @@
 //! | open | [`Platform::open`] with a [`PlatformConfig`]; [`LogStore::open`] and [`PlatformCaller::new`] before, because the engine takes both |
 //! | keep services | [`Platform::create_service`], `get_service`, `update_service`, `delete_service`, `list_services` |
 //! | keep functions | [`Platform::create_function`], `get_function`, `update_function`, `delete_function`, `list_functions`, `function_package` |
+//! | publish | [`Platform::publish_version`], `list_versions`, `delete_version`; `get_service_at`, `get_function_at`, `list_functions_at` look at one |
+//! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
@@ -14,6 +16,7 @@
 //!
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
+mod alias;
 mod caller;
 mod catalog;
 mod checksum;
@@ -37,7 +40,9 @@ pub mod storage;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod version;
 
+pub use alias::{Alias, AliasChange, NewAlias};
 pub use caller::PlatformCaller;
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};
@@ -53,8 +58,8 @@ pub use journal::{
 };
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
 pub use name::{
-    FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX, Qualifier,
-    ServiceName, Target,
+    AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX,
+    Qualifier, ServiceName, Target,
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
@@ -66,3 +71,4 @@ pub use service::{
 };
 pub use storage::StorageError;
 pub use storage::code_store::CodeError;
+pub use version::{Direction, Version, VersionListRequest, VersionPage};

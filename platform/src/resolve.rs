@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use hearth_engine::{FunctionSpec, Identity, LoadReport};
 
-use crate::error::{Kind, PlatformError, RequestError};
+use crate::error::{PlatformError, RequestError};
 use crate::function::Function;
-use crate::name::{Qualifier, Target};
+use crate::name::Target;
 use crate::platform::{Inner, Platform};
 use crate::revision::Revision;
 
 impl Platform {
-    /// The revision that serves a target now.
+    /// The revision that serves a target now. An alias with weights may answer differently each time.
     ///
     /// # Errors
-    /// No such service, function or qualifier; only `LATEST` exists so far.
+    /// No such service, version, alias or function.
     pub fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
         self.inner().resolve(target)
     }
@@ -45,17 +45,7 @@ impl Platform {
 
 impl Inner {
     pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
-        if !matches!(target.qualifier, None | Some("" | crate::name::LATEST)) {
-            // The service comes first: a caller is told of the outermost thing that is missing.
-            self.catalog.service(target.service)?;
-            Qualifier::parse(target.qualifier)?;
-            let qualifier = target.qualifier.unwrap_or_default();
-            return Err(RequestError::NotFound {
-                kind: Kind::Qualifier,
-                name: format!("{}.{qualifier}", target.service),
-            });
-        }
-        self.catalog.revision(target.service, target.function)
+        self.catalog.resolve(target)
     }
 
     /// The engine's function for a revision, and what loading took if this call did it.
@@ -74,7 +64,8 @@ impl Inner {
             return Err(error.clone().into());
         }
         let code = self.code.get(&revision.function().code.digest, revision.label()).await?;
-        let loaded = self.engine.load(self.spec(revision.function(), code)).await;
+        let loaded =
+            self.engine.load(self.spec(revision.function(), revision.version(), code)).await;
         let function = loaded.inspect_err(|error| {
             if !error.is_retryable() {
                 // Already set is as good: both say that it cannot be loaded.
@@ -99,13 +90,18 @@ impl Inner {
     }
 
     /// What the engine is asked to load for a function.
-    pub(crate) fn spec(&self, function: &Function, code: bytes::Bytes) -> FunctionSpec {
+    pub(crate) fn spec(
+        &self,
+        function: &Function,
+        version: &str,
+        code: bytes::Bytes,
+    ) -> FunctionSpec {
         let settings = &function.settings;
         let mut spec = FunctionSpec::new(function.name.as_str(), code)
             .identity(Identity {
                 service: function.service.to_string(),
                 function: function.name.to_string(),
-                version: crate::name::LATEST.to_owned(),
+                version: version.to_owned(),
             })
             .limits(settings.limits(&self.limits))
             .pool(settings.pool.clone())

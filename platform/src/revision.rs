@@ -15,8 +15,10 @@ use crate::name::LATEST;
 /// Code and configuration at one moment.
 #[derive(Debug)]
 pub struct Revision {
-    function: Function,
+    function: Arc<Function>,
     label: Arc<str>,
+    /// The published version; none for what was deployed last.
+    version: Option<Arc<str>>,
     pub(crate) loaded: ArcSwapOption<hearth_engine::Function>,
     /// Held by the one who loads, so that the others wait for it instead of doing the same.
     pub(crate) loading: Mutex<()>,
@@ -26,11 +28,22 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// What was deployed last.
     pub(crate) fn new(function: Function) -> Self {
+        Self::of(Arc::new(function), None)
+    }
+
+    /// A function as a version keeps it.
+    pub(crate) fn published(function: Arc<Function>, version: u64) -> Self {
+        Self::of(function, Some(version.to_string().into()))
+    }
+
+    fn of(function: Arc<Function>, version: Option<Arc<str>>) -> Self {
         let label = format!("{}/{}", function.service, function.name).into();
         Self {
             function,
             label,
+            version,
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
             broken: OnceLock::new(),
@@ -43,6 +56,11 @@ impl Revision {
         &self.function
     }
 
+    /// The same, to be shared.
+    pub(crate) fn function_arc(&self) -> &Arc<Function> {
+        &self.function
+    }
+
     /// `service/function`.
     pub fn label(&self) -> &Arc<str> {
         &self.label
@@ -50,7 +68,7 @@ impl Revision {
 
     /// The published version, or `LATEST`.
     pub fn version(&self) -> &str {
-        LATEST
+        self.version.as_deref().unwrap_or(LATEST)
     }
 
     pub(crate) fn touch(&self, now_ms: u64) {

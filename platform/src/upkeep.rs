@@ -36,9 +36,16 @@ impl Platform {
         inner.queue.prune_dead_letters().await?;
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
         let digests = || -> HashSet<String> {
-            let revisions = inner.catalog.revisions();
-            let codes = revisions.iter().map(|revision| &revision.function().code);
-            codes.flat_map(|code| [code.digest.clone(), code.package_digest.clone()]).collect()
+            let mut digests = HashSet::new();
+            inner.catalog.each_code(|code| {
+                for digest in [&code.digest, &code.package_digest] {
+                    // Versions name the same code again and again.
+                    if !digests.contains(digest) {
+                        digests.insert(digest.clone());
+                    }
+                }
+            });
+            digests
         };
         let named = digests();
         let removed = inner

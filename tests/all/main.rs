@@ -8,6 +8,7 @@
     reason = "a test tells that it failed by panicking"
 )]
 
+mod aliases;
 mod archives;
 mod bad_guests;
 mod cli;
@@ -25,3 +26,4 @@ mod replace;
 mod secrets;
 mod stop;
 mod uploads;
+mod versions;

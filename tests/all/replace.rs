@@ -3,18 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use hearth_tests::Server;
+use hearth_tests::{Server, answering};
 use serde_json::json;
-
-/// A guest that answers with this letter.
-fn answering(letter: char) -> Vec<u8> {
-    wat::parse_str(format!(
-        r#"(module (memory (export "memory") 1) (data (i32.const 0) "{letter}")
-            (func (export "alloc") (param i32) (result i32) i32.const 8)
-            (func (export "handle") (param i32 i32) (result i64) i64.const 1))"#
-    ))
-    .unwrap()
-}
 
 /// Ends the load when the story ends, however it ends.
 struct Stop<'a>(&'a AtomicBool);
@@ -28,7 +18,7 @@ impl Drop for Stop<'_> {
 #[test]
 fn updates_under_load_fail_no_request() {
     let server = Server::start();
-    assert_eq!(server.create("versions", &answering('a'), json!({})).status, 200);
+    assert_eq!(server.create("versions", &answering("a"), json!({})).status, 200);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -47,7 +37,7 @@ fn updates_under_load_fail_no_request() {
         // Whatever happens here, the callers stop.
         let _stop = Stop(&done);
         for letter in 'b'..='u' {
-            let changed = server.replace("versions", &answering(letter));
+            let changed = server.replace("versions", &answering(&letter.to_string()));
             assert_eq!(changed.status, 200, "{}", changed.text());
         }
     });

@@ -132,13 +132,16 @@ impl From<RequestError> for WireError {
             RequestError::NotEmpty { kind, name, holds } => {
                 let code = match kind {
                     Kind::Service => "ServiceNotEmpty",
-                    Kind::Function | Kind::Qualifier | Kind::Invocation => "FunctionNotEmpty",
+                    _ => "FunctionNotEmpty",
                 };
                 Self::new(
                     StatusCode::CONFLICT,
                     code,
                     format!("{kind} '{name}' is not empty: it holds {holds}"),
                 )
+            }
+            RequestError::Unchanged { .. } => {
+                Self::new(StatusCode::CONFLICT, "VersionPublishError", error.to_string())
             }
             RequestError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
             RequestError::Quota { .. } => {
@@ -213,6 +216,11 @@ fn parts(name: &str) -> (&str, &str) {
     name.split_once('/').unwrap_or(("", name))
 }
 
+/// `service.qualifier` in its parts.
+fn qualified(name: &str) -> (&str, &str) {
+    name.split_once('.').unwrap_or((name, ""))
+}
+
 fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
     match kind {
         Kind::Service => ("ServiceNotFound", format!("service '{name}' does not exist")),
@@ -223,19 +231,16 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
                 format!("function '{function}' does not exist in service '{service}'"),
             )
         }
-        Kind::Qualifier => {
-            let (service, qualifier) = name.split_once('.').unwrap_or((name, ""));
-            if qualifier.bytes().all(|byte| byte.is_ascii_digit()) {
-                (
-                    "VersionNotFound",
-                    format!("version '{qualifier}' of service '{service}' does not exist"),
-                )
-            } else {
-                (
-                    "AliasNotFound",
-                    format!("alias '{qualifier}' of service '{service}' does not exist"),
-                )
-            }
+        Kind::Version => {
+            let (service, version) = qualified(name);
+            (
+                "VersionNotFound",
+                format!("version '{version}' of service '{service}' does not exist"),
+            )
+        }
+        Kind::Alias => {
+            let (service, alias) = qualified(name);
+            ("AliasNotFound", format!("alias '{alias}' of service '{service}' does not exist"))
         }
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -253,7 +258,10 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
                 format!("function '{function}' already exists in service '{service}'"),
             )
         }
-        Kind::Qualifier => ("AliasAlreadyExists", format!("alias '{name}' already exists")),
+        Kind::Alias | Kind::Version => {
+            let (service, alias) = qualified(name);
+            ("AliasAlreadyExists", format!("alias '{alias}' already exists in service '{service}'"))
+        }
         Kind::Invocation => {
             ("StatefulAsyncInvocationAlreadyExists", format!("invocation '{name}' already exists"))
         }
@@ -264,6 +272,8 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
 fn wire_name(field: &'static str) -> &'static str {
     match field {
         "service_name" => "serviceName",
+        "alias_name" => "aliasName",
+        "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",
         "timeout_s" => "timeout",

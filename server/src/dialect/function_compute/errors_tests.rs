@@ -17,11 +17,17 @@ fn examples() -> Vec<(&'static str, WireError)> {
     vec![
         ("NotFound, service", missing(named(Kind::Service, "shop"))),
         ("NotFound, function", missing(named(Kind::Function, "shop/order"))),
-        ("NotFound, version", missing(named(Kind::Qualifier, "shop.7"))),
-        ("NotFound, alias", missing(named(Kind::Qualifier, "shop.prod"))),
+        ("NotFound, version", missing(named(Kind::Version, "shop.7"))),
+        ("NotFound, alias", missing(named(Kind::Alias, "shop.prod"))),
         ("NotFound, invocation", missing(named(Kind::Invocation, "i-1"))),
         ("AlreadyExists, service", taken(named(Kind::Service, "shop"))),
         ("AlreadyExists, function", taken(named(Kind::Function, "shop/order"))),
+        ("AlreadyExists, alias", taken(named(Kind::Alias, "shop.prod"))),
+        ("Unchanged", RequestError::Unchanged { service: "shop".to_owned(), version: 7 }.into()),
+        (
+            "Conflict",
+            RequestError::Conflict { kind: Kind::Service, name: "shop".to_owned() }.into(),
+        ),
         (
             "Invalid",
             RequestError::Invalid {

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use serde_json::json as object;
 
 use super::errors::WireError;
+use super::route::ServiceRef;
 use super::wire::{self, FunctionBody};
 use super::{checksum, json, list_request, no_content, tagged};
 use crate::app::App;
@@ -25,13 +26,18 @@ pub(super) async fn create(
     Ok(tagged(&wire::function(&function), function.revision))
 }
 
-pub(super) fn list(app: &App, service: &str, query: Query<'_>) -> Result<Response, WireError> {
-    let page = app.platform.list_functions(service, &list_request(query)?)?;
+pub(super) fn list(
+    app: &App,
+    service: &ServiceRef<'_>,
+    query: Query<'_>,
+) -> Result<Response, WireError> {
+    let (request, qualifier) = (list_request(query)?, service.qualifier.as_deref());
+    let page = app.platform.list_functions_at(&service.name, qualifier, &request)?;
     Ok(json(&wire::page("functions", &page, wire::function)))
 }
 
-pub(super) fn get(app: &App, service: &str, name: &str) -> Result<Response, WireError> {
-    let function = app.platform.get_function(service, name)?;
+pub(super) fn get(app: &App, service: &ServiceRef<'_>, name: &str) -> Result<Response, WireError> {
+    let function = app.platform.get_function_at(service.target(name))?;
     Ok(tagged(&wire::function(&function), function.revision))
 }
 
@@ -62,12 +68,16 @@ pub(super) async fn delete(
 /// Where the package can be fetched with a plain GET, for a while.
 pub(super) fn code(
     app: &App,
-    service: &str,
+    service: &ServiceRef<'_>,
     name: &str,
     headers: &HeaderMap,
 ) -> Result<Response, WireError> {
-    let function = app.platform.get_function(service, name)?;
-    let path = app.code_links.sign(service, name, &function.code.package_digest);
+    let function = app.platform.get_function_at(service.target(name))?;
+    let at = match &service.qualifier {
+        None => service.name.to_string(),
+        Some(qualifier) => format!("{}.{qualifier}", service.name),
+    };
+    let path = app.code_links.sign(&at, name, &function.code.package_digest);
     let url = format!("{}{path}", app.url(headers));
     Ok(json(&object!({ "url": url, "checksum": function.code.checksum.to_string() })))
 }

@@ -3,6 +3,7 @@
 use hearth_platform::ServiceName;
 
 use super::errors::WireError;
+use super::route::ServiceRef;
 use super::wire::{self, ServiceBody};
 use super::{json, list_request, no_content, tagged};
 use crate::app::App;
@@ -21,8 +22,8 @@ pub(super) fn list(app: &App, query: Query<'_>) -> Result<Response, WireError> {
     Ok(json(&wire::page("services", &page, wire::service)))
 }
 
-pub(super) fn get(app: &App, name: &str) -> Result<Response, WireError> {
-    let service = app.platform.get_service(name)?;
+pub(super) fn get(app: &App, service: &ServiceRef<'_>) -> Result<Response, WireError> {
+    let service = app.platform.get_service_at(&service.name, service.qualifier.as_deref())?;
     Ok(tagged(&wire::service(&service), service.revision))
 }
 

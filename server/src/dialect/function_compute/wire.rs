@@ -129,6 +129,11 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
     })
 }
 
+/// The same for operations that need no body.
+pub(super) fn parse_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, WireError> {
+    if body.is_empty() { Ok(T::default()) } else { parse(body) }
+}
+
 fn kept(mut rest: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     rest.retain(|name, _| names.contains(&name.as_str()));
     rest
@@ -315,7 +320,8 @@ pub(super) fn function(function: &Function) -> Value {
     shown
 }
 
-fn extend(object: &mut Value, with: &Map<String, Value>) {
+/// Lays fields over an object.
+pub(super) fn extend(object: &mut Value, with: &Map<String, Value>) {
     if let Some(object) = object.as_object_mut() {
         object.extend(with.iter().map(|(key, value)| (key.clone(), value.clone())));
     }

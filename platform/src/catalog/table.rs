@@ -1,0 +1,61 @@
+//! A table: records of one kind in order of their keys, read without a lock and replaced as a whole by the one writer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::error::RequestError;
+use crate::service::{ListRequest, Page, page};
+
+/// Records by key.
+#[derive(Debug)]
+pub(crate) struct Table<T>(ArcSwap<BTreeMap<String, Arc<T>>>);
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+impl<T> Table<T> {
+    /// One with these records.
+    pub(super) fn fill(&self, rows: BTreeMap<String, Arc<T>>) {
+        self.0.store(Arc::new(rows));
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Arc<T>> {
+        self.0.load().get(key).cloned()
+    }
+
+    /// Looks at a record without counting another reference to it.
+    pub(crate) fn with<R>(&self, key: &str, look: impl FnOnce(Option<&T>) -> R) -> R {
+        look(self.0.load().get(key).map(AsRef::as_ref))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.load().len()
+    }
+
+    pub(crate) fn page<R>(
+        &self,
+        request: &ListRequest,
+        item: impl Fn(&T) -> R,
+    ) -> Result<Page<R>, RequestError> {
+        page(&self.0.load(), request, |row| item(row))
+    }
+
+    pub(super) fn insert(&self, key: String, row: Arc<T>) {
+        let mut rows = BTreeMap::clone(&self.0.load());
+        rows.insert(key, row);
+        self.0.store(Arc::new(rows));
+    }
+
+    pub(super) fn remove(&self, keys: &[String]) {
+        let mut rows = BTreeMap::clone(&self.0.load());
+        for key in keys {
+            rows.remove(key);
+        }
+        self.0.store(Arc::new(rows));
+    }
+}

@@ -1,0 +1,82 @@
+//! The rest of the route table: what surrounds services and functions. Path to noun here, noun to answer in the noun's own file.
+
+use std::borrow::Cow;
+
+use http::Method;
+
+use super::errors::WireError;
+use super::route::{ServiceRef, decode, service};
+use super::{aliases, versions, writable};
+use crate::app::App;
+use crate::dialect::query::Query;
+use crate::http::Response;
+
+type Name<'a> = Cow<'a, str>;
+
+/// What may be done with most things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Create,
+    List,
+    Get,
+    Update,
+    Delete,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CatalogOperation<'a> {
+    Versions(Verb, ServiceRef<'a>, Name<'a>),
+    Aliases(Verb, ServiceRef<'a>, Name<'a>),
+}
+
+/// A request whose body was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) app: &'a App,
+    pub(super) query: Query<'a>,
+    pub(super) body: &'a [u8],
+    /// The revision that the caller expects.
+    pub(super) expect: Option<u64>,
+}
+
+/// The operation of a request, or none if there is no such.
+pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<CatalogOperation<'a>> {
+    use CatalogOperation as To;
+    let on_all = || match method.as_str() {
+        "POST" => Some(Verb::Create),
+        "GET" => Some(Verb::List),
+        _ => None,
+    };
+    let on_one = || match method.as_str() {
+        "GET" => Some(Verb::Get),
+        "PUT" => Some(Verb::Update),
+        "DELETE" => Some(Verb::Delete),
+        _ => None,
+    };
+    Some(match elements {
+        ["services", s, "versions"] => To::Versions(on_all()?, service(s)?, "".into()),
+        ["services", s, "versions", v] if *method == Method::DELETE => {
+            To::Versions(Verb::Delete, service(s)?, decode(v)?)
+        }
+        ["services", s, "aliases"] => To::Aliases(on_all()?, service(s)?, "".into()),
+        ["services", s, "aliases", a] => To::Aliases(on_one()?, service(s)?, decode(a)?),
+        _ => return None,
+    })
+}
+
+/// Answers it.
+pub(super) async fn serve(
+    operation: CatalogOperation<'_>,
+    asked: Asked<'_>,
+) -> Result<Response, WireError> {
+    use CatalogOperation as To;
+    match operation {
+        To::Versions(verb, service, id) => {
+            versions::serve(verb, writable(&service)?, &id, asked).await
+        }
+        To::Aliases(verb, service, name) => {
+            aliases::serve(verb, writable(&service)?, &name, asked).await
+        }
+    }
+}
