@@ -1,11 +1,12 @@
 //! An alias: a name that stands for a version of a service, or splits invocations between two by weight.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::catalog::{Record, ServiceEntry, Table};
+use crate::catalog::{Catalog, Record, Table};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{AliasName, ServiceName};
 use crate::platform::Platform;
@@ -79,7 +80,8 @@ impl Alias {
         }
     }
 
-    fn check(&self, entry: &ServiceEntry) -> Result<(), RequestError> {
+    fn check(&self, catalog: &Catalog) -> Result<(), RequestError> {
+        let entry = catalog.service(self.service.as_str())?;
         check_text("description", &self.description, DESCRIPTION_CHARS_MAX)?;
         check_extra(&self.extra)?;
         if self.weights.len() > 1 {
@@ -123,8 +125,8 @@ impl Record for Alias {
         self.revision = revision;
     }
 
-    fn table(entry: &ServiceEntry) -> &Table<Self> {
-        &entry.aliases
+    fn table(catalog: &Catalog, service: &str) -> Result<Arc<Table<Self>>, RequestError> {
+        Ok(catalog.service(service)?.aliases.clone())
     }
 }
 
@@ -148,7 +150,7 @@ impl Platform {
             revision: 0,
         };
         let limit = inner.catalog.quotas().aliases_per_service;
-        inner.catalog.add_record(alias, limit, |entry, alias| alias.check(entry)).await
+        inner.catalog.add_record(alias, limit, |catalog, alias| alias.check(catalog)).await
     }
 
     /// An alias.
@@ -171,14 +173,14 @@ impl Platform {
     ) -> Result<Alias, PlatformError> {
         let now = self.inner().clock.now_ms();
         let expect = change.expect;
-        let apply = move |entry: &ServiceEntry, before: &Alias| {
+        let apply = move |catalog: &Catalog, before: &Alias| {
             let mut alias = before.clone();
             set(&mut alias.version, change.version.as_ref());
             set(&mut alias.description, change.description.as_ref());
             set(&mut alias.weights, change.weights.as_ref());
             merge(&mut alias.extra, &change.extra);
             alias.modified_ms = now;
-            alias.check(entry)?;
+            alias.check(catalog)?;
             Ok(alias)
         };
         self.inner().catalog.change_record(service, name, expect, apply).await

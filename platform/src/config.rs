@@ -26,6 +26,10 @@ pub struct Quotas {
     pub published_functions: u64,
     /// Aliases of one service. Default 1,000.
     pub aliases_per_service: u64,
+    /// Triggers of one function. Default 50.
+    pub triggers_per_function: u64,
+    /// Custom domains. Default 10,000.
+    pub domains: u64,
 }
 
 impl Default for Quotas {
@@ -37,6 +41,8 @@ impl Default for Quotas {
             versions_per_service: 1000,
             published_functions: 1_000_000,
             aliases_per_service: 1000,
+            triggers_per_function: 50,
+            domains: 10_000,
         }
     }
 }

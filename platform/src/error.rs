@@ -20,6 +20,10 @@ pub enum Kind {
     Version,
     /// An alias; its name is `service.alias`.
     Alias,
+    /// A trigger; its name is `service/function/trigger`.
+    Trigger,
+    /// A custom domain.
+    Domain,
     /// An invocation.
     Invocation,
 }
@@ -32,6 +36,8 @@ impl Kind {
             Self::Function => "function",
             Self::Version => "version",
             Self::Alias => "alias",
+            Self::Trigger => "trigger",
+            Self::Domain => "domain",
             Self::Invocation => "invocation",
         }
     }

@@ -9,6 +9,9 @@
 //! | keep functions | [`Platform::create_function`], `get_function`, `update_function`, `delete_function`, `list_functions`, `function_package` |
 //! | publish | [`Platform::publish_version`], `list_versions`, `delete_version`; `get_service_at`, `get_function_at`, `list_functions_at` look at one |
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
+//! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
+//! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
@@ -23,6 +26,7 @@ mod checksum;
 mod clock;
 mod config;
 mod deploy;
+mod domain;
 mod error;
 mod function;
 mod invoke;
@@ -37,8 +41,10 @@ mod resolve;
 mod revision;
 mod service;
 pub mod storage;
+mod tag;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod upkeep;
 mod version;
 
@@ -47,6 +53,9 @@ pub use caller::PlatformCaller;
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};
 pub use config::{PlatformConfig, Quotas};
+pub use domain::{
+    DOMAIN_ROUTES_MAX, Domain, DomainChange, DomainProtocol, DomainRoute, DomainSettings,
+};
 pub use error::{Kind, PlatformError, RequestError};
 pub use function::{
     Code, CodeUpload, ENVIRONMENT_BYTES_MAX, Function, FunctionChange, FunctionSettings,
@@ -59,7 +68,7 @@ pub use journal::{
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
 pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX,
-    Qualifier, ServiceName, Target,
+    Qualifier, ServiceName, Target, TriggerName,
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
@@ -71,4 +80,8 @@ pub use service::{
 };
 pub use storage::StorageError;
 pub use storage::code_store::CodeError;
+pub use tag::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
+pub use trigger::{
+    NewTrigger, TRIGGER_CONFIG_BYTES_MAX, Trigger, TriggerChange, TriggerKind, TriggerSettings,
+};
 pub use version::{Direction, Version, VersionListRequest, VersionPage};

@@ -104,6 +104,10 @@ name!(
     /// The name of an alias, which is never `LATEST`: `^[A-Za-z_][A-Za-z0-9_-]{0,127}$`.
     AliasName, "alias_name", NAME_BYTES_MAX, LATEST
 );
+name!(
+    /// The name of a trigger: `^[A-Za-z_][A-Za-z0-9_-]{0,127}$`.
+    TriggerName, "trigger_name", NAME_BYTES_MAX
+);
 
 /// What a caller asks for of a service: the newest code, a version or an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -91,8 +91,9 @@ impl Catalog {
             let _writing = catalog.writing.lock().await;
             let revision = catalog.revision(&service, &name)?;
             as_expected(Kind::Function, revision.label(), expect, revision.function().revision)?;
-            catalog.delete(FUNCTIONS, revision.label().to_string()).await?;
             let entry = catalog.service(&service)?;
+            entry.has_no_triggers(&name)?;
+            catalog.delete(FUNCTIONS, revision.label().to_string()).await?;
             let mut functions = BTreeMap::clone(&entry.functions.load());
             functions.remove(name.as_str());
             entry.functions.store(Arc::new(functions));

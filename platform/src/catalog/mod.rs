@@ -12,6 +12,7 @@ mod records;
 mod service_entry;
 mod services;
 mod table;
+mod tags;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::config::Quotas;
+use crate::domain::Domain;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{ServiceName, Target};
 use crate::revision::Revision;
@@ -49,6 +51,7 @@ pub(crate) struct Catalog {
     storage: Arc<dyn Storage>,
     quotas: Quotas,
     services: Names<ServiceName, ServiceEntry>,
+    pub(crate) domains: Arc<Table<Domain>>,
     functions: AtomicU64,
     /// Functions in published versions, each version's counted.
     published: AtomicU64,

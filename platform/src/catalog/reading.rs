@@ -9,15 +9,19 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 use super::records::Record;
+use super::tags::TAGS;
 use super::{Catalog, FUNCTIONS, SERVICES, ServiceEntry};
 use crate::alias::Alias;
 use crate::config::Quotas;
+use crate::domain::Domain;
 use crate::error::PlatformError;
 use crate::function::Function;
 use crate::name::ServiceName;
 use crate::revision::Revision;
 use crate::service::Service;
 use crate::storage::{Collection, Entry, Storage};
+use crate::tag::Tags;
+use crate::trigger::Trigger;
 
 /// Services while they are being read.
 pub(super) type Services = BTreeMap<ServiceName, Arc<ServiceEntry>>;
@@ -39,15 +43,39 @@ impl Catalog {
             .await?;
         let functions = read_functions(&*storage, &services).await?;
         let published = Self::read_versions(&*storage, &services).await?;
-        read_table::<Alias>(&*storage, &services).await?;
-        Ok(Self {
+        read_tags(&*storage, &services).await?;
+        let catalog = Self {
             storage,
+            domains: Arc::default(),
             quotas,
             services: ArcSwap::from_pointee(services),
             functions: AtomicU64::new(functions),
             published: AtomicU64::new(published),
             writing: Mutex::new(()),
-        })
+        };
+        catalog.read_table::<Alias>().await?;
+        catalog.read_table::<Trigger>().await?;
+        catalog.read_table::<Domain>().await?;
+        Ok(catalog)
+    }
+
+    /// Reads the rows of one table, of every service or of all.
+    async fn read_table<T: Record>(&self) -> Result<(), PlatformError> {
+        let mut rows: BTreeMap<String, BTreeMap<String, Arc<T>>> = BTreeMap::new();
+        self.storage
+            .each(T::COLLECTION, |entry| {
+                let mut record: T = decode(T::COLLECTION, &entry)?;
+                record.stamp(entry.version);
+                let held = rows.entry(record.service().to_owned()).or_default();
+                held.insert(record.key(), Arc::new(record));
+                Ok::<_, PlatformError>(())
+            })
+            .await?;
+        for (service, held) in rows {
+            let table = T::table(self, &service).map_err(|_| orphaned(&service, T::PLURAL))?;
+            table.fill(held);
+        }
+        Ok(())
     }
 }
 
@@ -72,25 +100,15 @@ async fn read_functions(storage: &dyn Storage, services: &Services) -> Result<u6
     Ok(count)
 }
 
-/// Reads the rows of one table of every service.
-async fn read_table<T: Record>(
-    storage: &dyn Storage,
-    services: &Services,
-) -> Result<(), PlatformError> {
-    let mut rows: BTreeMap<String, BTreeMap<String, Arc<T>>> = BTreeMap::new();
+/// Reads the tags of all services.
+async fn read_tags(storage: &dyn Storage, services: &Services) -> Result<(), PlatformError> {
     storage
-        .each(T::COLLECTION, |entry| {
-            let mut record: T = decode(T::COLLECTION, &entry)?;
-            record.stamp(entry.version);
-            let held = rows.entry(record.service().to_owned()).or_default();
-            held.insert(record.key(), Arc::new(record));
+        .each(TAGS, |entry| {
+            let tags: Tags = decode(TAGS, &entry)?;
+            owner(services, &entry.key, "tags")?.tags.store(Arc::new(tags));
             Ok::<_, PlatformError>(())
         })
-        .await?;
-    for (service, held) in rows {
-        T::table(owner(services, &service, T::PLURAL)?).fill(held);
-    }
-    Ok(())
+        .await
 }
 
 pub(super) fn owner<'a>(
@@ -98,10 +116,14 @@ pub(super) fn owner<'a>(
     service: &str,
     what: &str,
 ) -> Result<&'a Arc<ServiceEntry>, PlatformError> {
-    services.get(service).ok_or_else(|| PlatformError::Failure {
+    services.get(service).ok_or_else(|| orphaned(service, what))
+}
+
+fn orphaned(service: &str, what: &str) -> PlatformError {
+    PlatformError::Failure {
         what: "reading the catalog",
         why: format!("{what} of service `{service}` are stored, but no such service"),
-    })
+    }
 }
 
 pub(super) fn decode<T: DeserializeOwned>(

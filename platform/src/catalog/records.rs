@@ -1,15 +1,15 @@
-//! Simple records of a service: made, replaced and removed under one set of rules, whatever they are of.
+//! Simple records: made, replaced and removed under one set of rules, whatever they are of.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Catalog, ServiceEntry, Table, as_expected, detached, quota};
+use super::{Catalog, Table, as_expected, detached, quota};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::storage::{Collection, Expect};
 
-/// A record that belongs to a service and is a row of one of its tables.
+/// A record that is a row of a table: one of a service's, or one of the whole catalog.
 pub(crate) trait Record:
     Serialize + DeserializeOwned + Clone + Send + Sync + std::fmt::Debug + 'static
 {
@@ -20,9 +20,9 @@ pub(crate) trait Record:
     /// What a quota calls it.
     const PLURAL: &'static str;
 
-    /// Its service.
+    /// Its service; empty where it belongs to none.
     fn service(&self) -> &str;
-    /// Its key in the service's table.
+    /// Its key in the table.
     fn key(&self) -> String;
     /// What its name is in an error, from the service and the key.
     fn label(service: &str, key: &str) -> String {
@@ -32,8 +32,13 @@ pub(crate) trait Record:
     fn revision(&self) -> u64;
     /// Sets that.
     fn stamp(&mut self, revision: u64);
-    /// Where a service holds it.
-    fn table(entry: &ServiceEntry) -> &Table<Self>;
+    /// The table of a service, or of all.
+    fn table(catalog: &Catalog, service: &str) -> Result<Arc<Table<Self>>, RequestError>;
+}
+
+/// Where storage keeps a record.
+pub(super) fn stored_key(service: &str, key: &str) -> String {
+    if service.is_empty() { key.to_owned() } else { format!("{service}/{key}") }
 }
 
 fn absent<T: Record>(service: &str, key: &str) -> RequestError {
@@ -47,7 +52,7 @@ impl Catalog {
         service: &str,
         key: &str,
     ) -> Result<Arc<T>, RequestError> {
-        T::table(&*self.service(service)?).get(key).ok_or_else(|| absent::<T>(service, key))
+        T::table(self, service)?.get(key).ok_or_else(|| absent::<T>(service, key))
     }
 
     /// Adds a record that `check` finds fit for the service as it stands, unless its key is taken.
@@ -55,20 +60,19 @@ impl Catalog {
         self: &Arc<Self>,
         record: T,
         limit: u64,
-        check: impl FnOnce(&ServiceEntry, &T) -> Result<(), RequestError> + Send + 'static,
+        check: impl FnOnce(&Self, &T) -> Result<(), RequestError> + Send + 'static,
     ) -> Result<T, PlatformError> {
         let catalog = self.clone();
         detached(async move {
             let _writing = catalog.writing.lock().await;
-            let entry = catalog.service(record.service())?;
-            let table = T::table(&entry);
+            let table = T::table(&catalog, record.service())?;
             if table.get(&record.key()).is_some() {
                 let name = T::label(record.service(), &record.key());
                 return Err(RequestError::AlreadyExists { kind: T::KIND, name }.into());
             }
             quota(T::PLURAL, table.len() as u64, limit)?;
-            check(&entry, &record)?;
-            catalog.write_record(&entry, record, Expect::Absent).await
+            check(&catalog, &record)?;
+            catalog.write_record(&table, record, Expect::Absent).await
         })
         .await
     }
@@ -79,16 +83,16 @@ impl Catalog {
         service: &str,
         key: &str,
         expect: Option<u64>,
-        change: impl FnOnce(&ServiceEntry, &T) -> Result<T, RequestError> + Send + 'static,
+        change: impl FnOnce(&Self, &T) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<T, PlatformError> {
         let (catalog, service, key) = (self.clone(), service.to_owned(), key.to_owned());
         detached(async move {
             let _writing = catalog.writing.lock().await;
-            let entry = catalog.service(&service)?;
-            let before = T::table(&entry).get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
+            let table = T::table(&catalog, &service)?;
+            let before = table.get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
             as_expected(T::KIND, &T::label(&service, &key), expect, before.revision())?;
-            let after = change(&entry, &before)?;
-            catalog.write_record(&entry, after, Expect::Version(before.revision())).await
+            let after = change(&catalog, &before)?;
+            catalog.write_record(&table, after, Expect::Version(before.revision())).await
         })
         .await
     }
@@ -103,11 +107,11 @@ impl Catalog {
         let (catalog, service, key) = (self.clone(), service.to_owned(), key.to_owned());
         detached(async move {
             let _writing = catalog.writing.lock().await;
-            let entry = catalog.service(&service)?;
-            let before = T::table(&entry).get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
+            let table = T::table(&catalog, &service)?;
+            let before = table.get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
             as_expected(T::KIND, &T::label(&service, &key), expect, before.revision())?;
-            catalog.delete(T::COLLECTION, format!("{service}/{key}")).await?;
-            T::table(&entry).remove(&[key]);
+            catalog.delete(T::COLLECTION, stored_key(&service, &key)).await?;
+            table.remove(&[key]);
             Ok(())
         })
         .await
@@ -116,14 +120,14 @@ impl Catalog {
     /// Writes a record and swaps it in.
     async fn write_record<T: Record>(
         &self,
-        entry: &ServiceEntry,
+        table: &Table<T>,
         mut record: T,
         expect: Expect,
     ) -> Result<T, PlatformError> {
-        let key = format!("{}/{}", record.service(), record.key());
+        let key = stored_key(record.service(), &record.key());
         let revision = self.put(T::COLLECTION, key, &record, expect).await?;
         record.stamp(revision);
-        T::table(entry).insert(record.key(), Arc::new(record.clone()));
+        table.insert(record.key(), Arc::new(record.clone()));
         Ok(record)
     }
 }

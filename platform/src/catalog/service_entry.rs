@@ -12,6 +12,8 @@ use crate::function::{Code, Function};
 use crate::name::{FunctionName, LATEST, Qualifier, Target};
 use crate::revision::Revision;
 use crate::service::{ListRequest, Page, Service, page};
+use crate::tag::Tags;
+use crate::trigger::Trigger;
 use crate::version::{Publication, Version};
 
 /// A service and what belongs to it.
@@ -21,7 +23,9 @@ pub(crate) struct ServiceEntry {
     pub(super) functions: Names<FunctionName, ArcSwap<Revision>>,
     pub(super) versions: ArcSwap<BTreeMap<u64, Arc<VersionEntry>>>,
     pub(super) publication: ArcSwap<Publication>,
-    pub(crate) aliases: Table<Alias>,
+    pub(crate) aliases: Arc<Table<Alias>>,
+    pub(crate) triggers: Arc<Table<Trigger>>,
+    pub(crate) tags: ArcSwap<Tags>,
 }
 
 /// A published version: its record, and its functions as they were.
@@ -68,7 +72,9 @@ impl ServiceEntry {
             functions: Names::default(),
             versions: ArcSwap::default(),
             publication: ArcSwap::default(),
-            aliases: Table::default(),
+            aliases: Arc::default(),
+            triggers: Arc::default(),
+            tags: ArcSwap::default(),
         })
     }
 
@@ -159,6 +165,21 @@ impl ServiceEntry {
         self.versions.load_full()
     }
 
+    /// That a function of the newest code has no triggers.
+    pub(super) fn has_no_triggers(&self, function: &str) -> Result<(), RequestError> {
+        let triggers = self.triggers.all();
+        let group = format!("{function}/");
+        let held = triggers.range(group.clone()..).take_while(|(key, _)| key.starts_with(&group));
+        match held.count() {
+            0 => Ok(()),
+            held => Err(RequestError::NotEmpty {
+                kind: Kind::Function,
+                name: format!("{}/{function}", self.name()),
+                holds: format!("{held} {}", if held == 1 { "trigger" } else { "triggers" }),
+            }),
+        }
+    }
+
     pub(super) fn each_code(&self, visit: &mut impl FnMut(&Code)) {
         for slot in self.functions.load().values() {
             visit(&slot.load().function().code);
@@ -176,6 +197,7 @@ impl ServiceEntry {
             (self.functions.load().len(), "function", "functions"),
             (self.versions.load().len(), "version", "versions"),
             (self.aliases.len(), "alias", "aliases"),
+            (self.tags.load().tags.len(), "tag", "tags"),
         ];
         let held = counted.iter().find(|(count, _, _)| *count > 0);
         held.map_or(Ok(()), |(count, one, many)| {

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use super::versions::PUBLICATIONS;
 use super::{Catalog, SERVICES, ServiceEntry, as_expected, detached, quota};
 use crate::error::{Kind, PlatformError, RequestError};
-use crate::service::{ListRequest, Page, Service, ServiceChange, page};
+use crate::service::{ListRequest, Page, Service, ServiceChange, page_where};
 use crate::storage::{Expect, Op};
 
 impl Catalog {
     pub(crate) fn list_services(
         &self,
         request: &ListRequest,
+        tags: &[(String, String)],
     ) -> Result<Page<Service>, RequestError> {
-        page(&self.services.load(), request, |entry| entry.record().as_ref().clone())
+        let keep = |entry: &Arc<ServiceEntry>| entry.tags.load().match_all(tags);
+        let item = |entry: &Arc<ServiceEntry>| entry.record().as_ref().clone();
+        page_where(&self.services.load(), request, keep, item)
     }
 
     pub(crate) async fn create_service(

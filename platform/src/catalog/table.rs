@@ -37,12 +37,34 @@ impl<T> Table<T> {
         self.0.load().len()
     }
 
+    /// Everything there is at this moment.
+    pub(crate) fn all(&self) -> Arc<BTreeMap<String, Arc<T>>> {
+        self.0.load_full()
+    }
+
     pub(crate) fn page<R>(
         &self,
         request: &ListRequest,
         item: impl Fn(&T) -> R,
     ) -> Result<Page<R>, RequestError> {
         page(&self.0.load(), request, |row| item(row))
+    }
+
+    /// A page of the records whose keys begin with `group` and a slash; what is asked for and answered is the rest of the key.
+    pub(crate) fn page_of<R>(
+        &self,
+        group: &str,
+        request: &ListRequest,
+        item: impl Fn(&T) -> R,
+    ) -> Result<Page<R>, RequestError> {
+        let within = ListRequest {
+            prefix: format!("{group}/{}", request.prefix),
+            start: format!("{group}/{}", request.start),
+            limit: request.limit,
+        };
+        let mut page = self.page(&within, item)?;
+        page.next = page.next.and_then(|key| key.get(group.len() + 1..).map(str::to_owned));
+        Ok(page)
     }
 
     pub(super) fn insert(&self, key: String, row: Arc<T>) {

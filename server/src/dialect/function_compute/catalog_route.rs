@@ -6,7 +6,7 @@ use http::Method;
 
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
-use super::{aliases, versions, writable};
+use super::{aliases, domains, tags, triggers, versions, writable};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -28,6 +28,9 @@ pub(super) enum Verb {
 pub(super) enum CatalogOperation<'a> {
     Versions(Verb, ServiceRef<'a>, Name<'a>),
     Aliases(Verb, ServiceRef<'a>, Name<'a>),
+    Triggers(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
+    Domains(Verb, Name<'a>),
+    Tags(Verb),
 }
 
 /// A request whose body was read.
@@ -61,6 +64,16 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         }
         ["services", s, "aliases"] => To::Aliases(on_all()?, service(s)?, "".into()),
         ["services", s, "aliases", a] => To::Aliases(on_one()?, service(s)?, decode(a)?),
+        ["services", s, "functions", f, "triggers"] => {
+            To::Triggers(on_all()?, service(s)?, decode(f)?, "".into())
+        }
+        ["services", s, "functions", f, "triggers", t] => {
+            To::Triggers(on_one()?, service(s)?, decode(f)?, decode(t)?)
+        }
+        ["custom-domains"] => To::Domains(on_all()?, "".into()),
+        ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
+        ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
+        ["tag"] => To::Tags(on_all()?),
         _ => return None,
     })
 }
@@ -78,5 +91,10 @@ pub(super) async fn serve(
         To::Aliases(verb, service, name) => {
             aliases::serve(verb, writable(&service)?, &name, asked).await
         }
+        To::Triggers(verb, service, function, name) => {
+            triggers::serve(verb, writable(&service)?, &function, &name, asked).await
+        }
+        To::Domains(verb, name) => domains::serve(verb, &name, asked).await,
+        To::Tags(verb) => tags::serve(verb, asked).await,
     }
 }

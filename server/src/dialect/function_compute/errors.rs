@@ -129,17 +129,16 @@ impl From<RequestError> for WireError {
                 "PreconditionFailed",
                 "the resource being modified has been changed",
             ),
-            RequestError::NotEmpty { kind, name, holds } => {
-                let code = match kind {
-                    Kind::Service => "ServiceNotEmpty",
-                    _ => "FunctionNotEmpty",
-                };
-                Self::new(
-                    StatusCode::CONFLICT,
-                    code,
-                    format!("{kind} '{name}' is not empty: it holds {holds}"),
-                )
-            }
+            RequestError::NotEmpty { kind: Kind::Function, name, .. } => Self::new(
+                StatusCode::CONFLICT,
+                "FunctionNotEmpty",
+                format!("function '{}' has active triggers", parts(&name).1),
+            ),
+            RequestError::NotEmpty { kind, name, holds } => Self::new(
+                StatusCode::CONFLICT,
+                "ServiceNotEmpty",
+                format!("{kind} '{name}' is not empty: it holds {holds}"),
+            ),
             RequestError::Unchanged { .. } => {
                 Self::new(StatusCode::CONFLICT, "VersionPublishError", error.to_string())
             }
@@ -242,6 +241,11 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let (service, alias) = qualified(name);
             ("AliasNotFound", format!("alias '{alias}' of service '{service}' does not exist"))
         }
+        Kind::Trigger => {
+            let trigger = name.rsplit('/').next().unwrap_or_default();
+            ("TriggerNotFound", format!("trigger '{trigger}' does not exist"))
+        }
+        Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
         }
@@ -262,6 +266,11 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let (service, alias) = qualified(name);
             ("AliasAlreadyExists", format!("alias '{alias}' already exists in service '{service}'"))
         }
+        Kind::Trigger => {
+            let trigger = name.rsplit('/').next().unwrap_or_default();
+            ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
+        }
+        Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationAlreadyExists", format!("invocation '{name}' already exists"))
         }
@@ -273,6 +282,11 @@ fn wire_name(field: &'static str) -> &'static str {
     match field {
         "service_name" => "serviceName",
         "alias_name" => "aliasName",
+        "trigger_name" => "triggerName",
+        "trigger_type" => "triggerType",
+        "trigger_config" => "triggerConfig",
+        "domain_name" => "domainName",
+        "routes" => "routeConfig.routes",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",

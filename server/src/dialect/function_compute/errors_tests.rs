@@ -22,6 +22,12 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("NotFound, invocation", missing(named(Kind::Invocation, "i-1"))),
         ("AlreadyExists, service", taken(named(Kind::Service, "shop"))),
         ("AlreadyExists, function", taken(named(Kind::Function, "shop/order"))),
+        ("NotFound, trigger", missing(named(Kind::Trigger, "shop/order/nightly"))),
+        ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
+        ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
+        ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
+        ("NotEmpty, service", held(Kind::Service, "shop", "2 functions")),
+        ("NotEmpty, function", held(Kind::Function, "shop/order", "1 trigger")),
         ("AlreadyExists, alias", taken(named(Kind::Alias, "shop.prod"))),
         ("Unchanged", RequestError::Unchanged { service: "shop".to_owned(), version: 7 }.into()),
         (
@@ -62,6 +68,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("Rejection::Panicked", Rejection::Panicked.into()),
         ("no route", WireError::no_route(&Method::GET, "/nowhere")),
     ]
+}
+
+fn held(kind: Kind, name: &str, holds: &str) -> WireError {
+    RequestError::NotEmpty { kind, name: name.to_owned(), holds: holds.to_owned() }.into()
 }
 
 fn too_large_code() -> WireError {

@@ -3,7 +3,9 @@
 //! Read `route` for what there is and [`errors`] for how anything can end. Everything here is translation.
 
 mod aliases;
+mod arn;
 mod catalog_route;
+mod domains;
 pub mod errors;
 mod etag;
 mod function_error;
@@ -12,6 +14,8 @@ mod invoke;
 mod json_names;
 mod route;
 mod services;
+mod tags;
+mod triggers;
 mod versions;
 mod wire;
 

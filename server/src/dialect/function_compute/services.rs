@@ -5,7 +5,7 @@ use hearth_platform::ServiceName;
 use super::errors::WireError;
 use super::route::ServiceRef;
 use super::wire::{self, ServiceBody};
-use super::{json, list_request, no_content, tagged};
+use super::{json, list_request, no_content, tagged, tags};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -18,7 +18,7 @@ pub(super) async fn create(app: &App, body: &[u8]) -> Result<Response, WireError
 }
 
 pub(super) fn list(app: &App, query: Query<'_>) -> Result<Response, WireError> {
-    let page = app.platform.list_services(&list_request(query)?)?;
+    let page = app.platform.list_services_tagged(&list_request(query)?, &tags::asked_for(query))?;
     Ok(json(&wire::page("services", &page, wire::service)))
 }
 

@@ -327,7 +327,8 @@ pub(super) fn extend(object: &mut Value, with: &Map<String, Value>) {
     }
 }
 
-fn lay_over(object: &mut Value, with: Option<&Value>) {
+/// Lays the fields of an object, if it is one, over another.
+pub(super) fn lay_over(object: &mut Value, with: Option<&Value>) {
     if let Some(with) = with.and_then(Value::as_object) {
         extend(object, with);
     }
