@@ -80,6 +80,16 @@ impl Alias {
         }
     }
 
+    /// How many of `count` instances are for which version.
+    pub(crate) fn shares(&self, count: u32) -> Vec<(u64, u32)> {
+        let Some((version, share)) = self.weights.first_key_value() else {
+            return vec![(self.version, count)];
+        };
+        // In whole instances, rounded up for the one that has a weight: a share that is not nothing gets one at least.
+        let other = (0..count).find(|n| f64::from(*n) >= f64::from(count) * share).unwrap_or(count);
+        vec![(*version, other), (self.version, count - other)]
+    }
+
     fn check(&self, catalog: &Catalog) -> Result<(), RequestError> {
         let entry = catalog.service(self.service.as_str())?;
         check_text("description", &self.description, DESCRIPTION_CHARS_MAX)?;
@@ -123,6 +133,10 @@ impl Record for Alias {
 
     fn stamp(&mut self, revision: u64) {
         self.revision = revision;
+    }
+
+    fn scaling(&self) -> Option<String> {
+        Some(crate::scaling::key(self.service.as_str(), self.name.as_str(), ""))
     }
 
     fn table(catalog: &Catalog, service: &str) -> Result<Arc<Table<Self>>, RequestError> {
@@ -240,6 +254,21 @@ mod tests {
         }
         let half = alias(1, &[(2, 0.5)]);
         assert_eq!((half.draw((1 << 31) - 1), half.draw(1 << 31)), (2, 1));
+    }
+
+    #[test]
+    fn instances_are_divided_by_weight() {
+        assert_eq!(alias(1, &[]).shares(5), [(1, 5)]);
+        for (share, parts) in
+            [(0.0, [0, 5]), (0.01, [1, 4]), (0.4, [2, 3]), (0.5, [3, 2]), (1.0, [5, 0])]
+        {
+            assert_eq!(
+                alias(1, &[(2, share)]).shares(5),
+                [(2, parts[0]), (1, parts[1])],
+                "{share}"
+            );
+        }
+        assert_eq!(alias(1, &[(2, 0.5)]).shares(0), [(2, 0), (1, 0)]);
     }
 
     #[test]

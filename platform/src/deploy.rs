@@ -49,7 +49,8 @@ impl Platform {
             modified_ms: now,
             revision: 0,
         };
-        let loaded = inner.engine.load(inner.spec(&function, LATEST, stored.wasm.clone())).await?;
+        let loaded =
+            inner.engine.load(inner.spec(&function, LATEST, 0, stored.wasm.clone())).await?;
         let revision = inner.catalog.create_function(function).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
@@ -95,7 +96,7 @@ impl Platform {
             }
             None => (inner.code.get(&function.code.digest, before.label()).await?, None),
         };
-        let loaded = inner.engine.load(inner.spec(&function, LATEST, wasm)).await?;
+        let loaded = inner.engine.load(inner.spec(&function, LATEST, before.ready(), wasm)).await?;
         let revision = inner.catalog.update_function(before, function).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())

@@ -24,6 +24,10 @@ pub enum Kind {
     Trigger,
     /// A custom domain.
     Domain,
+    /// A maximum of instances; its name is `service.qualifier/function`.
+    OnDemandConfig,
+    /// What is to be kept ready; its name is `service.qualifier/function`.
+    ProvisionConfig,
     /// An invocation.
     Invocation,
 }
@@ -38,6 +42,8 @@ impl Kind {
             Self::Alias => "alias",
             Self::Trigger => "trigger",
             Self::Domain => "domain",
+            Self::OnDemandConfig => "on-demand config",
+            Self::ProvisionConfig => "provision config",
             Self::Invocation => "invocation",
         }
     }

@@ -11,6 +11,7 @@
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
 //! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
@@ -39,6 +40,7 @@ mod platform;
 pub mod queue;
 mod resolve;
 mod revision;
+mod scaling;
 mod service;
 pub mod storage;
 mod tag;
@@ -74,6 +76,10 @@ pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
 pub use queue::{DeadLetter, EnqueueOptions, QueueConfig};
 pub use revision::Revision;
+pub use scaling::{
+    ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,
+    ProvisionFilter,
+};
 pub use service::{
     DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, PAGE_MAX, Page, Service, ServiceChange,
     ServiceSettings,

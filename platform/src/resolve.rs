@@ -30,6 +30,24 @@ impl Platform {
         Ok(function.prewarm(count).await?)
     }
 
+    /// The instances of a function that there are at a qualifier: each with its version and its id in the outcomes of invocations.
+    ///
+    /// # Errors
+    /// No such service, version, alias or function.
+    pub fn instances(&self, target: Target<'_>) -> Result<Vec<(String, u64)>, RequestError> {
+        let entry = self.inner().catalog.service(target.service)?;
+        entry.function_at(target)?;
+        let mut instances = Vec::new();
+        for revision in entry.revisions_at(target) {
+            if let Some(function) = revision.loaded.load().as_ref() {
+                let version = revision.version();
+                instances
+                    .extend(function.instances().into_iter().map(|id| (version.to_owned(), id)));
+            }
+        }
+        Ok(instances)
+    }
+
     /// What the engine knows of a function; none when it is not loaded.
     ///
     /// # Errors
@@ -64,8 +82,7 @@ impl Inner {
             return Err(error.clone().into());
         }
         let code = self.code.get(&revision.function().code.digest, revision.label()).await?;
-        let loaded =
-            self.engine.load(self.spec(revision.function(), revision.version(), code)).await;
+        let loaded = self.engine.load(self.spec_of(revision, code)).await;
         let function = loaded.inspect_err(|error| {
             if !error.is_retryable() {
                 // Already set is as good: both say that it cannot be loaded.
@@ -89,14 +106,23 @@ impl Inner {
         function
     }
 
-    /// What the engine is asked to load for a function.
+    /// What the engine is asked to load for a revision.
+    pub(crate) fn spec_of(&self, revision: &Revision, code: bytes::Bytes) -> FunctionSpec {
+        self.spec(revision.function(), revision.version(), revision.ready(), code)
+    }
+
+    /// What the engine is asked to load for a function, with at least `ready` instances kept ready.
     pub(crate) fn spec(
         &self,
         function: &Function,
         version: &str,
+        ready: u32,
         code: bytes::Bytes,
     ) -> FunctionSpec {
         let settings = &function.settings;
+        let mut pool = settings.pool.clone();
+        pool.min_ready = pool.min_ready.max(ready);
+        pool.max_instances = pool.max_instances.max(pool.min_ready);
         let mut spec = FunctionSpec::new(function.name.as_str(), code)
             .identity(Identity {
                 service: function.service.to_string(),
@@ -104,7 +130,7 @@ impl Inner {
                 version: version.to_owned(),
             })
             .limits(settings.limits(&self.limits))
-            .pool(settings.pool.clone())
+            .pool(pool)
             .isolation(settings.isolation)
             .grants(settings.grants.clone());
         spec.environment =

@@ -2,7 +2,7 @@
 //!
 //! Changing a function makes another revision; whoever runs on this one keeps it until done.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -24,6 +24,10 @@ pub struct Revision {
     pub(crate) loading: Mutex<()>,
     /// Why it can never be loaded, once that is known: a thousand requests must not compile broken code a thousand times.
     pub(crate) broken: OnceLock<LoadError>,
+    /// Why instances cannot be kept ready, if they cannot.
+    pub(crate) provision_error: ArcSwapOption<String>,
+    /// Instances to keep ready beyond what the function's own settings say.
+    ready: AtomicU32,
     used_ms: AtomicU64,
 }
 
@@ -47,6 +51,8 @@ impl Revision {
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
             broken: OnceLock::new(),
+            provision_error: ArcSwapOption::empty(),
+            ready: AtomicU32::new(0),
             used_ms: AtomicU64::new(0),
         }
     }
@@ -69,6 +75,16 @@ impl Revision {
     /// The published version, or `LATEST`.
     pub fn version(&self) -> &str {
         self.version.as_deref().unwrap_or(LATEST)
+    }
+
+    /// Instances to keep ready, whatever its own settings say.
+    pub(crate) fn ready(&self) -> u32 {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Sets that for whoever loads it next; returns what it was.
+    pub(crate) fn keep_ready(&self, count: u32) -> u32 {
+        self.ready.swap(count, Ordering::AcqRel)
     }
 
     pub(crate) fn touch(&self, now_ms: u64) {

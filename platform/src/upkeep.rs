@@ -5,21 +5,36 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::error::PlatformError;
 use crate::platform::Platform;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
 
+/// Between two looks at what is to be kept ready, where anything is.
+const PROVISION_PERIOD: Duration = Duration::from_millis(250);
+
 impl Platform {
-    /// Keeps house once a minute until `shutdown` is ready.
+    /// Keeps house once a minute and keeps provisioned instances ready until `shutdown` is ready.
     pub async fn run_upkeep(&self, shutdown: impl Future<Output = ()> + Send) {
         tokio::pin!(shutdown);
+        let provisions = &self.inner().provisions;
+        let mut next = Instant::now() + ROUND;
         loop {
+            self.inner().reach_provisions().await;
+            let idle = self.inner().catalog.provisions.is_empty();
+            let look = if idle { next } else { Instant::now() + PROVISION_PERIOD };
             tokio::select! {
                 () = &mut shutdown => return,
-                () = tokio::time::sleep(ROUND) => {}
+                () = provisions.changed.notified() => {}
+                () = tokio::time::sleep_until(look.min(next)) => {}
             }
+            if Instant::now() < next {
+                continue;
+            }
+            next = Instant::now() + ROUND;
             if let Err(error) = self.upkeep().await {
                 tracing::warn!(%error, hint = error.hint(), "upkeep failed; it is tried again");
             }

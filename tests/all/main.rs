@@ -24,6 +24,7 @@ mod http_edge;
 mod invoke_async;
 mod invoke_sync;
 mod replace;
+mod scaling;
 mod secrets;
 mod stop;
 mod tags;

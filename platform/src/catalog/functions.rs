@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use super::{Catalog, FUNCTIONS, as_expected, detached, no_function, quota};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::function::Function;
-use crate::name::FunctionName;
+use crate::name::{FunctionName, LATEST};
 use crate::revision::Revision;
+use crate::scaling;
 use crate::storage::Expect;
 
 impl Catalog {
@@ -74,6 +75,7 @@ impl Catalog {
             let expect = Expect::Version(before.function().revision);
             function.revision = catalog.put(FUNCTIONS, label, &function, expect).await?;
             let revision = Arc::new(Revision::new(function));
+            revision.keep_ready(before.ready());
             slot.store(revision.clone());
             Ok(revision)
         })
@@ -93,6 +95,8 @@ impl Catalog {
             as_expected(Kind::Function, revision.label(), expect, revision.function().revision)?;
             let entry = catalog.service(&service)?;
             entry.has_no_triggers(&name)?;
+            let configs = scaling::key(&service, LATEST, &name);
+            catalog.drop_scaling(&configs, |key| key == configs).await?;
             catalog.delete(FUNCTIONS, revision.label().to_string()).await?;
             let mut functions = BTreeMap::clone(&entry.functions.load());
             functions.remove(name.as_str());

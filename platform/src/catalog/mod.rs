@@ -9,6 +9,7 @@
 mod functions;
 mod reading;
 mod records;
+mod scaling;
 mod service_entry;
 mod services;
 mod table;
@@ -30,6 +31,7 @@ use crate::domain::Domain;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{ServiceName, Target};
 use crate::revision::Revision;
+use crate::scaling::{OnDemandConfig, ProvisionConfig};
 use crate::service::no_service;
 use crate::storage::{
     Collection, Effect, Expect, Found, OPS_MAX, Op, Query, Storage, StorageError,
@@ -52,6 +54,8 @@ pub(crate) struct Catalog {
     quotas: Quotas,
     services: Names<ServiceName, ServiceEntry>,
     pub(crate) domains: Arc<Table<Domain>>,
+    pub(crate) on_demand: Arc<Table<OnDemandConfig>>,
+    pub(crate) provisions: Arc<Table<ProvisionConfig>>,
     functions: AtomicU64,
     /// Functions in published versions, each version's counted.
     published: AtomicU64,

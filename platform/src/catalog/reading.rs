@@ -18,6 +18,7 @@ use crate::error::PlatformError;
 use crate::function::Function;
 use crate::name::ServiceName;
 use crate::revision::Revision;
+use crate::scaling::{OnDemandConfig, ProvisionConfig};
 use crate::service::Service;
 use crate::storage::{Collection, Entry, Storage};
 use crate::tag::Tags;
@@ -47,6 +48,8 @@ impl Catalog {
         let catalog = Self {
             storage,
             domains: Arc::default(),
+            on_demand: Arc::default(),
+            provisions: Arc::default(),
             quotas,
             services: ArcSwap::from_pointee(services),
             functions: AtomicU64::new(functions),
@@ -56,6 +59,8 @@ impl Catalog {
         catalog.read_table::<Alias>().await?;
         catalog.read_table::<Trigger>().await?;
         catalog.read_table::<Domain>().await?;
+        catalog.read_table::<OnDemandConfig>().await?;
+        catalog.read_table::<ProvisionConfig>().await?;
         Ok(catalog)
     }
 

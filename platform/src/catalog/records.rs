@@ -32,6 +32,10 @@ pub(crate) trait Record:
     fn revision(&self) -> u64;
     /// Sets that.
     fn stamp(&mut self, revision: u64);
+    /// The beginning of the keys of the scaling configs that go when it goes.
+    fn scaling(&self) -> Option<String> {
+        None
+    }
     /// The table of a service, or of all.
     fn table(catalog: &Catalog, service: &str) -> Result<Arc<Table<Self>>, RequestError>;
 }
@@ -97,6 +101,32 @@ impl Catalog {
         .await
     }
 
+    /// Writes a record, whether or not there was one, as `make` makes it of what there was.
+    pub(crate) async fn put_record<T: Record>(
+        self: &Arc<Self>,
+        service: &str,
+        key: &str,
+        expect: Option<u64>,
+        limit: u64,
+        make: impl FnOnce(&Self, Option<&T>) -> Result<T, RequestError> + Send + 'static,
+    ) -> Result<T, PlatformError> {
+        let (catalog, service, key) = (self.clone(), service.to_owned(), key.to_owned());
+        detached(async move {
+            let _writing = catalog.writing.lock().await;
+            let table = T::table(&catalog, &service)?;
+            let before = table.get(&key);
+            let found = before.as_ref().map_or(0, |before| before.revision());
+            as_expected(T::KIND, &T::label(&service, &key), expect, found)?;
+            if before.is_none() {
+                quota(T::PLURAL, table.len() as u64, limit)?;
+            }
+            let after = make(&catalog, before.as_deref())?;
+            let expect = if before.is_some() { Expect::Version(found) } else { Expect::Absent };
+            catalog.write_record(&table, after, expect).await
+        })
+        .await
+    }
+
     /// Removes a record; nothing else of the service may be in its way by then.
     pub(crate) async fn remove_record<T: Record>(
         self: &Arc<Self>,
@@ -110,6 +140,9 @@ impl Catalog {
             let table = T::table(&catalog, &service)?;
             let before = table.get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
             as_expected(T::KIND, &T::label(&service, &key), expect, before.revision())?;
+            if let Some(prefix) = before.scaling() {
+                catalog.drop_scaling(&prefix, |_| true).await?;
+            }
             catalog.delete(T::COLLECTION, stored_key(&service, &key)).await?;
             table.remove(&[key]);
             Ok(())

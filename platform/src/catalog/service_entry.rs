@@ -135,6 +135,47 @@ impl ServiceEntry {
         }
     }
 
+    /// How many of `count` instances are for which version; none is the newest.
+    pub(crate) fn shares(&self, qualifier: &str, count: u32) -> Vec<(Option<u64>, u32)> {
+        if qualifier == LATEST {
+            return vec![(None, count)];
+        }
+        self.aliases.with(qualifier, |alias| {
+            let shares = alias.map(|alias| alias.shares(count)).unwrap_or_default();
+            shares.into_iter().map(|(version, count)| (Some(version), count)).collect()
+        })
+    }
+
+    /// The revisions that may serve a target: of an alias with weights, both.
+    pub(crate) fn revisions_at(&self, target: Target<'_>) -> Vec<Arc<Revision>> {
+        let versions = match Qualifier::parse(target.qualifier) {
+            Ok(Qualifier::Latest) => vec![None],
+            Ok(Qualifier::Version(version)) => vec![Some(version)],
+            Ok(Qualifier::Alias(name)) => {
+                let mut versions: Vec<_> =
+                    self.shares(&name, 0).into_iter().map(|(version, _)| version).collect();
+                versions.sort_unstable();
+                versions.dedup();
+                versions
+            }
+            Err(_) => Vec::new(),
+        };
+        let revision = |version| self.revision_at(version, target.function);
+        versions.into_iter().filter_map(revision).collect()
+    }
+
+    /// The revision of a function at a version; none is the newest.
+    pub(crate) fn revision_at(
+        &self,
+        version: Option<u64>,
+        function: &str,
+    ) -> Option<Arc<Revision>> {
+        match version {
+            None => self.functions.load().get(function).map(|slot| slot.load_full()),
+            Some(version) => self.version(version).ok()?.revision(function),
+        }
+    }
+
     /// A function as it stands at a qualifier.
     pub(crate) fn function_at(&self, target: Target<'_>) -> Result<Arc<Function>, RequestError> {
         let missing = || no_function(target.service, target.function);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::error::RequestError;
-use crate::service::{ListRequest, Page, page};
+use crate::service::{ListRequest, Page, page, page_where};
 
 /// Records by key.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ impl<T> Table<T> {
         look(self.0.load().get(key).map(AsRef::as_ref))
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.load().len()
     }
@@ -48,6 +52,16 @@ impl<T> Table<T> {
         item: impl Fn(&T) -> R,
     ) -> Result<Page<R>, RequestError> {
         page(&self.0.load(), request, |row| item(row))
+    }
+
+    /// A page of the records that `keep` wants.
+    pub(crate) fn page_where<R>(
+        &self,
+        request: &ListRequest,
+        keep: impl Fn(&T) -> bool,
+        item: impl Fn(&T) -> R,
+    ) -> Result<Page<R>, RequestError> {
+        page_where(&self.0.load(), request, |row| keep(row), |row| item(row))
     }
 
     /// A page of the records whose keys begin with `group` and a slash; what is asked for and answered is the rest of the key.

@@ -22,6 +22,15 @@ impl<'a> Query<'a> {
             .map(|(_, value)| value)
     }
 
+    /// All values of a key.
+    pub(super) fn all(&self, key: &str) -> Vec<String> {
+        form_urlencoded::parse(self.0.as_bytes())
+            .take(PAIRS_MAX)
+            .filter(|(name, _)| name == key)
+            .map(|(_, value)| value.into())
+            .collect()
+    }
+
     /// The pairs whose keys begin with `prefix`, without it.
     pub(super) fn with_prefix(&self, prefix: &str) -> Vec<(String, String)> {
         form_urlencoded::parse(self.0.as_bytes())

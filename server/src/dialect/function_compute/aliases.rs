@@ -85,8 +85,7 @@ async fn create(service: &str, asked: Asked<'_>) -> Result<Alias, WireError> {
     let version = body.version(service)?;
     let new = NewAlias {
         name,
-        version: version
-            .ok_or_else(|| WireError::invalid("versionId is required but not provided"))?,
+        version: version.ok_or_else(|| wire::required("versionId"))?,
         weights: body.weights(service)?.unwrap_or_default(),
         extra: body.extra(),
         description: body.description.unwrap_or_default(),

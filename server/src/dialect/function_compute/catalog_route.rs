@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use http::Method;
+use serde_json::json as object;
 
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
-use super::{aliases, domains, tags, triggers, versions, writable};
+use super::{aliases, domains, json, scaling, tags, triggers, versions, writable};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -31,6 +32,13 @@ pub(super) enum CatalogOperation<'a> {
     Triggers(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
     Domains(Verb, Name<'a>),
     Tags(Verb),
+    OnDemand(Verb, ServiceRef<'a>, Name<'a>),
+    OnDemands,
+    Provision(Verb, ServiceRef<'a>, Name<'a>),
+    Provisions,
+    Instances(ServiceRef<'a>, Name<'a>),
+    ReservedCapacities,
+    AccountSettings,
 }
 
 /// A request whose body was read.
@@ -70,6 +78,19 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         ["services", s, "functions", f, "triggers", t] => {
             To::Triggers(on_one()?, service(s)?, decode(f)?, decode(t)?)
         }
+        ["services", s, "functions", f, "on-demand-config"] => {
+            To::OnDemand(on_one()?, service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "provision-config"] if *method != Method::DELETE => {
+            To::Provision(on_one()?, service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "instances"] if *method == Method::GET => {
+            To::Instances(service(s)?, decode(f)?)
+        }
+        ["on-demand-configs"] if *method == Method::GET => To::OnDemands,
+        ["provision-configs"] if *method == Method::GET => To::Provisions,
+        ["reservedCapacities"] if *method == Method::GET => To::ReservedCapacities,
+        ["account-settings"] if *method == Method::GET => To::AccountSettings,
         ["custom-domains"] => To::Domains(on_all()?, "".into()),
         ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
         ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
@@ -96,5 +117,19 @@ pub(super) async fn serve(
         }
         To::Domains(verb, name) => domains::serve(verb, &name, asked).await,
         To::Tags(verb) => tags::serve(verb, asked).await,
+        To::OnDemand(verb, service, function) => {
+            scaling::on_demand(verb, service.target(&function), asked).await
+        }
+        To::OnDemands => scaling::on_demands(asked),
+        To::Provision(verb, service, function) => {
+            scaling::provision(verb, service.target(&function), asked).await
+        }
+        To::Provisions => scaling::provisions(asked),
+        To::Instances(service, function) => scaling::instances(service.target(&function), asked),
+        To::ReservedCapacities => Ok(json(&object!({ "reservedCapacities": [] }))),
+        To::AccountSettings => {
+            let zone = format!("{}-a", asked.app.settings.region);
+            Ok(json(&object!({ "availableAZs": [zone], "defaultRole": "" })))
+        }
     }
 }

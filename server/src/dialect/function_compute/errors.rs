@@ -245,6 +245,12 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerNotFound", format!("trigger '{trigger}' does not exist"))
         }
+        Kind::OnDemandConfig => {
+            ("OnDemandConfigNotFound", format!("on-demand config of '{name}' does not exist"))
+        }
+        Kind::ProvisionConfig => {
+            ("ProvisionConfigNotFound", format!("provision config of '{name}' does not exist"))
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -270,6 +276,9 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }
+        Kind::OnDemandConfig | Kind::ProvisionConfig => {
+            ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
+        }
         Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationAlreadyExists", format!("invocation '{name}' already exists"))
@@ -287,6 +296,7 @@ fn wire_name(field: &'static str) -> &'static str {
         "trigger_config" => "triggerConfig",
         "domain_name" => "domainName",
         "routes" => "routeConfig.routes",
+        "maximum" => "maximumInstanceCount",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",

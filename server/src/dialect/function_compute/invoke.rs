@@ -17,6 +17,7 @@ use super::errors::WireError;
 use super::etag::megabytes;
 use super::function_error;
 use super::route::ServiceRef;
+use super::wire;
 use crate::app::App;
 use crate::http::{Body, Exchange, Request, Response, header_value, read_body};
 
@@ -132,7 +133,7 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
     headers.insert(DURATION, HeaderValue::from(u64::try_from(duration).unwrap_or(u64::MAX)));
     headers.insert(VERSION, header_value(revision.version()));
     headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
-    headers.insert(INSTANCE, header_value(&format!("c-{:016x}", report.instance)));
+    headers.insert(INSTANCE, header_value(&wire::instance_id(report.instance)));
     headers.insert(START, HeaderValue::from_static(report.start.as_str()));
     headers.insert(EXPOSE, EXPOSED);
     if let Some(tail) = &outcome.tail_log {

@@ -13,6 +13,7 @@ mod functions;
 mod invoke;
 mod json_names;
 mod route;
+mod scaling;
 mod services;
 mod tags;
 mod triggers;

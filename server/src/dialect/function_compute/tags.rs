@@ -21,8 +21,7 @@ struct TagBody {
 }
 
 fn service(arn: Option<&str>) -> Result<&str, WireError> {
-    let required = || WireError::invalid("resourceArn is required but not provided");
-    let arn = arn.filter(|text| !text.is_empty()).ok_or_else(required)?;
+    let arn = arn.filter(|text| !text.is_empty()).ok_or_else(|| wire::required("resourceArn"))?;
     arn::parse_service(arn).ok_or_else(|| {
         WireError::invalid("resourceArn is set to an invalid value: only services have tags")
     })
@@ -40,16 +39,15 @@ pub(super) async fn serve(verb: Verb, asked: Asked<'_>) -> Result<Response, Wire
     }
     let body: TagBody = wire::parse(asked.body)?;
     let service = service(body.resource_arn.as_deref())?;
-    let required =
-        |field: &str| WireError::invalid(format!("{field} is required but not provided"));
     if verb == Verb::Delete {
         let keys = body.tag_keys.filter(|keys| !keys.is_empty());
         if keys.is_none() && body.all != Some(true) {
-            return Err(required("tagKeys"));
+            return Err(wire::required("tagKeys"));
         }
         platform.untag_service(service, keys).await?;
     } else {
-        let tags = body.tags.filter(|tags| !tags.is_empty()).ok_or_else(|| required("tags"))?;
+        let tags =
+            body.tags.filter(|tags| !tags.is_empty()).ok_or_else(|| wire::required("tags"))?;
         platform.tag_service(service, tags).await?;
     }
     // Clients read an object here, whatever it holds.

@@ -84,13 +84,11 @@ pub(super) async fn serve(
 
 async fn create(service: &str, function: &str, asked: Asked<'_>) -> Result<Trigger, WireError> {
     let body: TriggerBody = wire::parse(asked.body)?;
-    let required =
-        |field: &str| WireError::invalid(format!("{field} is required but not provided"));
     let new = NewTrigger {
         name: TriggerName::parse(body.trigger_name.as_deref().unwrap_or_default())?,
-        kind: kind(body.trigger_type.as_deref().ok_or_else(|| required("triggerType"))?)?,
+        kind: kind(body.trigger_type.as_deref().ok_or_else(|| wire::required("triggerType"))?)?,
         settings: TriggerSettings {
-            config: body.trigger_config.ok_or_else(|| required("triggerConfig"))?,
+            config: body.trigger_config.ok_or_else(|| wire::required("triggerConfig"))?,
             source: body.source_arn,
             role: body.invocation_role.unwrap_or_default(),
             qualifier: body.qualifier,

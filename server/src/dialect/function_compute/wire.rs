@@ -129,6 +129,16 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
     })
 }
 
+/// That a field is missing.
+pub(super) fn required(field: &str) -> WireError {
+    WireError::invalid(format!("{field} is required but not provided"))
+}
+
+/// The id of an instance as the dialect writes it.
+pub(super) fn instance_id(id: u64) -> String {
+    format!("c-{id:016x}")
+}
+
 /// The same for operations that need no body.
 pub(super) fn parse_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, WireError> {
     if body.is_empty() { Ok(T::default()) } else { parse(body) }
@@ -207,8 +217,6 @@ impl FunctionBody {
         isolation: hearth_engine::Isolation,
     ) -> Result<(FunctionSettings, CodeUpload), WireError> {
         self.check_runtime()?;
-        let required =
-            |field: &str| WireError::invalid(format!("{field} is required but not provided"));
         let code = self.take_code()?.ok_or_else(|| required("code"))?;
         let extra = self.take_extra();
         let mut settings = FunctionSettings {
