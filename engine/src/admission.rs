@@ -2,6 +2,7 @@
 //!
 //! Both rights are guards: they end with the invocation, however it ends.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -85,16 +86,18 @@ impl FunctionDoor {
         }
     }
 
+    /// A permit, if there is one that nobody waits for.
+    pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
+        self.permits.try_acquire().ok()
+    }
+
     /// Waits for a permit, first come first served, at most as long as the policy and `deadline` allow.
-    pub(crate) async fn enter(
+    pub(crate) async fn queue(
         &self,
         function: &str,
         ticker: &Ticker,
         deadline: Option<Instant>,
     ) -> Result<Permit<'_>, Refusal> {
-        if let Ok(permit) = self.permits.try_acquire() {
-            return Ok(permit);
-        }
         let limit = self.policy.max_instances;
         let queued = Queued::enter(&self.waiting);
         if queued.before >= self.policy.queue {
@@ -108,7 +111,8 @@ impl FunctionDoor {
         let until = started + self.policy.queue_wait;
         let until = deadline.map_or(until, |deadline| deadline.min(until));
         let mut unmeasured = CpuMeter::default();
-        match bounded::until(ticker, until, &mut unmeasured, self.permits.acquire()).await {
+        let permit = pin!(self.permits.acquire());
+        match bounded::until(ticker, (started, until), &mut unmeasured, permit).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(Refusal::Draining),
             Err(_) if ticker.is_cancelled() => Err(Refusal::Draining),

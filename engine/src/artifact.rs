@@ -7,17 +7,19 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
 mod load;
+mod read;
 
 pub(crate) use load::{Loaded, load};
+pub(crate) use read::Patience;
 
 /// Ending of an artifact's file name.
 const ENDING: &str = "cwasm";
@@ -25,17 +27,25 @@ const ENDING: &str = "cwasm";
 /// Ending given to a file that failed its check, kept for the operator until the next start.
 const REJECTED: &str = "rejected";
 
+/// Artifacts up to this size may be read on the thread that asks, if they are in memory: it takes less time than waking another.
+const READ_IN_PLACE_MAX: u64 = 1 << 20;
+
+/// How much older the file's own time may be than its last use.
+const TOUCH_AFTER: Duration = Duration::from_secs(60);
+
+/// The disk has to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WouldBlock;
+
 /// What an artifact is of: the code, the wasmtime that compiled it and the settings it used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ArtifactKey([u8; 32]);
 
 impl ArtifactKey {
-    /// The key of `code` compiled by `engine`.
-    pub(crate) fn of(code: &[u8], engine: &wasmtime::Engine) -> Self {
+    /// The key of `code` compiled with `settings`.
+    pub(crate) fn of(code: &[u8], settings: &Fingerprint) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("hearth artifact key v1");
-        let mut settings = Fingerprint(blake3::Hasher::new());
-        std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut settings);
-        hasher.update(settings.0.finalize().as_bytes());
+        hasher.update(&settings.0);
         hasher.update(blake3::hash(code).as_bytes());
         Self(*hasher.finalize().as_bytes())
     }
@@ -45,10 +55,22 @@ impl ArtifactKey {
     }
 }
 
-/// Collects wasmtime's hashed settings with all their bits, where a `Hasher` would keep 64.
-struct Fingerprint(blake3::Hasher);
+/// wasmtime's version and all its settings that change compiled code. Made once per engine: there are hundreds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fingerprint([u8; 32]);
 
-impl std::hash::Hasher for Fingerprint {
+impl Fingerprint {
+    pub(crate) fn of(engine: &wasmtime::Engine) -> Self {
+        let mut settings = Collected(blake3::Hasher::new());
+        std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut settings);
+        Self(*settings.0.finalize().as_bytes())
+    }
+}
+
+/// Collects wasmtime's hashed settings with all their bits, where a `Hasher` would keep 64.
+struct Collected(blake3::Hasher);
+
+impl std::hash::Hasher for Collected {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -139,34 +161,47 @@ impl ArtifactStore {
     }
 
     /// The file of that key, if it is there and passes its check. A file that does not pass is set aside.
-    pub(crate) fn find(&self, key: &ArtifactKey) -> Option<PathBuf> {
+    ///
+    /// # Errors
+    /// [`WouldBlock`] when the disk has to be asked and `patience` does not allow it.
+    pub(crate) fn find(
+        &self,
+        key: &ArtifactKey,
+        patience: Patience,
+    ) -> Result<Option<PathBuf>, WouldBlock> {
         let name = key.hex();
-        let path = self.index.lock().get(&name).map(|entry| entry.path.clone())?;
-        match self.verify(key, &path) {
-            Ok(true) => {
-                let now = SystemTime::now();
-                if let Some(entry) = self.index.lock().get_mut(&name) {
-                    entry.used = now;
-                }
-                // Only the order of eviction after a restart depends on it.
-                let _ = File::open(&path).and_then(|file| file.set_modified(now));
-                Some(path)
+        let known = self.index.lock().get(&name).cloned();
+        let Some(Entry { path, bytes, used }) = known else { return Ok(None) };
+        if patience == Patience::None && bytes > READ_IN_PLACE_MAX {
+            return Err(WouldBlock);
+        }
+        match self.verify(key, &path, patience) {
+            Ok(Some(file)) => {
+                self.touch(&name, &file, used);
+                return Ok(Some(path));
             }
-            Ok(false) => {
-                self.reject(&name, &path, "its contents do not fit its seal");
-                None
-            }
-            Err(why) => {
-                self.reject(&name, &path, &why.to_string());
-                None
-            }
+            Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => return Err(WouldBlock),
+            Ok(None) => self.reject(&name, &path, "its contents do not fit its seal"),
+            Err(why) => self.reject(&name, &path, &why.to_string()),
+        }
+        Ok(None)
+    }
+
+    /// Notes that an artifact is in use; now and then on disk too, where only the order of eviction after a restart depends on it.
+    fn touch(&self, name: &str, file: &File, used: SystemTime) {
+        let now = SystemTime::now();
+        if let Some(entry) = self.index.lock().get_mut(name) {
+            entry.used = now;
+        }
+        if now.duration_since(used).is_ok_and(|since| since >= TOUCH_AFTER) {
+            let _ = file.set_modified(now);
         }
     }
 
     /// Writes an artifact so that it is whole or absent, whatever happens, and returns its file.
     pub(crate) fn put(&self, key: &ArtifactKey, bytes: &[u8]) -> std::io::Result<PathBuf> {
         let name = key.hex();
-        let mac = self.mac(key, bytes).to_hex();
+        let mac = self.hasher(key).update(bytes).finalize().to_hex();
         let path = self.directory.join(format!("{name}-{mac}.{ENDING}"));
         let temporary = self.temporary_path("tmp");
         let written = write_new(&temporary, bytes).and_then(|()| {
@@ -199,22 +234,30 @@ impl ArtifactStore {
         self.directory.join(format!("{}-{number}.{ending}", std::process::id()))
     }
 
-    fn verify(&self, key: &ArtifactKey, path: &Path) -> std::io::Result<bool> {
-        let Some((_, sealed)) = parts_of(path) else { return Ok(false) };
-        let Ok(sealed) = blake3::Hash::from_hex(sealed) else { return Ok(false) };
+    /// The open file, if its contents fit its seal.
+    fn verify(
+        &self,
+        key: &ArtifactKey,
+        path: &Path,
+        patience: Patience,
+    ) -> std::io::Result<Option<File>> {
+        let Some((_, sealed)) = parts_of(path) else { return Ok(None) };
+        let Ok(sealed) = blake3::Hash::from_hex(sealed) else { return Ok(None) };
         // A symbolic link could point at a file that somebody else can change.
         let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
-        let mut file = OpenOptions::new().read(true).custom_flags(nofollow).open(path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let file = OpenOptions::new().read(true).custom_flags(nofollow).open(path)?;
+        let mut hasher = self.hasher(key);
+        read::each_chunk(&file, patience, |chunk| {
+            hasher.update(chunk);
+        })?;
         // blake3::Hash compares in constant time.
-        Ok(self.mac(key, &bytes) == sealed)
+        Ok((hasher.finalize() == sealed).then_some(file))
     }
 
-    fn mac(&self, key: &ArtifactKey, bytes: &[u8]) -> blake3::Hash {
+    fn hasher(&self, key: &ArtifactKey) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.mac_key);
-        hasher.update(&key.0).update(bytes);
-        hasher.finalize()
+        hasher.update(&key.0);
+        hasher
     }
 
     fn reject(&self, name: &str, path: &Path, why: &str) {

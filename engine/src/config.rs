@@ -34,7 +34,7 @@ pub struct EngineConfig {
     pub artifact_bytes: u64,
     /// How memory for instances is obtained.
     pub allocator: Allocator,
-    /// Log lines that may wait for the log sink. Default 8,192; more are dropped and counted.
+    /// Log lines that may wait for the log sink, at most 64 MiB of them. Default 8,192; more are dropped and counted.
     pub log_queue_lines: u32,
 }
 

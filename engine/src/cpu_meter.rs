@@ -17,6 +17,8 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(crate) struct CpuMeter {
     used: Duration,
+    /// When the last poll ended.
+    ended: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,12 +58,19 @@ impl CpuMeter {
     pub(crate) fn used(&self) -> Duration {
         self.used
     }
+
+    /// When the last poll ended; now, if there was none.
+    pub(crate) fn ended(&self) -> Instant {
+        self.ended.unwrap_or_else(Instant::now)
+    }
 }
 
 impl Drop for Measured<'_> {
     fn drop(&mut self) {
         if let Some(poll) = CURRENT.replace(self.outer) {
-            self.meter.used = poll.used(Instant::now());
+            let now = Instant::now();
+            self.meter.used = poll.used(now);
+            self.meter.ended = Some(now);
         }
     }
 }

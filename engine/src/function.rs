@@ -1,6 +1,7 @@
 //! A loaded function: the handle an embedder invokes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -120,7 +121,7 @@ impl Function {
                     why: format!("the guest did not start: {fault}"),
                 },
             })?;
-            if revision.pool.put(instance).is_err() {
+            if revision.pool.put(instance, Instant::now()).is_err() {
                 break;
             }
         }

@@ -177,11 +177,12 @@ impl Instance {
         match &mut self.sandbox {
             Sandbox::Core(guest) => guest.call(entry, &event, limit).await,
             Sandbox::CoreWasi(guest) => guest.call(Entry::Fiber, &event, limit).await,
-            Sandbox::Command(guest) => guest.call(event, limit).await,
-            Sandbox::ComponentCommand(guest) => guest.call(event, limit).await,
-            Sandbox::Event(guest) => guest.call(&event, limit).await,
-            Sandbox::HttpP2(guest) => guest.call(event, limit).await,
-            Sandbox::HttpP3(guest) => guest.call(event, limit).await,
+            // Boxed, or every call of a small guest would carry room for the largest.
+            Sandbox::Command(guest) => Box::pin(guest.call(event, limit)).await,
+            Sandbox::ComponentCommand(guest) => Box::pin(guest.call(event, limit)).await,
+            Sandbox::Event(guest) => Box::pin(guest.call(&event, limit)).await,
+            Sandbox::HttpP2(guest) => Box::pin(guest.call(event, limit)).await,
+            Sandbox::HttpP3(guest) => Box::pin(guest.call(event, limit)).await,
         }
     }
 

@@ -63,7 +63,7 @@ impl Invocation {
     /// An invocation with a fresh request id and no tail log.
     pub fn new(payload: impl Into<Bytes>) -> Self {
         Self {
-            request_id: uuid::Uuid::new_v4().to_string().into(),
+            request_id: fresh_id(),
             payload: payload.into(),
             log: LogType::None,
             qualifier: latest(),
@@ -89,6 +89,12 @@ impl Invocation {
         self.log = log;
         self
     }
+}
+
+/// A random UUID, written where it stays.
+fn fresh_id() -> Arc<str> {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text))
 }
 
 /// `LATEST`, shared: an invocation without a qualifier allocates nothing for it.

@@ -4,6 +4,7 @@
 //! back or away. Nothing here spawns, sends to a channel or moves to another thread. Dropping the future at any point releases
 //! everything by `Drop`: a half-run instance is never given back.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,6 @@ use crate::guest::core::Entry;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::memory_meter::Denied;
 use crate::revision::Revision;
-use crate::state::log_owner;
 use crate::tail_log::{InstanceLog, Logged};
 use crate::{
     Fault, Invocation, InvokeError, LoadSource, LogType, Outcome, Phases, Refusal, Report,
@@ -73,9 +73,14 @@ pub(crate) async fn invoke(
     }
     let _inside = engine.door.enter()?;
     let ticker = &*revision.shared.ticker;
-    let _permit = revision.door.enter(&revision.shared.name, ticker, invocation.deadline).await?;
+    let (_permit, permitted) = match revision.door.try_enter() {
+        Some(permit) => (permit, arrived),
+        None => {
+            let queue = revision.door.queue(&revision.shared.name, ticker, invocation.deadline);
+            (Box::pin(queue).await?, Instant::now())
+        }
+    };
     let _running = ticker.running();
-    let permitted = Instant::now();
     let mut course = Course {
         phases: Phases { wait: permitted - arrived, ..Phases::default() },
         start: StartKind::Warm,
@@ -83,7 +88,18 @@ pub(crate) async fn invoke(
         payload_bytes,
     };
     note_load(&mut course, &invocation);
-    let instance = match acquire(engine, revision, &invocation, &mut course).await {
+    let asked = (invocation.depth, invocation.deadline);
+    let (instance, begun) = match take_warm(revision, &invocation, &mut course) {
+        Some(mut instance) => {
+            instance.ledger_mut().invocation = Some(invocation);
+            (Ok(instance), permitted)
+        }
+        None => {
+            let made = make(engine, revision, Some(&invocation), &mut course.cpu);
+            (Box::pin(made).await, Instant::now())
+        }
+    };
+    let instance = match instance {
         Ok(instance) => instance,
         Err(NoInstance::Refused(refusal)) => return Err(refusal.into()),
         Err(NoInstance::Fault(fault, logged)) => {
@@ -93,11 +109,11 @@ pub(crate) async fn invoke(
         }
     };
     let mut lent = Lent { revision, instance: Some(instance) };
-    let begun = Instant::now();
     course.phases.instantiate = begun - permitted;
     revision.count_start(course.start);
-    let result = run(engine, &mut lent, invocation, event, begun, &mut course).await?;
-    course.phases.run = begun.elapsed();
+    let result = run(engine, &mut lent, asked, event, begun, &mut course).await?;
+    let ended = course.cpu.ended();
+    course.phases.run = ended.saturating_duration_since(begun);
     let Some(instance) = lent.instance.take() else {
         return Err(InvokeError::Failure {
             function: revision.shared.name.to_string(),
@@ -108,7 +124,7 @@ pub(crate) async fn invoke(
     let logged = instance.log.end();
     let outcome = course.outcome(result, logged, Some(&instance));
     let verdict = revision.verdict(&instance, &outcome);
-    revision.give_back(instance, verdict);
+    revision.give_back(instance, verdict, ended);
     Ok(outcome)
 }
 
@@ -124,25 +140,20 @@ fn note_load(course: &mut Course, invocation: &Invocation) {
     };
 }
 
-/// Takes a waiting instance or makes one.
-async fn acquire(
-    engine: &EngineInner,
-    revision: &Arc<Revision>,
+/// Takes a waiting instance, if there is one, and notes what kind of start this is.
+fn take_warm(
+    revision: &Revision,
     invocation: &Invocation,
     course: &mut Course,
-) -> Result<Instance, NoInstance> {
-    let is_resident = course.start == StartKind::Warm;
-    if let Some(instance) = revision.pool.take() {
-        if is_resident && instance.uses == 0 {
-            course.start = StartKind::Fresh;
-        }
-        aim_log(revision, &instance.log, invocation);
-        return Ok(instance);
-    }
-    if is_resident {
+) -> Option<Instance> {
+    let instance = revision.pool.take();
+    let is_unused = instance.as_ref().is_none_or(|instance| instance.uses == 0);
+    if course.start == StartKind::Warm && is_unused {
         course.start = StartKind::Fresh;
     }
-    make(engine, revision, Some(invocation), &mut course.cpu).await
+    let instance = instance?;
+    aim_log(revision, &instance.log, invocation);
+    Some(instance)
 }
 
 /// Aims an instance's log at an invocation.
@@ -152,8 +163,7 @@ fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
         LogType::Tail => limits.tail_log_bytes as usize,
         LogType::None => 0,
     };
-    let owner = log_owner(&revision.shared, invocation.request_id.clone());
-    log.begin(owner, tail_bytes, limits.log_bytes);
+    log.begin((&invocation.request_id, &revision.shared.name), tail_bytes, limits.log_bytes);
 }
 
 /// Makes an instance, dropping idle ones of other functions if there is no room.
@@ -171,12 +181,13 @@ pub(crate) async fn make(
             .map_or_else(nobody, |invocation| Invocation { load: None, ..invocation.clone() });
         aim_log(revision, &log, &owner);
         let limit = shared.limits.initialize_timeout;
-        let deadline = Instant::now() + limit;
-        let start = Instance::start(&revision.code, shared, log.clone(), |ledger| {
+        let begun = Instant::now();
+        let deadline = begun + limit;
+        let start = pin!(Instance::start(&revision.code, shared, log.clone(), |ledger| {
             ledger.arm(deadline, shared.limits.cpu_time);
             ledger.invocation = Some(owner);
-        });
-        let failure = match bounded::until(&shared.ticker, deadline, cpu, start).await {
+        }));
+        let failure = match bounded::until(&shared.ticker, (begun, deadline), cpu, start).await {
             Ok(Ok(instance)) => {
                 if invocation.is_none() {
                     instance.log.end();
@@ -232,42 +243,43 @@ fn has_room(engine: &EngineInner, refusal: &Refusal) -> bool {
 async fn run(
     engine: &EngineInner,
     lent: &mut Lent<'_>,
-    invocation: Invocation,
+    (depth, asked): (u32, Option<Instant>),
     event: Bytes,
     begun: Instant,
     course: &mut Course,
 ) -> Result<Result<Bytes, Fault>, InvokeError> {
     let revision = lent.revision;
     let deadline = begun + revision.shared.limits.timeout;
-    let deadline = invocation.deadline.map_or(deadline, |asked| asked.min(deadline));
+    let deadline = asked.map_or(deadline, |asked| asked.min(deadline));
     // On another guest's fiber there is no stack for a second guest.
-    if revision.may_run_direct() && invocation.depth == 0 {
+    if revision.may_run_direct() && depth == 0 {
         let times = (begun, deadline);
-        let called = call(lent, Entry::Direct, invocation, event.clone(), times, course).await;
+        let called = call(lent, Entry::Direct, event.clone(), times, course).await;
         if !matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
             return Ok(finish(lent, called));
         }
-        let invocation = restart(engine, lent, course).await?;
-        let called = call(lent, Entry::Fiber, invocation, event, times, course).await;
+        Box::pin(restart(engine, lent, course)).await?;
+        let again = call(lent, Entry::Fiber, event, (Instant::now(), deadline), course);
+        let called = Box::pin(again).await;
         return Ok(finish(lent, called));
     }
-    let called = call(lent, Entry::Fiber, invocation, event, (begun, deadline), course).await;
+    let called = call(lent, Entry::Fiber, event, (begun, deadline), course).await;
     Ok(finish(lent, called))
 }
 
-/// Replaces an instance that ran too long without a fiber, and gives back the invocation it had. What it did so far stays
+/// Replaces an instance that ran too long without a fiber by one that serves the same invocation. What it did so far stays
 /// unseen: no import of such a guest reaches outside of it but the log, which starts over.
 async fn restart(
     engine: &EngineInner,
     lent: &mut Lent<'_>,
     course: &mut Course,
-) -> Result<Invocation, InvokeError> {
+) -> Result<(), InvokeError> {
     let revision = lent.revision;
     revision.set_runs_long();
     let mut invocation = None;
     if let Some(mut instance) = lent.instance.take() {
         invocation = instance.ledger_mut().invocation.take();
-        revision.give_back(instance, Verdict::Retire(Retirement::Restarted));
+        revision.give_back(instance, Verdict::Retire(Retirement::Restarted), Instant::now());
     }
     let failure = |request_id: &str, why: String| InvokeError::Failure {
         function: revision.shared.name.to_string(),
@@ -280,7 +292,7 @@ async fn restart(
     match make(engine, revision, Some(&invocation), &mut course.cpu).await {
         Ok(instance) => {
             lent.instance = Some(instance);
-            Ok(invocation)
+            Ok(())
         }
         Err(NoInstance::Refused(refusal)) => Err(refusal.into()),
         Err(NoInstance::Fault(fault, _)) => {
@@ -293,7 +305,6 @@ async fn restart(
 async fn call(
     lent: &mut Lent<'_>,
     entry: Entry,
-    invocation: Invocation,
     event: Bytes,
     (begun, deadline): (Instant, Instant),
     course: &mut Course,
@@ -305,13 +316,12 @@ async fn call(
     instance.uses = instance.uses.saturating_add(1);
     instance.is_frozen = false;
     let ledger = instance.ledger_mut();
-    ledger.invocation = Some(invocation);
     match entry {
         Entry::Direct => ledger.arm_direct(begun, deadline, shared.limits.cpu_time),
         Entry::Fiber => ledger.arm(deadline, shared.limits.cpu_time),
     }
-    let work = instance.call(entry, event, shared.limits.answer_bytes);
-    match bounded::until(&shared.ticker, deadline, &mut course.cpu, work).await {
+    let work = pin!(instance.call(entry, event, shared.limits.answer_bytes));
+    match bounded::until(&shared.ticker, (begun, deadline), &mut course.cpu, work).await {
         Ok(called) => called,
         Err(interrupted) => Err(CallFailure::Interrupted(interrupted)),
     }

@@ -4,6 +4,7 @@
 //! for resting and stopping, and takes apart what is no longer used. A pass looks at a bounded number of revisions.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::GuestKind;
 use crate::bounded;
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
+use crate::fault::CallFailure;
 use crate::instance::{Instance, Retirement};
 use crate::invoke::{NoInstance, make};
 use crate::revision::Revision;
@@ -235,35 +237,40 @@ impl Rounds {
         let Some(mut instance) = revision.pool.take_one(is_due) else { return };
         instance.is_frozen = true;
         let _running = revision.shared.ticker.running();
-        let deadline = Instant::now() + HOOK_TIMEOUT;
-        instance.ledger_mut().arm(deadline, None);
-        let mut cpu = CpuMeter::default();
-        let hook =
-            bounded::until(&revision.shared.ticker, deadline, &mut cpu, instance.pre_freeze());
-        match self.runtime.block_on(hook) {
-            Ok(Ok(())) => {
-                if revision.pool.put_below(instance).is_err() {
-                    revision.pool.count(Retirement::Replaced);
-                }
-            }
-            Ok(Err(_)) | Err(_) => {
-                tracing::warn!(function.name = %revision.shared.name, "pre-freeze failed; its instance is dropped");
-                drop(instance);
-                revision.pool.count(Retirement::Fault);
-            }
+        let now = Instant::now();
+        instance.ledger_mut().arm(now + HOOK_TIMEOUT, None);
+        let is_well = self.has_ended_well(revision, now, instance.pre_freeze());
+        if !is_well {
+            tracing::warn!(function.name = %revision.shared.name, "pre-freeze failed; its instance is dropped");
+            drop(instance);
+            revision.pool.count(Retirement::Fault);
+        } else if revision.pool.put_below(instance).is_err() {
+            revision.pool.count(Retirement::Replaced);
         }
+    }
+
+    /// Runs a hook to its end or its deadline.
+    fn has_ended_well(
+        &self,
+        revision: &Revision,
+        now: Instant,
+        hook: impl Future<Output = Result<(), CallFailure>>,
+    ) -> bool {
+        let mut cpu = CpuMeter::default();
+        let times = (now, now + HOOK_TIMEOUT);
+        let hook = pin!(hook);
+        let bounded = bounded::until(&revision.shared.ticker, times, &mut cpu, hook);
+        matches!(self.runtime.block_on(bounded), Ok(Ok(())))
     }
 
     /// Lets an instance go in good order.
     fn retire(&self, revision: &Arc<Revision>, mut instance: Instance, why: Retirement) {
         if instance.has_hooks() && instance.uses > 0 {
             let _running = revision.shared.ticker.running();
-            let deadline = Instant::now() + HOOK_TIMEOUT;
-            instance.ledger_mut().arm(deadline, None);
-            let mut cpu = CpuMeter::default();
-            let hook =
-                bounded::until(&revision.shared.ticker, deadline, &mut cpu, instance.pre_stop());
-            if !matches!(self.runtime.block_on(hook), Ok(Ok(()))) {
+            let now = Instant::now();
+            instance.ledger_mut().arm(now + HOOK_TIMEOUT, None);
+            let is_well = self.has_ended_well(revision, now, instance.pre_stop());
+            if !is_well {
                 tracing::warn!(function.name = %revision.shared.name, "pre-stop failed");
             }
         }

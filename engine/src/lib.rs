@@ -53,6 +53,7 @@ mod invocation;
 mod invoke;
 mod keeper;
 mod limits;
+mod log_batch;
 mod log_drain;
 mod log_lines;
 mod memory_meter;

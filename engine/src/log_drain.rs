@@ -3,17 +3,20 @@
 //! Handing lines over never blocks. The thread looks for lines a few times a second and at once when a batch made the queue half
 //! full, so that a guest that logs does not pay for waking a thread. Lines that find the queue full are dropped and counted.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::log_batch::LogBatch;
 use crate::log_lines::{LogLine, LogSink};
 
 /// How long a line may lie before the sink sees it.
 const PERIOD: Duration = Duration::from_millis(20);
+
+/// Bytes that may wait, whatever the number of lines.
+const QUEUE_BYTES: usize = 64 << 20;
 
 /// Lines given to the sink at once.
 const BATCH_LINES: usize = 256;
@@ -36,10 +39,10 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    lines: VecDeque<LogLine>,
+    lines: LogBatch,
     dropped: u64,
-    /// Lines taken by the thread that the sink has not returned from.
-    in_sink: usize,
+    /// Whether the thread has taken lines that the sink has not returned from.
+    is_delivering: bool,
     is_idle: bool,
     is_stopped: bool,
 }
@@ -60,17 +63,19 @@ impl LogDrain {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Takes all lines of `batch` that fit and returns how many were dropped.
-    pub(crate) fn push(&self, batch: &mut Vec<LogLine>) -> u64 {
+    /// Takes as many of the lines as there is room for; returns how many there was none for.
+    pub(crate) fn push(&self, batch: &LogBatch) -> u64 {
         let mut queue = self.shared.queue.lock();
-        let room = self.shared.capacity - queue.lines.len();
-        let dropped = batch.len().saturating_sub(room);
-        queue.lines.extend(batch.drain(..).take(room));
-        queue.dropped += dropped as u64;
+        let has_room = queue.lines.bytes() + batch.bytes() <= QUEUE_BYTES;
+        let room = if has_room { self.shared.capacity - queue.lines.len() } else { 0 };
+        let taken = batch.len().min(room);
+        queue.lines.append(batch, taken);
+        let dropped = (batch.len() - taken) as u64;
+        queue.dropped += dropped;
         if queue.is_idle || queue.lines.len() > self.shared.capacity / 2 {
             self.shared.wake.notify_one();
         }
-        dropped as u64
+        dropped
     }
 
     /// Lines dropped since the start.
@@ -82,7 +87,7 @@ impl LogDrain {
     #[cfg(test)]
     pub(crate) fn flush(&self) {
         let mut queue = self.shared.queue.lock();
-        while !queue.lines.is_empty() || queue.in_sink > 0 {
+        while !queue.lines.is_empty() || queue.is_delivering {
             self.shared.wake.notify_one();
             self.shared.delivered.wait_for(&mut queue, PERIOD);
         }
@@ -102,18 +107,24 @@ impl Drop for LogDrain {
 
 impl Shared {
     fn run(&self, sink: &dyn LogSink) {
-        let mut batch = Vec::with_capacity(BATCH_LINES);
-        while self.collect(&mut batch) {
-            sink.write(&batch);
-            batch.clear();
-            let mut queue = self.queue.lock();
-            queue.in_sink = 0;
+        let mut lines = LogBatch::default();
+        let mut batch: Vec<LogLine> = Vec::with_capacity(BATCH_LINES);
+        while self.collect(&mut lines) {
+            let mut unpacked = lines.iter().peekable();
+            while unpacked.peek().is_some() {
+                batch.extend(unpacked.by_ref().take(BATCH_LINES));
+                sink.write(&batch);
+                batch.clear();
+            }
+            drop(unpacked);
+            lines.clear();
+            self.queue.lock().is_delivering = false;
             self.delivered.notify_all();
         }
     }
 
-    /// Fills `batch`; false once stopped and empty.
-    fn collect(&self, batch: &mut Vec<LogLine>) -> bool {
+    /// Takes all lines that wait, in exchange for an empty batch; false once stopped and empty.
+    fn collect(&self, lines: &mut LogBatch) -> bool {
         let mut queue = self.queue.lock();
         while queue.lines.is_empty() {
             if queue.is_stopped {
@@ -127,9 +138,8 @@ impl Shared {
                 self.wake.wait_for(&mut queue, PERIOD);
             }
         }
-        let count = queue.lines.len().min(BATCH_LINES);
-        batch.extend(queue.lines.drain(..count));
-        queue.in_sink = count;
+        std::mem::swap(&mut queue.lines, lines);
+        queue.is_delivering = true;
         true
     }
 }

@@ -5,6 +5,7 @@
 //! but by admission.
 
 use std::cell::Cell;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,10 @@ use crate::instance::{Instance, Retirement};
 
 /// Most stacks per pool; more threads share.
 const SHARDS_MAX: usize = 16;
+
+/// One for each core. Asked for once: the system answers from files.
+static SHARDS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX));
 
 /// Instances at rest.
 #[derive(Debug)]
@@ -27,9 +32,8 @@ pub(crate) struct Pool {
 
 impl Pool {
     pub(crate) fn new() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            shards: (0..threads.min(SHARDS_MAX)).map(|_| Mutex::default()).collect(),
+            shards: (0..*SHARDS).map(|_| Mutex::default()).collect(),
             idle: AtomicU32::new(0),
             is_closed: false.into(),
             retired: Default::default(),
@@ -55,8 +59,8 @@ impl Pool {
     }
 
     /// Puts an instance to rest; gives it back if the pool is closed.
-    pub(crate) fn put(&self, mut instance: Instance) -> Result<(), Box<Instance>> {
-        instance.idle_since = Instant::now();
+    pub(crate) fn put(&self, mut instance: Instance, now: Instant) -> Result<(), Box<Instance>> {
+        instance.idle_since = now;
         self.insert(instance, Vec::push)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use crate::admission::FunctionDoor;
 use crate::code::Code;
@@ -91,10 +92,10 @@ impl Revision {
     }
 
     /// Puts an instance to rest or lets it go.
-    pub(crate) fn give_back(&self, instance: Instance, verdict: Verdict) {
+    pub(crate) fn give_back(&self, instance: Instance, verdict: Verdict, now: Instant) {
         match verdict {
             Verdict::Keep => {
-                if self.pool.put(instance).is_err() {
+                if self.pool.put(instance, now).is_err() {
                     self.pool.count(Retirement::Replaced);
                 }
             }

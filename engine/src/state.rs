@@ -17,7 +17,7 @@ use crate::cpu_meter;
 use crate::fault::Interrupted;
 use crate::memory_meter::{MemoryBudget, MemoryMeter};
 use crate::roster::Roster;
-use crate::tail_log::{InstanceLog, Owner};
+use crate::tail_log::InstanceLog;
 use crate::ticker::Ticker;
 use crate::{FunctionSpec, Identity, Invocation, Limits};
 
@@ -172,9 +172,4 @@ pub(crate) fn new_store<T: HasLedger>(engine: &wasmtime::Engine, data: T) -> Sto
     });
     store.set_epoch_deadline(1);
     store
-}
-
-/// Aims the log of an instance at an invocation.
-pub(crate) fn log_owner(shared: &Shared, request_id: Arc<str>) -> Owner {
-    Owner { request_id, function: shared.name.clone() }
 }

@@ -10,17 +10,20 @@
 )]
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use hearth_host_api::log_stream::LogWriter;
 use parking_lot::Mutex;
 
+use crate::log_batch::{LogBatch, Mark};
 use crate::log_drain::LogDrain;
-use crate::log_lines::{LINE_BYTES_MAX, Level, LogLine, Stream};
+use crate::log_lines::{LINE_BYTES_MAX, Level, Stream};
 
 /// Lines collected before they are handed to the drain in the middle of an invocation.
 const BATCH_LINES: usize = 64;
+
+/// Bytes likewise.
+const BATCH_BYTES: usize = 64 << 10;
 
 /// Ring of the newest bytes.
 #[derive(Debug, Default)]
@@ -39,6 +42,10 @@ impl Ring {
     }
 
     fn push(&mut self, written: &[u8]) {
+        if written.len() <= self.capacity - self.bytes.len() {
+            self.bytes.extend_from_slice(written);
+            return;
+        }
         let newest = &written[written.len().saturating_sub(self.capacity)..];
         let room = (self.capacity - self.bytes.len()).min(newest.len());
         let (fill, wrap) = newest.split_at(room);
@@ -55,8 +62,13 @@ impl Ring {
 
     /// The bytes oldest first, cut at a character boundary and made valid UTF-8.
     fn text(&self) -> String {
+        if self.bytes.is_empty() {
+            return String::new();
+        }
         let (newer, older) = self.bytes.split_at(self.start);
-        let mut all = [older, newer].concat();
+        let mut all = Vec::with_capacity(self.bytes.len());
+        all.extend_from_slice(older);
+        all.extend_from_slice(newer);
         if self.bytes.len() == self.capacity {
             // The first character may have lost its beginning: at most three continuation bytes.
             let cut = all.iter().take(3).take_while(|&&byte| byte & 0xc0 == 0x80).count();
@@ -69,13 +81,6 @@ impl Ring {
     }
 }
 
-/// Who the log belongs to at the moment.
-#[derive(Debug, Clone)]
-pub(crate) struct Owner {
-    pub(crate) request_id: Arc<str>,
-    pub(crate) function: Arc<str>,
-}
-
 /// A line that has no newline so far.
 #[derive(Debug, Default)]
 struct Unfinished {
@@ -85,7 +90,8 @@ struct Unfinished {
 
 #[derive(Debug)]
 struct State {
-    owner: Option<Owner>,
+    /// Whether there is an invocation that writes.
+    is_open: bool,
     keep_tail: bool,
     ring: Ring,
     bytes: u64,
@@ -93,7 +99,8 @@ struct State {
     sink_budget: u64,
     dropped: u64,
     unfinished: [Unfinished; 2],
-    batch: Vec<LogLine>,
+    /// Lines for the sink, and whose they are.
+    batch: LogBatch,
     drain: Option<Arc<LogDrain>>,
 }
 
@@ -115,23 +122,31 @@ impl InstanceLog {
     /// A log that belongs to nobody yet; `drain` takes its lines, if there is a sink.
     pub(crate) fn new(drain: Option<Arc<LogDrain>>) -> Self {
         let state = State {
-            owner: None,
+            is_open: false,
             keep_tail: false,
             ring: Ring::default(),
             bytes: 0,
             sink_budget: 0,
             dropped: 0,
             unfinished: Default::default(),
-            batch: Vec::new(),
+            batch: LogBatch::default(),
             drain,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Aims the log at an invocation. `tail_bytes` 0 keeps no tail.
-    pub(crate) fn begin(&self, owner: Owner, tail_bytes: usize, sink_budget: u64) {
+    pub(crate) fn begin(
+        &self,
+        (request_id, function): (&str, &str),
+        tail_bytes: usize,
+        sink_budget: u64,
+    ) {
         let mut state = self.state.lock();
-        state.owner = Some(owner);
+        state.is_open = true;
+        if state.drain.is_some() {
+            state.batch.begin(request_id, function);
+        }
         state.keep_tail = tail_bytes > 0;
         state.ring.clear(tail_bytes);
         state.bytes = 0;
@@ -142,9 +157,11 @@ impl InstanceLog {
     /// Ends the invocation: what it logged, with unfinished lines handed on as they are.
     pub(crate) fn end(&self) -> Logged {
         let mut state = self.state.lock();
-        state.finish_lines();
-        state.hand_over();
-        state.owner = None;
+        if state.drain.is_some() {
+            state.finish_lines();
+            state.hand_over();
+        }
+        state.is_open = false;
         let tail = state.keep_tail.then(|| Bytes::from(state.ring.text()));
         Logged { tail, bytes: state.bytes, dropped: state.dropped }
     }
@@ -152,7 +169,7 @@ impl InstanceLog {
     /// One entry of the logging import.
     pub(crate) fn entry(&self, level: Level, context: &str, message: &str) {
         let mut state = self.state.lock();
-        if state.owner.is_none() {
+        if !state.is_open {
             return;
         }
         // Piece by piece: building the line first would cost an allocation.
@@ -176,7 +193,7 @@ impl InstanceLog {
 impl LogWriter for InstanceLog {
     fn write(&self, stream: Stream, bytes: &[u8]) {
         let mut state = self.state.lock();
-        if state.owner.is_none() {
+        if !state.is_open {
             // Between invocations there is nobody to attribute a line to.
             return;
         }
@@ -221,7 +238,6 @@ impl State {
     }
 
     fn line(&mut self, stream: Stream, level: Level, text: &[u8], cut: bool) {
-        let Some(owner) = &self.owner else { return };
         let size = text.len() as u64;
         if size > self.sink_budget {
             self.sink_budget = 0;
@@ -231,16 +247,8 @@ impl State {
         self.sink_budget -= size;
         let cut = cut || text.len() > LINE_BYTES_MAX;
         let text = &text[..text.len().min(LINE_BYTES_MAX)];
-        self.batch.push(LogLine {
-            time: SystemTime::now(),
-            request_id: owner.request_id.clone(),
-            function: owner.function.clone(),
-            stream,
-            level,
-            text: clean(text),
-            cut,
-        });
-        if self.batch.len() >= BATCH_LINES {
+        self.batch.push(Mark { stream, level, cut }, text);
+        if self.batch.len() >= BATCH_LINES || self.batch.bytes() >= BATCH_BYTES {
             self.hand_over();
         }
     }
@@ -249,8 +257,8 @@ impl State {
         if let Some(drain) = &self.drain
             && !self.batch.is_empty()
         {
-            self.dropped += drain.push(&mut self.batch);
-            self.batch.clear();
+            self.dropped += drain.push(&self.batch);
+            self.batch.rewind();
         }
     }
 }
@@ -261,26 +269,6 @@ impl Unfinished {
         self.text.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.cut |= bytes.len() > room;
     }
-}
-
-/// Valid UTF-8 in which nothing can end a line, forge another or drive a terminal.
-fn clean(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    // Separators of lines and paragraphs end lines elsewhere; the other marks reorder or hide what stands around them.
-    let is_mark = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let is_plain = |c: char| (!c.is_control() || c == '\t') && !is_mark(c);
-    if text.chars().all(is_plain) {
-        return text.into_owned();
-    }
-    let mut cleaned = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_plain(c) {
-            cleaned.push(c);
-        } else {
-            cleaned.extend(c.escape_default());
-        }
-    }
-    cleaned
 }
 
 #[cfg(test)]

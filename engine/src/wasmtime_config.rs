@@ -11,6 +11,7 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
 };
 
+use crate::artifact::Fingerprint;
 use crate::config::{Allocator, EngineConfig};
 use crate::{BuildError, GuestKind};
 
@@ -56,6 +57,8 @@ impl Flavor {
 pub(crate) struct Wasmtime {
     plain: wasmtime::Engine,
     concurrent: OnceLock<wasmtime::Engine>,
+    /// Of either engine.
+    fingerprints: [OnceLock<Fingerprint>; 2],
     settings: EngineConfig,
     pub(crate) allocator: &'static str,
     pub(crate) pagemap_scan: bool,
@@ -67,7 +70,18 @@ impl Wasmtime {
         let pagemap_scan = can_scan_pagemap();
         let (plain, allocator) = build(Flavor::Plain, settings, settings.instances, pagemap_scan)?;
         let settings = settings.clone();
-        Ok(Self { plain, concurrent: OnceLock::new(), settings, allocator, pagemap_scan })
+        let (concurrent, fingerprints) = Default::default();
+        Ok(Self { plain, concurrent, fingerprints, settings, allocator, pagemap_scan })
+    }
+
+    /// What artifacts of that engine depend on.
+    pub(crate) fn fingerprint(&self, flavor: Flavor, engine: &wasmtime::Engine) -> &Fingerprint {
+        let [plain, concurrent] = &self.fingerprints;
+        let known = match flavor {
+            Flavor::Plain => plain,
+            Flavor::Concurrent => concurrent,
+        };
+        known.get_or_init(|| Fingerprint::of(engine))
     }
 
     /// The engine of that flavor; the concurrent one is built on first use.

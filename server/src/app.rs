@@ -13,7 +13,9 @@ use http::{HeaderMap, StatusCode};
 use crate::config::Settings;
 use crate::dialect;
 use crate::dialect::hearth::CodeLinks;
-use crate::http::{BodyBudget, Exchange, Handle, Rejection, Request, Response, ShutdownSignal};
+use crate::http::{
+    BodyBudget, Cores, Exchange, Handle, Rejection, Request, Response, ShutdownSignal,
+};
 use crate::telemetry::{Figures, FiguresSource, Metrics};
 
 /// The server's state.
@@ -44,12 +46,16 @@ impl App {
         platform: Platform,
         logs: Arc<LogStore>,
         settings: Settings,
-        listen: SocketAddr,
-        shutdown: ShutdownSignal,
+        (listen, cores): (SocketAddr, Arc<Cores>),
+        shutdown: &ShutdownSignal,
     ) -> Arc<Self> {
         let bodies = BodyBudget::new(settings.http.body_budget.0);
-        let source =
-            Sources { platform: platform.clone(), logs: logs.clone(), bodies: bodies.clone() };
+        let source = Sources {
+            platform: platform.clone(),
+            logs: logs.clone(),
+            bodies: bodies.clone(),
+            cores,
+        };
         Arc::new(Self {
             metrics: Metrics::new(Arc::new(source)),
             platform,
@@ -58,7 +64,7 @@ impl App {
             bodies,
             code_links: CodeLinks::new(),
             listen,
-            shutdown,
+            shutdown: shutdown.clone(),
             ready: AtomicBool::new(false),
         })
     }
@@ -128,6 +134,7 @@ struct Sources {
     platform: Platform,
     logs: Arc<LogStore>,
     bodies: BodyBudget,
+    cores: Arc<Cores>,
 }
 
 impl FiguresSource for Sources {
@@ -146,6 +153,7 @@ impl FiguresSource for Sources {
             retried: platform.retried,
             leases_lost: platform.leases_lost,
             body_bytes: self.bodies.held(),
+            connections: self.cores.connections().collect(),
             log_lines_dropped: self.logs.lost(),
         }
     }

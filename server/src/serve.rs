@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::config::{AdminListen, Settings, Span};
 use crate::dialect::health::Admin;
 use crate::http::{
-    Bound, ConnectionBounds, CoreThread, PortFile, Serving, Shutdown, ShutdownSignal, bind,
-    bind_near, wait_for_signal,
+    Bound, ConnectionBounds, CoreThread, Cores, PortFile, Seat, Serving, Shutdown, ShutdownSignal,
+    bind, bind_near, wait_for_signal,
 };
 
 /// Connections at once on the admin address: enough for scrapers, too few to matter.
@@ -155,14 +155,16 @@ impl Server {
             listen: bound.address,
             admin: admin.as_ref().map_or(bound.address, |admin| admin.address),
         };
-        let app = App::new(platform.clone(), logs, settings, bound.address, signal.clone());
+        let (cores, seats) = Cores::new(bound.listeners.len());
+        let app = App::new(platform.clone(), logs, settings, (bound.address, cores), signal);
         let (alive, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
         let system = |what| move |source| ServeError::System { what, source };
         if let Some(admin) = admin {
-            for listener in admin.listeners {
+            let (_, seats) = Cores::new(admin.listeners.len());
+            for (listener, seat) in admin.listeners.into_iter().zip(seats) {
                 let handler = Arc::new(Admin(app.clone()));
-                let serving = serving(&app, handler, ADMIN_CONNECTIONS, signal);
+                let serving = serving(&app, (handler, seat), ADMIN_CONNECTIONS, signal);
                 let thread =
                     CoreThread::start("hearth-admin".to_owned(), listener, serving, alive.clone());
                 threads.push(thread.map_err(system("starting the admin thread"))?);
@@ -170,8 +172,8 @@ impl Server {
         }
         let count = u32::try_from(bound.listeners.len()).unwrap_or(1);
         let per_thread = app.settings.http.connections.div_ceil(count);
-        for (number, listener) in bound.listeners.into_iter().enumerate() {
-            let serving = serving(&app, app.clone(), per_thread, signal);
+        for (number, (listener, seat)) in bound.listeners.into_iter().zip(seats).enumerate() {
+            let serving = serving(&app, (app.clone(), seat), per_thread, signal);
             let name = format!("hearth-core-{number}");
             let thread = CoreThread::start(name, listener, serving, alive.clone());
             threads.push(thread.map_err(system("starting a serving thread"))?);
@@ -207,9 +209,15 @@ impl Server {
 }
 
 /// What a listener serves, copied for each thread.
-fn serving<H>(app: &App, handler: Arc<H>, connections: u32, signal: &ShutdownSignal) -> Serving<H> {
+fn serving<H>(
+    app: &App,
+    (handler, seat): (Arc<H>, Seat),
+    connections: u32,
+    signal: &ShutdownSignal,
+) -> Serving<H> {
     Serving {
         handler,
+        seat,
         bounds: ConnectionBounds::new(&app.settings.http),
         connections,
         shutdown: signal.clone(),

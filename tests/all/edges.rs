@@ -1,6 +1,6 @@
 //! Clients at the edge of what HTTP allows, and slow ones: each is served or told why, none holds what others need.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,7 @@ fn a_client_that_asks_first_is_told_to_go_on_or_not() {
     assert!(told.contains("HTTP/1.1 200") && told.ends_with("hi"), "{told}");
     let refused = raw_many(server.address(), &[ask(2000).as_bytes()], Duration::from_secs(5));
     assert!(refused.contains("EntityTooLarge"), "it is refused before it is sent: {refused}");
+    assert!(!refused.contains("100 Continue"), "it is not asked for either: {refused}");
 }
 
 #[test]
@@ -172,6 +173,25 @@ fn a_client_that_sends_too_much_reads_why() {
 }
 
 #[test]
+fn a_client_that_sends_much_to_nobody_reads_why() {
+    let server = echoing(Start::default());
+    let body = "x".repeat(8 << 20);
+    for attempt in 0..20 {
+        let reply = server.try_invoke("nobody", &body);
+        let reply = reply.unwrap_or_else(|| panic!("attempt {attempt} got no answer"));
+        reply.is_error(404, "FunctionNotFound");
+    }
+    // The connection is of use afterwards: what was not wanted was read.
+    let length = body.len();
+    let first =
+        format!("POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}");
+    let second = format!("{INVOKE}connection: close\r\ncontent-length: 2\r\n\r\nhi");
+    let told = raw_many(server.address(), &[first.as_bytes(), second.as_bytes()], PATIENCE);
+    assert!(told.starts_with("HTTP/1.1 400") && told.contains("PathNotSupported"), "{told}");
+    assert!(told.ends_with("hi"), "{told}");
+}
+
+#[test]
 fn hundreds_of_idle_connections_keep_nobody_out() {
     let server = echoing(Start::default());
     let idle: Vec<_> = (0..500).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
@@ -199,4 +219,35 @@ fn more_connections_than_allowed_wait_their_turn() {
     assert_eq!(server.invoke("wat-echo", "at last").text(), "at last");
     assert_eq!(server.admin("/healthz").status, 200);
     drop(idle);
+}
+
+#[test]
+fn connections_end_up_evenly_on_the_cores() {
+    let server = echoing(Start::default().with("--http-threads", "4"));
+    let each = || -> Vec<u32> {
+        let metrics = server.admin("/metrics").text();
+        let lines = metrics.lines().filter(|line| line.starts_with("hearth_connections{"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+    };
+    // The one that carried the deployment is kept alive.
+    let before = each().iter().sum::<u32>();
+    let mut held = Vec::new();
+    for count in 1..=40 {
+        held.push(TcpStream::connect(server.address()).unwrap());
+        eventually("it is counted", || each().iter().sum::<u32>() == before + count);
+    }
+    let counts = each();
+    assert_eq!(counts.len(), 4);
+    let difference = counts.iter().max().unwrap() - counts.iter().min().unwrap();
+    assert!(difference <= 2, "{counts:?}");
+    for stream in &mut held {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("{INVOKE}connection: close\r\ncontent-length: 2\r\n\r\nhi");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
+    }
+    drop(held);
+    eventually("none is left", || each().iter().sum::<u32>() == before);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::EngineInner;
-use crate::artifact::{self, ArtifactKey};
+use crate::artifact::{self, ArtifactKey, Patience, WouldBlock};
 use crate::code::Code;
 use crate::compile::CompileJob;
 use crate::guest::detect;
@@ -87,7 +87,14 @@ impl EngineInner {
             report.load = began.elapsed();
             return Ok((code, report));
         }
-        let stored = self.on_disk(&job, |engine, job| engine.load_artifact(job)).await?;
+        // Waking another thread takes longer than reading a small file that is in memory.
+        let stored = match self.load_artifact(&job, Patience::None) {
+            Ok(stored) => stored,
+            Err(WouldBlock) => {
+                let load = |engine: &Self, job: &Job| engine.load_artifact(job, Patience::Disk);
+                self.on_disk(&job, load).await?.unwrap_or_default()
+            }
+        };
         let code = if let Some(code) = stored {
             report.source = LoadSource::Artifact;
             code?
@@ -122,7 +129,7 @@ impl EngineInner {
             why: why.to_string(),
         })?;
         self.ticker.watch(engine);
-        let key = ArtifactKey::of(bytes, engine);
+        let key = ArtifactKey::of(bytes, self.wasmtime.fingerprint(flavor, engine));
         Ok(Job { function: function.to_owned(), kind, flavor, engine: engine.clone(), key })
     }
 
@@ -139,9 +146,13 @@ impl EngineInner {
     }
 
     /// Code from an artifact that was kept; none if there is none or it is not to be trusted.
-    fn load_artifact(&self, job: &Job) -> Option<Result<Code, LoadError>> {
-        let path = self.artifacts.find(&job.key)?;
-        match artifact::load(&job.engine, &path, job.kind.is_component()) {
+    fn load_artifact(
+        &self,
+        job: &Job,
+        patience: Patience,
+    ) -> Result<Option<Result<Code, LoadError>>, WouldBlock> {
+        let Some(path) = self.artifacts.find(&job.key, patience)? else { return Ok(None) };
+        Ok(match artifact::load(&job.engine, &path, job.kind.is_component()) {
             Ok(loaded) => {
                 self.artifact_hits.fetch_add(1, Ordering::Relaxed);
                 Some(self.link(job, &loaded))
@@ -150,7 +161,7 @@ impl EngineInner {
                 tracing::warn!(path = %path.display(), reason = %why, "artifact not loaded; compiling again");
                 None
             }
-        }
+        })
     }
 
     /// Keeps what was compiled and loads it from there, so that it is paged in and out with its file.

@@ -3,11 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::log_lines::LogSink;
+use crate::log_lines::{LogLine, LogSink};
 
-fn owner() -> Owner {
-    Owner { request_id: "r-1".into(), function: "s/f".into() }
-}
+const OWNER: (&str, &str) = ("r-1", "s/f");
 
 #[derive(Default)]
 struct Seen(Mutex<Vec<LogLine>>);
@@ -23,7 +21,7 @@ fn lines(budget: u64, write: impl FnOnce(&InstanceLog)) -> (Vec<LogLine>, Logged
     let seen = Arc::new(Seen::default());
     let drain = Arc::new(LogDrain::start(seen.clone(), 1000).unwrap());
     let log = InstanceLog::new(Some(drain.clone()));
-    log.begin(owner(), 4096, budget);
+    log.begin(OWNER, 4096, budget);
     write(&log);
     let logged = log.end();
     drop(log);
@@ -39,7 +37,7 @@ proptest! {
         capacity in 1_usize..64,
     ) {
         let log = InstanceLog::new(None);
-        log.begin(owner(), capacity, 0);
+        log.begin(OWNER, capacity, 0);
         for chunk in &chunks {
             log.write(Stream::Stdout, chunk);
         }
@@ -52,7 +50,7 @@ proptest! {
     #[test]
     fn the_tail_never_starts_inside_a_character(text in "\\PC{0,60}", capacity in 1_usize..50) {
         let log = InstanceLog::new(None);
-        log.begin(owner(), capacity, 0);
+        log.begin(OWNER, capacity, 0);
         log.write(Stream::Stderr, text.as_bytes());
         let tail = log.end().tail.unwrap();
         let tail = std::str::from_utf8(&tail).unwrap();
@@ -64,7 +62,7 @@ proptest! {
 #[test]
 fn streams_and_entries_keep_their_order_in_the_tail() {
     let log = InstanceLog::new(None);
-    log.begin(owner(), 4096, 0);
+    log.begin(OWNER, 4096, 0);
     log.write(Stream::Stdout, b"one\n");
     log.write(Stream::Stderr, b"two\n");
     log.entry(Level::Error, "db", "three");
@@ -125,9 +123,9 @@ fn an_endless_line_is_cut() {
 #[test]
 fn what_is_written_between_invocations_belongs_to_nobody() {
     let log = InstanceLog::new(None);
-    log.begin(owner(), 10, 0);
+    log.begin(OWNER, 10, 0);
     log.end();
     log.write(Stream::Stdout, b"late");
-    log.begin(owner(), 10, 0);
+    log.begin(OWNER, 10, 0);
     assert_eq!(log.end().bytes, 0);
 }

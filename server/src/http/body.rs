@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
+
+use super::RequestBody;
 
 /// Bodies up to this size are not counted against the budget: they cost no more than a connection's own buffers.
 const UNCOUNTED_BYTES: u64 = 16 << 10;
@@ -145,10 +147,9 @@ impl Drop for Reservation {
 /// Reads a whole body. What is returned beside it holds its share of the budget: keep it as long as the bytes.
 ///
 /// # Errors
-/// [`BodyError`] when a bound is hit or the client breaks off. What is over the limit is read on
-/// and forgotten for a while, so that the client gets to read the refusal.
+/// [`BodyError`] when a bound is hit or the client breaks off.
 pub async fn read_body(
-    mut body: Incoming,
+    mut body: RequestBody,
     limit_bytes: u64,
     limit: Duration,
     budget: &BodyBudget,
@@ -160,45 +161,18 @@ pub async fn read_body(
     // Without a declared length any size up to the limit may come.
     let expected = declared.unwrap_or(limit_bytes);
     if expected > limit_bytes {
-        discard(&mut body).await;
         return Err(BodyError::TooLarge { limit_bytes });
     }
     let reservation = budget.reserve(expected)?;
     // The timer is only registered if the body is not there already.
-    let collected = tokio::time::timeout(limit, collect(&mut body, declared, limit_bytes))
+    let whole = tokio::time::timeout(limit, collect(&mut body, declared, limit_bytes))
         .await
-        .map_err(|_| BodyError::TooSlow { limit })?;
-    if let Err(BodyError::TooLarge { .. }) = &collected {
-        drop(reservation);
-        discard(&mut body).await;
-        return Err(BodyError::TooLarge { limit_bytes });
-    }
-    Ok((collected?, reservation))
-}
-
-/// Bytes that are read past a limit, and for how long, before the refusal is sent.
-const DISCARDED_BYTES_MAX: usize = 128 << 20;
-const DISCARDING_MAX: Duration = Duration::from_secs(2);
-
-/// Reads on and forgets, within bounds: many clients write all they have before they read, and closing on them would lose the
-/// refusal on its way.
-async fn discard(body: &mut Incoming) {
-    let read = async {
-        let mut left = DISCARDED_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let size = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(size) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    // Whoever is slower than that may miss why.
-    let _ = tokio::time::timeout(DISCARDING_MAX, read).await;
+        .map_err(|_| BodyError::TooSlow { limit })??;
+    Ok((whole, reservation))
 }
 
 async fn collect(
-    body: &mut Incoming,
+    body: &mut RequestBody,
     declared: Option<u64>,
     limit_bytes: u64,
 ) -> Result<Bytes, BodyError> {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -13,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::guarded_stream::{ConnectionClock, GuardedStream, Overdue};
 use super::shutdown::ShutdownSignal;
-use super::{Handle, stack};
+use super::{Handle, RequestBody, stack};
 use crate::config::HttpSection;
 
 /// The bounds of each connection.
@@ -65,7 +66,10 @@ pub(super) async fn serve<H: Handle>(
     let service = service_fn({
         let clock = clock.clone();
         let bounds = bounds.clone();
-        move |request| {
+        move |request: http::Request<Incoming>| {
+            let (header, incoming) = request.into_parts();
+            let body = RequestBody::new(incoming, &header.headers);
+            let request = http::Request::from_parts(header, body);
             let (handler, clock, bounds) = (handler.clone(), clock.clone(), bounds.clone());
             async move {
                 clock.busy();

@@ -1,16 +1,18 @@
 //! One thread with a runtime of its own that accepts connections, serves them and runs the guests they call.
 //!
 //! Nothing hops to another thread between accepting a connection and the guest: waking another core costs more than a fresh
-//! instance. The system spreads connections over the listeners.
+//! instance. The system spreads connections over the listeners, and what it spreads too unevenly is moved before its first request.
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{ConnectionBounds, Handle, ShutdownSignal, connection};
+use super::cores::Counted;
+use super::{ConnectionBounds, Handle, Seat, ShutdownSignal, connection};
 
 /// First pause after `accept` failed, as when the process has no file descriptors left; doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -21,6 +23,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub struct Serving<H> {
     /// What answers.
     pub handler: Arc<H>,
+    /// Its place among the threads that serve the same.
+    pub seat: Seat,
     /// Bounds of each connection.
     pub bounds: ConnectionBounds,
     /// Connections at once on this thread; more wait in the system's queue.
@@ -70,28 +74,29 @@ impl CoreThread {
 
 async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let bounds = Arc::new(serving.bounds);
+    let bounds = Arc::new(serving.bounds.clone());
     let slots = Arc::new(Semaphore::new(serving.connections as usize));
     let mut pause = PAUSE_MIN;
     while !serving.shutdown.has_started() {
         let accept = async {
             // First a slot, then a connection: what finds no slot waits in the system's queue, not here.
             let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, _)| (stream, slot))
+            let mine = tokio::select! {
+                Some(moved) = serving.seat.next_moved() => Some(moved),
+                accepted = listener.accept() => serving.seat.place(accepted?.0),
+            };
+            Ok(mine.map(|mine| (mine, slot)))
         };
         let accepted = tokio::select! {
             () = serving.shutdown.wait() => break,
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
+            Ok(mine) => {
                 pause = PAUSE_MIN;
-                let (handler, bounds) = (serving.handler.clone(), bounds.clone());
-                let shutdown = serving.shutdown.clone();
-                tokio::spawn(async move {
-                    connection::serve(stream, handler, bounds, shutdown).await;
-                    drop(slot);
-                });
+                if let Some((mine, slot)) = mine {
+                    spawn(&serving, &bounds, mine, slot);
+                }
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
@@ -102,11 +107,32 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
         }
     }
     drop(listener);
+    serving.seat.close();
+    while let Some(mine) = serving.seat.next_moved().await {
+        if let Ok(slot) = slots.clone().try_acquire_owned() {
+            spawn(&serving, &bounds, mine, slot);
+        }
+    }
     let all = slots.acquire_many(serving.connections);
     if tokio::time::timeout(serving.drain_time, all).await.is_err() {
         tracing::warn!("connections are cut off: they did not finish within the drain time");
     }
     Ok(())
+}
+
+/// Serves a connection to its end.
+fn spawn<H: Handle>(
+    serving: &Serving<H>,
+    bounds: &Arc<ConnectionBounds>,
+    (stream, counted): (TcpStream, Counted),
+    slot: OwnedSemaphorePermit,
+) {
+    let (handler, bounds) = (serving.handler.clone(), bounds.clone());
+    let shutdown = serving.shutdown.clone();
+    tokio::spawn(async move {
+        connection::serve(stream, handler, bounds, shutdown).await;
+        drop((counted, slot));
+    });
 }
 
 /// Whether `accept` failed because of the one connection, which is gone, and not because of the listener.

@@ -6,28 +6,30 @@
 mod body;
 mod connection;
 mod core_thread;
+mod cores;
 mod guarded_stream;
 mod listener;
 mod port_file;
+mod request_body;
 mod shutdown;
 mod stack;
 mod trace_context;
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-
 pub use body::{Body, BodyBudget, BodyError, Reservation, read_body};
 pub use connection::ConnectionBounds;
 pub use core_thread::{CoreThread, Serving};
+pub use cores::{Cores, Seat};
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
+pub use request_body::RequestBody;
 pub use shutdown::{Shutdown, ShutdownSignal, wait_for_signal};
 pub use stack::{Exchange, header_value};
 pub use trace_context::TraceParent;
 
 /// A request as it comes from the wire.
-pub type Request = http::Request<Incoming>;
+pub type Request = http::Request<RequestBody>;
 
 /// A response as it goes to the wire.
 pub type Response = http::Response<Body>;

@@ -36,6 +36,8 @@ pub struct Figures {
     pub leases_lost: u64,
     /// Memory held for request bodies.
     pub body_bytes: u64,
+    /// Connections that each serving core has.
+    pub connections: Vec<usize>,
     /// Log lines dropped after they left the engine.
     pub log_lines_dropped: u64,
 }
@@ -115,8 +117,20 @@ impl prometheus_client::collector::Collector for Collector {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
+        encode_connections(&mut encoder, &figures.connections)?;
         encode_pools(&mut encoder, &figures.functions)
     }
+}
+
+fn encode_connections(encoder: &mut DescriptorEncoder<'_>, cores: &[usize]) -> std::fmt::Result {
+    let help = "Connections, by the core that serves them";
+    let mut family =
+        encoder.encode_descriptor("hearth_connections", help, None, MetricType::Gauge)?;
+    for (core, count) in cores.iter().enumerate() {
+        let gauge = ConstGauge::new(i64::try_from(*count).unwrap_or(i64::MAX));
+        gauge.encode(family.encode_family(&[("core", core.to_string())])?)?;
+    }
+    Ok(())
 }
 
 /// A figure of one pool.
