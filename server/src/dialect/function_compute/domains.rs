@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
 use super::errors::WireError;
+use super::wire::Object;
 use super::{json, list_request, no_content, tagged, wire};
 use crate::http::Response;
 
@@ -27,8 +28,8 @@ const PROTOCOLS: [(&str, DomainProtocol); 4] = [
 struct DomainBody {
     domain_name: Option<String>,
     protocol: Option<String>,
-    route_config: Option<RouteConfig>,
-    cert_config: Option<CertConfig>,
+    route_config: Option<Object<RouteConfig>>,
+    cert_config: Option<Object<CertConfig>>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -36,7 +37,7 @@ struct DomainBody {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RouteConfig {
-    routes: Option<Vec<RouteBody>>,
+    routes: Option<Vec<Object<RouteBody>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,8 +73,8 @@ impl DomainBody {
     }
 
     fn routes(&mut self) -> Result<Option<Vec<DomainRoute>>, WireError> {
-        let Some(config) = self.route_config.take() else { return Ok(None) };
-        let route = |route: RouteBody| {
+        let Some(Object(config)) = self.route_config.take() else { return Ok(None) };
+        let route = |Object(route): Object<RouteBody>| {
             Ok(DomainRoute {
                 path: route.path,
                 service: ServiceName::parse(&route.service_name)?,
@@ -90,7 +91,7 @@ impl DomainBody {
     fn extra(&mut self) -> Map<String, Value> {
         let mut extra = std::mem::take(&mut self.rest);
         extra.retain(|name, value| KEPT.contains(&name.as_str()) && !value.is_null());
-        if let Some(cert) = self.cert_config.take() {
+        if let Some(Object(cert)) = self.cert_config.take() {
             let public = object!({"certName": cert.cert_name, "certificate": cert.certificate});
             extra.insert("certConfig".to_owned(), public);
         }

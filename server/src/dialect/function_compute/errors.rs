@@ -32,6 +32,9 @@ struct ErrorBody<'a> {
 
 const STORAGE_DECLINED: &str = "storage cannot take this now; the operator has been told why";
 
+/// The longest message, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1000;
+
 const INTERNAL: &str = "an internal error has occurred. Please retry.";
 
 impl WireError {
@@ -40,7 +43,10 @@ impl WireError {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, code, message: message.into() }
+        let mut message = message.into();
+        // What the caller sent may be in it, at any length.
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { status, code, message }
     }
 
     pub(in crate::dialect) fn invalid(message: impl Into<String>) -> Self {

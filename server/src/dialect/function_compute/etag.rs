@@ -19,12 +19,14 @@ pub(super) fn of(revision: u64) -> HeaderValue {
 pub(super) fn expected(headers: &HeaderMap, query: Query<'_>) -> Option<u64> {
     let header = headers.get(IF_MATCH).map(|value| value.to_str().unwrap_or("?").to_owned());
     let text = header.or_else(|| query.get("if-match").map(Into::into))?;
-    let text = text.trim().trim_matches('"');
-    match text {
-        "" | "*" => None,
-        _ if text.len() == 32 => Some(u64::from_str_radix(text, 16).unwrap_or(NEVER)),
-        _ => Some(NEVER),
+    let text = text.trim();
+    if matches!(text, "" | "*") {
+        return None;
     }
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let revision = u64::from_str_radix(text, 16).ok();
+    let is_tag = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(revision.filter(|_| is_tag).unwrap_or(NEVER))
 }
 
 /// The tags that a reader has already, if it says so.
@@ -74,6 +76,9 @@ mod tests {
         for (text, revision) in [
             ("\"0000000000000000000000000000004d\"", 77),
             ("nonsense", NEVER),
+            ("\"\"", NEVER),
+            ("\"\"\"\"", NEVER),
+            ("+000000000000000000000000000004d", NEVER),
             ("invalid-etag", NEVER),
         ] {
             headers.insert(IF_MATCH, HeaderValue::from_static(text));

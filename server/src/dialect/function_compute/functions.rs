@@ -7,7 +7,7 @@ use serde_json::json as object;
 use super::errors::WireError;
 use super::route::ServiceRef;
 use super::wire::{self, FunctionBody};
-use super::{checksum, json, list_request, no_content, tagged};
+use super::{checksum, json, kept_fields, list_request, no_content, tagged};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -20,10 +20,12 @@ pub(super) async fn create(
 ) -> Result<Response, WireError> {
     let body: FunctionBody = wire::parse(body)?;
     let name = FunctionName::parse(body.function_name.as_deref().unwrap_or_default())?;
+    let fields = body.without_effect();
     let (settings, code) = body.into_new(app.settings.isolation)?;
     let new = NewFunction { name, settings, code, checksum: checksum(headers)? };
     let function = app.platform.create_function(service, new).await?;
-    Ok(tagged(&wire::function(&function), function.revision))
+    let response = tagged(&wire::function(&function), function.revision);
+    Ok(kept_fields::tell(response, &format!("{service}/{}", function.name), &fields))
 }
 
 pub(super) fn list(
@@ -50,9 +52,11 @@ pub(super) async fn update(
     expect: Option<u64>,
 ) -> Result<Response, WireError> {
     let body: FunctionBody = wire::parse(body)?;
+    let fields = body.without_effect();
     let change = body.into_change(checksum(headers)?, expect)?;
     let function = app.platform.update_function(service, name, change).await?;
-    Ok(tagged(&wire::function(&function), function.revision))
+    let response = tagged(&wire::function(&function), function.revision);
+    Ok(kept_fields::tell(response, &format!("{service}/{name}"), &fields))
 }
 
 pub(super) async fn delete(

@@ -12,6 +12,7 @@ mod function_error;
 mod functions;
 mod invoke;
 mod json_names;
+mod kept_fields;
 mod route;
 mod scaling;
 mod services;

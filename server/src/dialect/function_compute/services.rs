@@ -5,7 +5,7 @@ use hearth_platform::ServiceName;
 use super::errors::WireError;
 use super::route::ServiceRef;
 use super::wire::{self, ServiceBody};
-use super::{json, list_request, no_content, tagged, tags};
+use super::{json, kept_fields, list_request, no_content, tagged, tags};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -13,8 +13,10 @@ use crate::http::Response;
 pub(super) async fn create(app: &App, body: &[u8]) -> Result<Response, WireError> {
     let body: ServiceBody = wire::parse(body)?;
     let name = ServiceName::parse(body.service_name.as_deref().unwrap_or_default())?;
-    let service = app.platform.create_service(name, body.into_settings()).await?;
-    Ok(tagged(&wire::service(&service), service.revision))
+    let fields = body.without_effect();
+    let service = app.platform.create_service(name, body.into_settings()?).await?;
+    let response = tagged(&wire::service(&service), service.revision);
+    Ok(kept_fields::tell(response, service.name.as_str(), &fields))
 }
 
 pub(super) fn list(app: &App, query: Query<'_>) -> Result<Response, WireError> {
@@ -34,8 +36,10 @@ pub(super) async fn update(
     expect: Option<u64>,
 ) -> Result<Response, WireError> {
     let body: ServiceBody = wire::parse(body)?;
-    let service = app.platform.update_service(name, body.into_change(expect)).await?;
-    Ok(tagged(&wire::service(&service), service.revision))
+    let fields = body.without_effect();
+    let service = app.platform.update_service(name, body.into_change(expect)?).await?;
+    let response = tagged(&wire::service(&service), service.revision);
+    Ok(kept_fields::tell(response, name, &fields))
 }
 
 pub(super) async fn delete(
