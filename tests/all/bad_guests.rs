@@ -49,6 +49,8 @@ fn rows() -> Vec<Row> {
         memory("memory-hog"),
         memory("two-memories-hog"),
         memory("grow-memory64"),
+        memory("gc-hog"),
+        memory("gc-cycles"),
         within(30, row("memory-hog-survivor", "", "", Goes)),
         within(30, row("table-grow", "host_resource", "131073 elements", Goes)),
         row("stack-overflow", "stack_overflow", "overflowed its stack", Goes),

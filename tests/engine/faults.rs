@@ -68,7 +68,7 @@ fn a_start_function_that_loops_ends_too() {
 
 #[test]
 fn memory_is_one_limit_over_all_memories() {
-    for name in ["memory-hog", "two-memories-hog", "grow-memory64"] {
+    for name in ["memory-hog", "two-memories-hog", "grow-memory64", "gc-hog", "gc-cycles"] {
         let limits = Limits { memory_bytes: 16 * MIB, ..timeout(20_000) };
         let outcome = story(suffer(spec(&format!("bad/{name}")).limits(limits)));
         let Err(Fault::MemoryLimit { limit_bytes, held_bytes, wanted_bytes }) = outcome.result

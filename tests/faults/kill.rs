@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const ROUNDS: u32 = 24;
 
 /// A guest that answers with one number, after so many turns of a loop.
-fn answering(number: u32, turns: u32) -> Vec<u8> {
+pub(super) fn answering(number: u32, turns: u32) -> Vec<u8> {
     wat::parse_str(format!(
         r#"(module (memory (export "memory") 1) (data (i32.const 0) "{number:06}")
             (func (export "alloc") (param i32) (result i32) i32.const 8)
@@ -158,7 +158,7 @@ fn what_was_accepted_ends_well_whatever_is_killed() {
 }
 
 /// How many have no record yet.
-fn unended(server: &Server, accepted: &BTreeSet<String>) -> usize {
+pub(super) fn unended(server: &Server, accepted: &BTreeSet<String>) -> usize {
     accepted.iter().filter(|id| server.record(id).is_none()).count()
 }
 

@@ -12,3 +12,5 @@
 mod artifacts;
 mod disk;
 mod kill;
+#[cfg(target_os = "linux")]
+mod memory;
