@@ -97,7 +97,7 @@ impl Platform {
             None => (inner.code.get(&function.code.digest, before.label()).await?, None),
         };
         let loaded = inner.engine.load(inner.spec(&function, LATEST, before.ready(), wasm)).await?;
-        let revision = inner.catalog.update_function(before, function).await?;
+        let revision = inner.catalog.update_function(before, function, change.expect).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
     }

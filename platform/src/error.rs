@@ -90,6 +90,14 @@ pub enum RequestError {
         /// Its name.
         name: String,
     },
+    /// Somebody else changed the thing while this change was prepared; the caller had named no revision.
+    #[error("{kind} `{name}` was changed by somebody else at the same time")]
+    Overtaken {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
     /// The thing still holds others.
     #[error("{kind} `{name}` is not empty: it holds {holds}")]
     NotEmpty {
@@ -156,7 +164,7 @@ impl RequestError {
             Self::NotFound { .. } => "check the name; list what exists",
             Self::AlreadyExists { .. } => "choose another name, or update what exists",
             Self::Invalid { .. } => "correct the value",
-            Self::Conflict { .. } => "read it again and repeat the change",
+            Self::Conflict { .. } | Self::Overtaken { .. } => "read it again and repeat the change",
             Self::NotEmpty { .. } => "delete what it holds first",
             Self::Unchanged { .. } => "use that version, or change something first",
             Self::TooLarge { .. } => "send less, or raise the server's limit",

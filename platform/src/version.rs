@@ -1,5 +1,7 @@
 //! A version: a service and all its functions as they were when it was published. Immutable; its number is never given again.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +25,7 @@ pub struct Version {
     #[serde(skip)]
     pub revision: u64,
     /// The functions and the revisions that they stood at.
-    pub(crate) functions: Vec<(FunctionName, u64)>,
+    pub(crate) functions: Arc<[(FunctionName, u64)]>,
 }
 
 /// What a service remembers of its versions even when they are gone.

@@ -59,6 +59,7 @@ impl Catalog {
         self: &Arc<Self>,
         before: Arc<Revision>,
         mut function: Function,
+        expect: Option<u64>,
     ) -> Result<Arc<Revision>, PlatformError> {
         let catalog = self.clone();
         detached(async move {
@@ -70,7 +71,14 @@ impl Catalog {
                 .get(&function.name)
                 .ok_or_else(|| no_function(function.service.as_str(), function.name.as_str()))?;
             if !Arc::ptr_eq(&slot.load(), &before) {
-                return Err(RequestError::Conflict { kind: Kind::Function, name: label }.into());
+                let overtaken = RequestError::Overtaken { kind: Kind::Function, name: label };
+                as_expected(
+                    Kind::Function,
+                    before.label(),
+                    expect,
+                    slot.load().function().revision,
+                )?;
+                return Err(overtaken.into());
             }
             let expect = Expect::Version(before.function().revision);
             function.revision = catalog.put(FUNCTIONS, label, &function, expect).await?;

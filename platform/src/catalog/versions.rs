@@ -81,7 +81,7 @@ impl Catalog {
                 service: record.as_ref().clone(),
                 created_ms: now_ms,
                 revision: 0,
-                functions: stands,
+                functions: stands.into(),
             };
             version.revision = catalog.write_version(&version, &publication, &fresh).await?;
             catalog.published.fetch_add(now.len() as u64, Ordering::Relaxed);
@@ -188,7 +188,7 @@ impl Catalog {
                 version.revision = entry.version;
                 let service = version.service.name.to_string();
                 let mut held = BTreeMap::new();
-                for (name, revision) in &version.functions {
+                for (name, revision) in version.functions.iter() {
                     let key = published_key(&service, name.as_str(), *revision);
                     let function = functions.get(&key).cloned();
                     let function = function.ok_or_else(|| PlatformError::Failure {

@@ -135,6 +135,25 @@ async fn versions_share_what_did_not_change_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn what_an_interrupted_publication_left_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let platform = begun(dir.path()).await;
+    publish(&platform).await.unwrap();
+    let storage = platform.inner().storage.clone();
+    let function = platform.get_function("s", "f").unwrap();
+    let value = serde_json::to_vec(&function).unwrap().into();
+    let (collection, key) = (Collection("published"), "s/f/999".to_owned());
+    let left = Op::Put { collection, key: key.clone(), value, expect: Expect::Absent };
+    storage.commit(vec![left]).await.unwrap();
+    drop((platform, storage));
+    let platform = open(dir.path()).await;
+    let query = crate::storage::Query::Get { collection, key };
+    let found = platform.inner().storage.read(query).await.unwrap();
+    assert_eq!(found, crate::storage::Found::Entry(None));
+    assert_eq!(at(&platform, "1").await, "one");
+}
+
+#[tokio::test]
 async fn versions_are_listed_both_ways() {
     let dir = tempfile::tempdir().unwrap();
     let platform = begun(dir.path()).await;

@@ -135,6 +135,9 @@ impl From<RequestError> for WireError {
                 "PreconditionFailed",
                 "the resource being modified has been changed",
             ),
+            RequestError::Overtaken { .. } => {
+                Self::new(StatusCode::CONFLICT, "ConcurrentUpdateError", error.to_string())
+            }
             RequestError::NotEmpty { kind: Kind::Function, name, .. } => Self::new(
                 StatusCode::CONFLICT,
                 "FunctionNotEmpty",

@@ -32,6 +32,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("AlreadyExists, alias", taken(named(Kind::Alias, "shop.prod"))),
         ("Unchanged", RequestError::Unchanged { service: "shop".to_owned(), version: 7 }.into()),
         (
+            "Overtaken",
+            RequestError::Overtaken { kind: Kind::Function, name: "shop/order".to_owned() }.into(),
+        ),
+        (
             "Conflict",
             RequestError::Conflict { kind: Kind::Service, name: "shop".to_owned() }.into(),
         ),
