@@ -128,6 +128,12 @@ impl Function {
         Ok(revision.pool.idle())
     }
 
+    /// The ids of the instances of the current code that there are, at rest or at work, oldest first: those of
+    /// [`Report::instance`](crate::Report::instance).
+    pub fn instances(&self) -> Vec<u64> {
+        self.inner.current.load().shared.roster.ids()
+    }
+
     /// Figures at this moment.
     pub fn stats(&self) -> FunctionStats {
         let revision = self.inner.current.load();

@@ -17,6 +17,7 @@ use crate::guest::command::{
 use crate::guest::core::{CoreGuest, Entry};
 use crate::guest::event::EventComponent;
 use crate::guest::http::{HttpP2, HttpP3};
+use crate::roster::Entered;
 use crate::state::{
     ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
 };
@@ -46,6 +47,7 @@ pub(crate) struct Instance {
     pub(crate) is_frozen: bool,
     pub(crate) log: InstanceLog,
     sandbox: Sandbox,
+    _entered: Entered,
 }
 
 impl std::fmt::Debug for Instance {
@@ -127,13 +129,15 @@ impl Instance {
     ) -> Result<Self, CallFailure> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let sandbox = start_sandbox(code, shared, &log, prepare).await?;
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut instance = Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id,
             uses: 0,
             idle_since: Instant::now(),
             is_frozen: false,
             log,
             sandbox,
+            _entered: shared.roster.enter(id),
         };
         instance.ledger_mut().meter.started();
         Ok(instance)

@@ -57,6 +57,8 @@ struct Course {
     start: StartKind,
     cpu: CpuMeter,
     payload_bytes: u64,
+    /// Bytes logged while its instance was made, if one was.
+    initialize_log_bytes: Option<u64>,
 }
 
 /// Runs one invocation to its end on the calling task.
@@ -88,6 +90,7 @@ pub(crate) async fn invoke(
         start: StartKind::Warm,
         cpu: CpuMeter::default(),
         payload_bytes,
+        initialize_log_bytes: None,
     };
     note_load(&mut course, &invocation);
     let asked = (invocation.depth, invocation.deadline);
@@ -96,10 +99,7 @@ pub(crate) async fn invoke(
             instance.ledger_mut().invocation = Some(invocation);
             (Ok(instance), permitted)
         }
-        None => {
-            let made = make(engine, revision, Some(&invocation), &mut course.cpu);
-            (Box::pin(made).await, Instant::now())
-        }
+        None => (make_now(engine, revision, &invocation, &mut course).await, Instant::now()),
     };
     let instance = match instance {
         Ok(instance) => instance,
@@ -166,6 +166,18 @@ fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
         LogType::None => 0,
     };
     log.begin((&invocation.request_id, &revision.shared.name), tail_bytes, limits.log_bytes);
+}
+
+/// Makes an instance for an invocation and notes what was logged meanwhile.
+async fn make_now(
+    engine: &EngineInner,
+    revision: &Revision,
+    invocation: &Invocation,
+    course: &mut Course,
+) -> Result<Instance, NoInstance> {
+    let made = Box::pin(make(engine, revision, Some(invocation), &mut course.cpu)).await;
+    course.initialize_log_bytes = made.as_ref().ok().map(|made| made.log.bytes());
+    made
 }
 
 /// Makes an instance, dropping idle ones of other functions if there is no room.
@@ -358,6 +370,11 @@ impl Course {
             payload_bytes: self.payload_bytes,
             answer_bytes: result.as_ref().map_or(0, |answer| answer.len() as u64),
             log_bytes: logged.bytes,
+            // Without an instance, making it is all that was logged.
+            initialize_log_bytes: match instance {
+                Some(_) => self.initialize_log_bytes,
+                None => Some(logged.bytes),
+            },
             log_lines_dropped: logged.dropped,
             instance: instance.map_or(0, |instance| instance.id),
             phases: self.phases,

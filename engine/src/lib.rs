@@ -62,6 +62,7 @@ mod outcome;
 mod pool;
 mod report;
 mod revision;
+mod roster;
 mod serde_duration;
 mod state;
 mod stats;

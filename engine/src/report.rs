@@ -93,7 +93,9 @@ pub struct Report {
     pub log_bytes: u64,
     /// Log lines that were not passed to the sink because of a bound.
     pub log_lines_dropped: u64,
-    /// Which instance served, unique in this engine.
+    /// How many of these bytes were logged while the instance was made, where it was made for this invocation.
+    pub initialize_log_bytes: Option<u64>,
+    /// Which instance served, unique in this engine; 0 where none could be made.
     pub instance: u64,
 }
 

@@ -17,6 +17,7 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use crate::cpu_meter;
 use crate::fault::Interrupted;
 use crate::memory_meter::{MemoryBudget, MemoryMeter};
+use crate::roster::Roster;
 use crate::tail_log::InstanceLog;
 use crate::ticker::Ticker;
 use crate::{FunctionSpec, Identity, Invocation, Limits};
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) caller: Option<Arc<dyn FunctionCaller>>,
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) budget: Arc<MemoryBudget>,
+    /// Instances that there are.
+    pub(crate) roster: Arc<Roster>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -76,6 +79,7 @@ impl Shared {
             caller: around.caller.cloned(),
             ticker: around.ticker.clone(),
             budget: around.budget.clone(),
+            roster: Arc::default(),
         }
     }
 

@@ -154,6 +154,11 @@ impl InstanceLog {
         state.sink_budget = sink_budget;
     }
 
+    /// Bytes logged since it was aimed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.state.lock().bytes
+    }
+
     /// Ends the invocation: what it logged, with unfinished lines handed on as they are.
     pub(crate) fn end(&self) -> Logged {
         let mut state = self.state.lock();

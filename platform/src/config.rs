@@ -20,11 +20,33 @@ pub struct Quotas {
     pub functions_per_service: u64,
     /// Functions over all services. Default 100,000.
     pub functions: u64,
+    /// Versions of one service. Default 1,000.
+    pub versions_per_service: u64,
+    /// Functions in versions over all services, each version's counted. Default 1,000,000.
+    pub published_functions: u64,
+    /// Aliases of one service. Default 1,000.
+    pub aliases_per_service: u64,
+    /// Triggers of one function. Default 50.
+    pub triggers_per_function: u64,
+    /// Custom domains. Default 10,000.
+    pub domains: u64,
+    /// On-demand configs, and as many provision configs. Default 10,000.
+    pub scaling_configs: u64,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { services: 10_000, functions_per_service: 10_000, functions: 100_000 }
+        Self {
+            services: 10_000,
+            functions_per_service: 10_000,
+            functions: 100_000,
+            versions_per_service: 1000,
+            published_functions: 1_000_000,
+            aliases_per_service: 1000,
+            triggers_per_function: 50,
+            domains: 10_000,
+            scaling_configs: 10_000,
+        }
     }
 }
 

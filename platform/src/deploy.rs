@@ -11,6 +11,7 @@ use crate::catalog::as_expected;
 use crate::checksum::crc64;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::function::{Code, CodeUpload, Function, FunctionChange, NewFunction};
+use crate::name::{LATEST, Target};
 use crate::package;
 use crate::platform::{Inner, Platform};
 use crate::service::{ListRequest, Page};
@@ -48,7 +49,8 @@ impl Platform {
             modified_ms: now,
             revision: 0,
         };
-        let loaded = inner.engine.load(inner.spec(&function, stored.wasm.clone())).await?;
+        let loaded =
+            inner.engine.load(inner.spec(&function, LATEST, 0, stored.wasm.clone())).await?;
         let revision = inner.catalog.create_function(function).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
@@ -59,7 +61,15 @@ impl Platform {
     /// # Errors
     /// No such service or function.
     pub fn get_function(&self, service: &str, name: &str) -> Result<Function, RequestError> {
-        Ok(self.inner().catalog.revision(service, name)?.function().clone())
+        self.get_function_at(Target::latest(service, name))
+    }
+
+    /// A function as it stands at a version; an alias stands for its main version.
+    ///
+    /// # Errors
+    /// No such service, version, alias or function.
+    pub fn get_function_at(&self, target: Target<'_>) -> Result<Function, RequestError> {
+        Ok(self.inner().catalog.service(target.service)?.function_at(target)?.as_ref().clone())
     }
 
     /// Changes a function. On return the change is durable and serves whoever calls next.
@@ -86,8 +96,8 @@ impl Platform {
             }
             None => (inner.code.get(&function.code.digest, before.label()).await?, None),
         };
-        let loaded = inner.engine.load(inner.spec(&function, wasm)).await?;
-        let revision = inner.catalog.update_function(before, function).await?;
+        let loaded = inner.engine.load(inner.spec(&function, LATEST, before.ready(), wasm)).await?;
+        let revision = inner.catalog.update_function(before, function, change.expect).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
     }
@@ -114,21 +124,29 @@ impl Platform {
         service: &str,
         request: &ListRequest,
     ) -> Result<Page<Function>, RequestError> {
-        self.inner().catalog.list_functions(service, request)
+        self.list_functions_at(service, None, request)
+    }
+
+    /// Lists functions as they stand at a version, in order of name; an alias stands for its main version.
+    ///
+    /// # Errors
+    /// No such service, version or alias; a limit out of bounds.
+    pub fn list_functions_at(
+        &self,
+        service: &str,
+        qualifier: Option<&str>,
+        request: &ListRequest,
+    ) -> Result<Page<Function>, RequestError> {
+        self.inner().catalog.service(service)?.functions_at(qualifier, request)
     }
 
     /// What was uploaded for a function, to the byte.
     ///
     /// # Errors
-    /// No such service or function; the file is missing or damaged.
-    pub async fn function_package(
-        &self,
-        service: &str,
-        name: &str,
-    ) -> Result<Bytes, PlatformError> {
-        let revision = self.inner().catalog.revision(service, name)?;
-        let digest = &revision.function().code.package_digest;
-        Ok(self.inner().code.get(digest, revision.label()).await?)
+    /// No such service, version, alias or function; the file is missing or damaged.
+    pub async fn function_package(&self, target: Target<'_>) -> Result<Bytes, PlatformError> {
+        let function = self.inner().catalog.service(target.service)?.function_at(target)?;
+        Ok(self.inner().code.get(&function.code.package_digest, &target.to_string()).await?)
     }
 }
 

@@ -16,8 +16,18 @@ pub enum Kind {
     Service,
     /// A function; its name is `service/function`.
     Function,
-    /// A version or an alias; its name is `service.qualifier`.
-    Qualifier,
+    /// A version; its name is `service.version`.
+    Version,
+    /// An alias; its name is `service.alias`.
+    Alias,
+    /// A trigger; its name is `service/function/trigger`.
+    Trigger,
+    /// A custom domain.
+    Domain,
+    /// A maximum of instances; its name is `service.qualifier/function`.
+    OnDemandConfig,
+    /// What is to be kept ready; its name is `service.qualifier/function`.
+    ProvisionConfig,
     /// An invocation.
     Invocation,
 }
@@ -28,7 +38,12 @@ impl Kind {
         match self {
             Self::Service => "service",
             Self::Function => "function",
-            Self::Qualifier => "qualifier",
+            Self::Version => "version",
+            Self::Alias => "alias",
+            Self::Trigger => "trigger",
+            Self::Domain => "domain",
+            Self::OnDemandConfig => "on-demand config",
+            Self::ProvisionConfig => "provision config",
             Self::Invocation => "invocation",
         }
     }
@@ -75,6 +90,14 @@ pub enum RequestError {
         /// Its name.
         name: String,
     },
+    /// Somebody else changed the thing while this change was prepared; the caller had named no revision.
+    #[error("{kind} `{name}` was changed by somebody else at the same time")]
+    Overtaken {
+        /// What kind of thing.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
     /// The thing still holds others.
     #[error("{kind} `{name}` is not empty: it holds {holds}")]
     NotEmpty {
@@ -84,6 +107,14 @@ pub enum RequestError {
         name: String,
         /// What it holds, such as `3 functions`.
         holds: String,
+    },
+    /// There is nothing to publish.
+    #[error("service `{service}` was not changed since version {version}")]
+    Unchanged {
+        /// Which service.
+        service: String,
+        /// The version published last.
+        version: u64,
     },
     /// Something is larger than allowed.
     #[error("{what} of {size_bytes} bytes is over the limit of {limit_bytes}")]
@@ -133,8 +164,9 @@ impl RequestError {
             Self::NotFound { .. } => "check the name; list what exists",
             Self::AlreadyExists { .. } => "choose another name, or update what exists",
             Self::Invalid { .. } => "correct the value",
-            Self::Conflict { .. } => "read it again and repeat the change",
+            Self::Conflict { .. } | Self::Overtaken { .. } => "read it again and repeat the change",
             Self::NotEmpty { .. } => "delete what it holds first",
+            Self::Unchanged { .. } => "use that version, or change something first",
             Self::TooLarge { .. } => "send less, or raise the server's limit",
             Self::Quota { .. } => "delete what is not needed, or raise the server's quota",
             Self::Throttled { .. } => "try again later",

@@ -103,6 +103,7 @@ impl Inner {
             // Before loading: an event that cannot run must not cost a compilation.
             return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes }.into());
         }
+        let _running = self.catalog.admit(revision, &invocation.qualifier)?;
         let (function, report) = self.load(revision).await?;
         revision.touch(now_ms);
         if report.is_some() {

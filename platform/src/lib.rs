@@ -7,6 +7,12 @@
 //! | open | [`Platform::open`] with a [`PlatformConfig`]; [`LogStore::open`] and [`PlatformCaller::new`] before, because the engine takes both |
 //! | keep services | [`Platform::create_service`], `get_service`, `update_service`, `delete_service`, `list_services` |
 //! | keep functions | [`Platform::create_function`], `get_function`, `update_function`, `delete_function`, `list_functions`, `function_package` |
+//! | publish | [`Platform::publish_version`], `list_versions`, `delete_version`; `get_service_at`, `get_function_at`, `list_functions_at` look at one |
+//! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
+//! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
+//! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
+//! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
@@ -14,12 +20,14 @@
 //!
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
+mod alias;
 mod caller;
 mod catalog;
 mod checksum;
 mod clock;
 mod config;
 mod deploy;
+mod domain;
 mod error;
 mod function;
 mod invoke;
@@ -32,16 +40,24 @@ mod platform;
 pub mod queue;
 mod resolve;
 mod revision;
+mod scaling;
 mod service;
 pub mod storage;
+mod tag;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod upkeep;
+mod version;
 
+pub use alias::{Alias, AliasChange, NewAlias};
 pub use caller::PlatformCaller;
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};
 pub use config::{PlatformConfig, Quotas};
+pub use domain::{
+    DOMAIN_ROUTES_MAX, Domain, DomainChange, DomainProtocol, DomainRoute, DomainSettings,
+};
 pub use error::{Kind, PlatformError, RequestError};
 pub use function::{
     Code, CodeUpload, ENVIRONMENT_BYTES_MAX, Function, FunctionChange, FunctionSettings,
@@ -53,16 +69,25 @@ pub use journal::{
 };
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
 pub use name::{
-    FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX, Qualifier,
-    ServiceName, Target,
+    AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX,
+    Qualifier, ServiceName, Target, TriggerName,
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
 pub use queue::{DeadLetter, EnqueueOptions, QueueConfig};
 pub use revision::Revision;
+pub use scaling::{
+    ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,
+    ProvisionFilter,
+};
 pub use service::{
     DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, PAGE_MAX, Page, Service, ServiceChange,
     ServiceSettings,
 };
 pub use storage::StorageError;
 pub use storage::code_store::CodeError;
+pub use tag::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
+pub use trigger::{
+    NewTrigger, TRIGGER_CONFIG_BYTES_MAX, Trigger, TriggerChange, TriggerKind, TriggerSettings,
+};
+pub use version::{Direction, Version, VersionListRequest, VersionPage};

@@ -35,7 +35,7 @@ fn refuse(field: &'static str, text: &str, longest: usize) -> RequestError {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $field:literal, $longest:expr) => {
+    ($(#[$doc:meta])* $type:ident, $field:literal, $longest:expr $(, $reserved:expr)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -47,6 +47,10 @@ macro_rules! name {
             /// # Errors
             /// [`RequestError::Invalid`] with the rule.
             pub fn parse(text: &str) -> Result<Self, RequestError> {
+                $(if text == $reserved {
+                    let why = format!("`{}` is reserved", $reserved);
+                    return Err(RequestError::invalid($field, why));
+                })?
                 if is_name(text, $longest) {
                     Ok(Self(Arc::from(text)))
                 } else {
@@ -96,6 +100,14 @@ name!(
     /// The name of a function: `^[A-Za-z_][A-Za-z0-9_-]{0,63}$`.
     FunctionName, "function_name", FUNCTION_NAME_BYTES_MAX
 );
+name!(
+    /// The name of an alias, which is never `LATEST`: `^[A-Za-z_][A-Za-z0-9_-]{0,127}$`.
+    AliasName, "alias_name", NAME_BYTES_MAX, LATEST
+);
+name!(
+    /// The name of a trigger: `^[A-Za-z_][A-Za-z0-9_-]{0,127}$`.
+    TriggerName, "trigger_name", NAME_BYTES_MAX
+);
 
 /// What a caller asks for of a service: the newest code, a version or an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -118,8 +130,9 @@ impl Qualifier {
             None | Some("" | LATEST) => return Ok(Self::Latest),
             Some(text) => text,
         };
-        let digits =
-            text.len() <= VERSION_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = text.len() <= VERSION_DIGITS_MAX
+            && !text.starts_with('0')
+            && text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse::<u64>() {
             Ok(version) if digits && version > 0 => Ok(Self::Version(version)),
             _ if is_name(text, NAME_BYTES_MAX) => Ok(Self::Alias(text.to_owned())),
@@ -207,7 +220,7 @@ mod tests {
         }
         assert_eq!(Qualifier::parse(Some("12")), Ok(Qualifier::Version(12)));
         assert_eq!(Qualifier::parse(Some("prod")), Ok(Qualifier::Alias("prod".into())));
-        for text in ["0", "-1", "1.2", "99999999999999999999", "a/b", "é"] {
+        for text in ["0", "01", "+1", "-1", "1.2", "99999999999999999999", "a/b", "é"] {
             assert!(Qualifier::parse(Some(text)).is_err(), "{text}");
         }
     }

@@ -12,6 +12,7 @@ use crate::journal::Journal;
 use crate::loaded::Loaded;
 use crate::package::PackageLimits;
 use crate::queue::Queue;
+use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{Collection, Query, Storage};
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) code: CodeStore,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) loaded: Loaded,
+    pub(crate) provisions: Provisions,
     pub(crate) journal: Journal,
     pub(crate) queue: Queue,
     pub(crate) limits: Limits,
@@ -97,6 +99,7 @@ impl Platform {
             code,
             catalog: Arc::new(catalog),
             loaded: Loaded::new(config.loaded_functions),
+            provisions: Provisions::default(),
             queue,
             limits: config.limits,
             package: config.package,

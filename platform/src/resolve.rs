@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use hearth_engine::{FunctionSpec, Identity, LoadReport};
 
-use crate::error::{Kind, PlatformError, RequestError};
+use crate::error::{PlatformError, RequestError};
 use crate::function::Function;
-use crate::name::{Qualifier, Target};
+use crate::name::Target;
 use crate::platform::{Inner, Platform};
 use crate::revision::Revision;
 
 impl Platform {
-    /// The revision that serves a target now.
+    /// The revision that serves a target now. An alias with weights may answer differently each time.
     ///
     /// # Errors
-    /// No such service, function or qualifier; only `LATEST` exists so far.
+    /// No such service, version, alias or function.
     pub fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
         self.inner().resolve(target)
     }
@@ -28,6 +28,24 @@ impl Platform {
         let revision = self.inner().resolve(target)?;
         let (function, _) = self.inner().load(&revision).await?;
         Ok(function.prewarm(count).await?)
+    }
+
+    /// The instances of a function that there are at a qualifier: each with its version and its id in the outcomes of invocations.
+    ///
+    /// # Errors
+    /// No such service, version, alias or function.
+    pub fn instances(&self, target: Target<'_>) -> Result<Vec<(String, u64)>, RequestError> {
+        let entry = self.inner().catalog.service(target.service)?;
+        entry.function_at(target)?;
+        let mut instances = Vec::new();
+        for revision in entry.revisions_at(target) {
+            if let Some(function) = revision.loaded.load().as_ref() {
+                let version = revision.version();
+                instances
+                    .extend(function.instances().into_iter().map(|id| (version.to_owned(), id)));
+            }
+        }
+        Ok(instances)
     }
 
     /// What the engine knows of a function; none when it is not loaded.
@@ -45,17 +63,7 @@ impl Platform {
 
 impl Inner {
     pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
-        if !matches!(target.qualifier, None | Some("" | crate::name::LATEST)) {
-            // The service comes first: a caller is told of the outermost thing that is missing.
-            self.catalog.service(target.service)?;
-            Qualifier::parse(target.qualifier)?;
-            let qualifier = target.qualifier.unwrap_or_default();
-            return Err(RequestError::NotFound {
-                kind: Kind::Qualifier,
-                name: format!("{}.{qualifier}", target.service),
-            });
-        }
-        self.catalog.revision(target.service, target.function)
+        self.catalog.resolve(target)
     }
 
     /// The engine's function for a revision, and what loading took if this call did it.
@@ -74,7 +82,7 @@ impl Inner {
             return Err(error.clone().into());
         }
         let code = self.code.get(&revision.function().code.digest, revision.label()).await?;
-        let loaded = self.engine.load(self.spec(revision.function(), code)).await;
+        let loaded = self.engine.load(self.spec_of(revision, code)).await;
         let function = loaded.inspect_err(|error| {
             if !error.is_retryable() {
                 // Already set is as good: both say that it cannot be loaded.
@@ -98,17 +106,31 @@ impl Inner {
         function
     }
 
-    /// What the engine is asked to load for a function.
-    pub(crate) fn spec(&self, function: &Function, code: bytes::Bytes) -> FunctionSpec {
+    /// What the engine is asked to load for a revision.
+    pub(crate) fn spec_of(&self, revision: &Revision, code: bytes::Bytes) -> FunctionSpec {
+        self.spec(revision.function(), revision.version(), revision.ready(), code)
+    }
+
+    /// What the engine is asked to load for a function, with at least `ready` instances kept ready.
+    pub(crate) fn spec(
+        &self,
+        function: &Function,
+        version: &str,
+        ready: u32,
+        code: bytes::Bytes,
+    ) -> FunctionSpec {
         let settings = &function.settings;
+        let mut pool = settings.pool.clone();
+        pool.min_ready = pool.min_ready.max(ready);
+        pool.max_instances = pool.max_instances.max(pool.min_ready);
         let mut spec = FunctionSpec::new(function.name.as_str(), code)
             .identity(Identity {
                 service: function.service.to_string(),
                 function: function.name.to_string(),
-                version: crate::name::LATEST.to_owned(),
+                version: version.to_owned(),
             })
             .limits(settings.limits(&self.limits))
-            .pool(settings.pool.clone())
+            .pool(pool)
             .isolation(settings.isolation)
             .grants(settings.grants.clone());
         spec.environment =

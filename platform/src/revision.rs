@@ -2,7 +2,7 @@
 //!
 //! Changing a function makes another revision; whoever runs on this one keeps it until done.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -15,31 +15,55 @@ use crate::name::LATEST;
 /// Code and configuration at one moment.
 #[derive(Debug)]
 pub struct Revision {
-    function: Function,
+    function: Arc<Function>,
     label: Arc<str>,
+    /// The published version; none for what was deployed last.
+    version: Option<Arc<str>>,
     pub(crate) loaded: ArcSwapOption<hearth_engine::Function>,
     /// Held by the one who loads, so that the others wait for it instead of doing the same.
     pub(crate) loading: Mutex<()>,
     /// Why it can never be loaded, once that is known: a thousand requests must not compile broken code a thousand times.
     pub(crate) broken: OnceLock<LoadError>,
+    /// Why instances cannot be kept ready, if they cannot.
+    pub(crate) provision_error: ArcSwapOption<String>,
+    /// Instances to keep ready beyond what the function's own settings say.
+    ready: AtomicU32,
     used_ms: AtomicU64,
 }
 
 impl Revision {
+    /// What was deployed last.
     pub(crate) fn new(function: Function) -> Self {
+        Self::of(Arc::new(function), None)
+    }
+
+    /// A function as a version keeps it.
+    pub(crate) fn published(function: Arc<Function>, version: u64) -> Self {
+        Self::of(function, Some(version.to_string().into()))
+    }
+
+    fn of(function: Arc<Function>, version: Option<Arc<str>>) -> Self {
         let label = format!("{}/{}", function.service, function.name).into();
         Self {
             function,
             label,
+            version,
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
             broken: OnceLock::new(),
+            provision_error: ArcSwapOption::empty(),
+            ready: AtomicU32::new(0),
             used_ms: AtomicU64::new(0),
         }
     }
 
     /// The function as it stood.
     pub fn function(&self) -> &Function {
+        &self.function
+    }
+
+    /// The same, to be shared.
+    pub(crate) fn function_arc(&self) -> &Arc<Function> {
         &self.function
     }
 
@@ -50,7 +74,17 @@ impl Revision {
 
     /// The published version, or `LATEST`.
     pub fn version(&self) -> &str {
-        LATEST
+        self.version.as_deref().unwrap_or(LATEST)
+    }
+
+    /// Instances to keep ready, whatever its own settings say.
+    pub(crate) fn ready(&self) -> u32 {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Sets that for whoever loads it next; returns what it was.
+    pub(crate) fn keep_ready(&self, count: u32) -> u32 {
+        self.ready.swap(count, Ordering::AcqRel)
     }
 
     pub(crate) fn touch(&self, now_ms: u64) {

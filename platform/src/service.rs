@@ -144,7 +144,19 @@ impl Platform {
     /// # Errors
     /// A limit out of bounds.
     pub fn list_services(&self, request: &ListRequest) -> Result<Page<Service>, RequestError> {
-        self.inner().catalog.list_services(request)
+        self.list_services_tagged(request, &[])
+    }
+
+    /// Lists services that have all of these tags, in order of name; an empty value stands for any.
+    ///
+    /// # Errors
+    /// A limit out of bounds.
+    pub fn list_services_tagged(
+        &self,
+        request: &ListRequest,
+        tags: &[(String, String)],
+    ) -> Result<Page<Service>, RequestError> {
+        self.inner().catalog.list_services(request, tags)
     }
 }
 
@@ -218,6 +230,19 @@ pub(crate) fn page<K, V, T>(
 where
     K: Ord + std::borrow::Borrow<str>,
 {
+    page_where(names, request, |_| true, item)
+}
+
+/// The same of those that `keep` wants.
+pub(crate) fn page_where<K, V, T>(
+    names: &BTreeMap<K, V>,
+    request: &ListRequest,
+    keep: impl Fn(&V) -> bool,
+    item: impl Fn(&V) -> T,
+) -> Result<Page<T>, RequestError>
+where
+    K: Ord + std::borrow::Borrow<str>,
+{
     if !(1..=PAGE_MAX).contains(&request.limit) {
         return Err(RequestError::invalid(
             "limit",
@@ -229,7 +254,8 @@ where
     let bounds = (std::ops::Bound::Included(start), std::ops::Bound::Unbounded);
     let mut rest = names
         .range::<str, _>(bounds)
-        .take_while(|(name, _)| (*name).borrow().starts_with(&request.prefix));
+        .take_while(|(name, _)| (*name).borrow().starts_with(&request.prefix))
+        .filter(|(_, value)| keep(value));
     let items = rest.by_ref().take(request.limit).map(|(_, value)| item(value)).collect();
     let next = rest.next().map(|(name, _)| name.borrow().to_owned());
     Ok(Page { items, next })

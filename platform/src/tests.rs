@@ -9,6 +9,9 @@ use hearth_engine::{Engine, EngineConfig, Invocation, LogType};
 use crate::storage::{Collection, Expect, Op, Storage};
 use crate::*;
 
+mod scaling;
+mod versions;
+
 /// Answers `text` to whatever it is asked.
 fn answering(text: &str) -> Bytes {
     let wat = format!(
@@ -84,7 +87,10 @@ async fn deployed_functions_answer_and_survive_reopening() {
     let first = platform.invoke(Target::latest("s", "f"), first).await.unwrap();
     assert!(matches!(first.outcome.report.start.as_str(), "compiled" | "loaded"));
     assert_eq!(first.outcome.result.unwrap(), "hello");
-    assert_eq!(platform.function_package("s", "f").await.unwrap(), answering("hello"));
+    assert_eq!(
+        platform.function_package(Target::latest("s", "f")).await.unwrap(),
+        answering("hello")
+    );
 }
 
 #[tokio::test]
@@ -110,7 +116,7 @@ async fn the_rules_of_names_and_emptiness() {
     platform.delete_function("s", "f", None).await.unwrap();
     platform.delete_service("s", None).await.unwrap();
     assert!(platform.list_services(&list(10)).unwrap().items.is_empty());
-    for (qualifier, kind) in [("7", Kind::Qualifier), ("prod", Kind::Qualifier)] {
+    for (qualifier, kind) in [("7", Kind::Version), ("prod", Kind::Alias)] {
         service(&platform, &format!("q{qualifier}")).await;
         let name = format!("q{qualifier}");
         let target = Target { service: &name, qualifier: Some(qualifier), function: "f" };
@@ -159,7 +165,7 @@ async fn an_archive_is_opened_and_kept_as_it_came() {
         (crc64(&archive), archive.len() as u64)
     );
     assert_eq!(answer(&platform, "f").await, "zipped");
-    assert_eq!(platform.function_package("s", "f").await.unwrap(), archive);
+    assert_eq!(platform.function_package(Target::latest("s", "f")).await.unwrap(), archive);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -287,5 +293,5 @@ async fn upkeep_removes_what_no_function_names() {
         shards.map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap().count()).sum::<usize>()
     };
     assert_eq!(count(dir.path()), 1);
-    assert!(platform.function_package("s", "f").await.is_ok());
+    assert!(platform.function_package(Target::latest("s", "f")).await.is_ok());
 }

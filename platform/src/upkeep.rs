@@ -5,21 +5,36 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::error::PlatformError;
 use crate::platform::Platform;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(60);
 
+/// Between two looks at what is to be kept ready, where anything is.
+const PROVISION_PERIOD: Duration = Duration::from_millis(250);
+
 impl Platform {
-    /// Keeps house once a minute until `shutdown` is ready.
+    /// Keeps house once a minute and keeps provisioned instances ready until `shutdown` is ready.
     pub async fn run_upkeep(&self, shutdown: impl Future<Output = ()> + Send) {
         tokio::pin!(shutdown);
+        let provisions = &self.inner().provisions;
+        let mut next = Instant::now() + ROUND;
         loop {
+            self.inner().reach_provisions().await;
+            let idle = self.inner().catalog.provisions.is_empty();
+            let look = if idle { next } else { Instant::now() + PROVISION_PERIOD };
             tokio::select! {
                 () = &mut shutdown => return,
-                () = tokio::time::sleep(ROUND) => {}
+                () = provisions.changed.notified() => {}
+                () = tokio::time::sleep_until(look.min(next)) => {}
             }
+            if Instant::now() < next {
+                continue;
+            }
+            next = Instant::now() + ROUND;
             if let Err(error) = self.upkeep().await {
                 tracing::warn!(%error, hint = error.hint(), "upkeep failed; it is tried again");
             }
@@ -36,9 +51,16 @@ impl Platform {
         inner.queue.prune_dead_letters().await?;
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
         let digests = || -> HashSet<String> {
-            let revisions = inner.catalog.revisions();
-            let codes = revisions.iter().map(|revision| &revision.function().code);
-            codes.flat_map(|code| [code.digest.clone(), code.package_digest.clone()]).collect()
+            let mut digests = HashSet::new();
+            inner.catalog.each_code(|code| {
+                for digest in [&code.digest, &code.package_digest] {
+                    // Versions name the same code again and again.
+                    if !digests.contains(digest) {
+                        digests.insert(digest.clone());
+                    }
+                }
+            });
+            digests
         };
         let named = digests();
         let removed = inner

@@ -8,12 +8,14 @@
     reason = "a test tells that it failed by panicking"
 )]
 
+mod aliases;
 mod archives;
 mod bad_guests;
 mod cli;
 mod crowd;
 mod crud;
 mod disconnect;
+mod domains;
 mod edges;
 mod first_minute;
 mod following;
@@ -21,7 +23,12 @@ mod health;
 mod http_edge;
 mod invoke_async;
 mod invoke_sync;
+mod no_effect;
 mod replace;
+mod scaling;
 mod secrets;
 mod stop;
+mod tags;
+mod triggers;
 mod uploads;
+mod versions;

@@ -3,18 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use hearth_tests::Server;
-use serde_json::json;
-
-/// A guest that answers with this letter.
-fn answering(letter: char) -> Vec<u8> {
-    wat::parse_str(format!(
-        r#"(module (memory (export "memory") 1) (data (i32.const 0) "{letter}")
-            (func (export "alloc") (param i32) (result i32) i32.const 8)
-            (func (export "handle") (param i32 i32) (result i64) i64.const 1))"#
-    ))
-    .unwrap()
-}
+use hearth_tests::{Reply, Server, answering};
+use serde_json::{Value, json};
 
 /// Ends the load when the story ends, however it ends.
 struct Stop<'a>(&'a AtomicBool);
@@ -25,10 +15,81 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// Calls `s.QUALIFIER/f` from three threads while `change` goes on; each answer must say `check`.
+fn under_load(server: &Server, qualifier: &str, check: fn(&Reply), change: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    check(&server.invoke_at(qualifier, "f"));
+                }
+            });
+        }
+        // Whatever happens here, the callers stop.
+        let _stop = Stop(&done);
+        change();
+    });
+}
+
+#[test]
+fn switching_an_alias_under_load_fails_no_request_and_mixes_no_versions() {
+    let server = Server::start();
+    server.deploy_answering("f", "1");
+    server.publish();
+    assert_eq!(server.replace("f", &answering("2")).status, 200);
+    server.publish();
+    let alias = json!({"aliasName": "prod", "versionId": "1"});
+    assert_eq!(server.call("POST", "/services/s/aliases", &alias).status, 200);
+    let is_whole = |reply: &Reply| {
+        let version = reply.header("x-fc-invocation-service-version");
+        assert_eq!((reply.status, Some(reply.text().as_str())), (200, version), "{}", reply.text());
+    };
+    under_load(&server, "prod", is_whole, || {
+        for switch in 0..1000_u32 {
+            let body = match switch % 3 {
+                0 => json!({"versionId": "2", "additionalVersionWeight": {}}),
+                1 => json!({"versionId": "1", "additionalVersionWeight": {"2": 0.5}}),
+                _ => json!({"versionId": "1", "additionalVersionWeight": {}}),
+            };
+            let switched = server.call("PUT", "/services/s/aliases/prod", &body);
+            assert_eq!(switched.status, 200, "{}", switched.text());
+        }
+    });
+}
+
+#[test]
+fn of_two_deployments_at_once_none_is_half_done() {
+    let server = Server::start();
+    server.deploy_answering("f", "0");
+    let mut refused = 0;
+    for round in 0..20 {
+        let (one, two) = (answering(&format!("{round}a")), answering(&format!("{round}b")));
+        let (one, two) = thread::scope(|scope| {
+            let one = scope.spawn(|| server.replace("f", &one));
+            let two = scope.spawn(|| server.replace("f", &two));
+            (one.join().unwrap(), two.join().unwrap())
+        });
+        assert!(one.status == 200 || two.status == 200, "{} {}", one.text(), two.text());
+        for reply in [&one, &two].into_iter().filter(|reply| reply.status != 200) {
+            reply.is_error(409, "ConcurrentUpdateError");
+            refused += 1;
+        }
+        let stands = server.call("GET", "/services/s/functions/f", &Value::Null).json();
+        let won = [&one, &two].into_iter().filter(|reply| reply.status == 200);
+        let mut sums = won.map(|reply| reply.json()["codeChecksum"].clone());
+        assert!(
+            sums.any(|sum| sum == stands["codeChecksum"]),
+            "it stands at what one of them sent"
+        );
+    }
+    assert!(refused > 0, "they never met, so nothing was tried");
+}
+
 #[test]
 fn updates_under_load_fail_no_request() {
     let server = Server::start();
-    assert_eq!(server.create("versions", &answering('a'), json!({})).status, 200);
+    assert_eq!(server.create("versions", &answering("a"), json!({})).status, 200);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -47,7 +108,7 @@ fn updates_under_load_fail_no_request() {
         // Whatever happens here, the callers stop.
         let _stop = Stop(&done);
         for letter in 'b'..='u' {
-            let changed = server.replace("versions", &answering(letter));
+            let changed = server.replace("versions", &answering(&letter.to_string()));
             assert_eq!(changed.status, 200, "{}", changed.text());
         }
     });

@@ -39,7 +39,7 @@ fn answer(server: &Server, name: &str) -> String {
 }
 
 /// Does some work, kills the server a while after its beginning, starts it again; whether the work was accepted.
-fn cut_off(
+pub(super) fn cut_off(
     server: &mut Server,
     after: Duration,
     work: impl FnOnce(&Server) -> Option<u16>,
@@ -59,7 +59,7 @@ fn cut_off(
 }
 
 /// How long one piece of work takes when nobody cuts it off.
-fn time_of(work: impl FnOnce()) -> Duration {
+pub(super) fn time_of(work: impl FnOnce()) -> Duration {
     let began = Instant::now();
     work();
     began.elapsed()

@@ -14,3 +14,4 @@ mod disk;
 mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
+mod published;

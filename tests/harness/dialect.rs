@@ -5,7 +5,55 @@ use serde_json::{Value, json};
 
 use crate::{Reply, Server, guest};
 
+/// A guest that answers with this text whatever it is asked.
+///
+/// # Panics
+/// When the text does not fit into a string of the text format.
+#[must_use]
+pub fn answering(text: &str) -> Vec<u8> {
+    wat::parse_str(format!(
+        r#"(module (memory (export "memory") 1) (data (i32.const 0) "{text}")
+            (func (export "alloc") (param i32) (result i32) i32.const 1024)
+            (func (export "handle") (param i32 i32) (result i64) i64.const {}))"#,
+        text.len()
+    ))
+    .expect("a module that answers")
+}
+
 impl Server {
+    /// Makes function `s/NAME` that answers with its text.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn deploy_answering(&self, name: &str, text: &str) {
+        let made = self.create(name, &answering(text), json!({}));
+        assert_eq!(made.status, 200, "{}", made.text());
+    }
+
+    /// Publishes service `s`; the number of the version.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn publish(&self) -> String {
+        let made = self.call("POST", "/services/s/versions", &json!({"description": "d"}));
+        assert_eq!(made.status, 200, "{}", made.text());
+        made.json()["versionId"].as_str().expect("a number as text").to_owned()
+    }
+
+    /// Invokes a function of service `s` at a qualifier.
+    #[must_use]
+    pub fn invoke_at(&self, qualifier: &str, name: &str) -> Reply {
+        let path = format!("/2016-08-15/services/s.{qualifier}/functions/{name}/invocations");
+        self.send("POST", &path, &[], b"x")
+    }
+
+    /// Sends JSON to the dialect, unless the thing was changed since this entity tag.
+    #[must_use]
+    pub fn call_if_match(&self, method: &str, path: &str, tag: &str, body: &Value) -> Reply {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, &format!("/2016-08-15{path}"), &[("if-match", tag)], body.as_bytes())
+    }
+
     /// Makes a service, unless it is there.
     pub fn service(&self, name: &str) {
         let made = self.call("POST", "/services", &json!({"serviceName": name}));

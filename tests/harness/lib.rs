@@ -21,6 +21,7 @@ mod server;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
+pub use dialect::answering;
 pub use disk::Disk;
 pub use reply::Reply;
 pub use running::Running;

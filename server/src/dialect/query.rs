@@ -22,6 +22,23 @@ impl<'a> Query<'a> {
             .map(|(_, value)| value)
     }
 
+    /// All values of a key.
+    pub(super) fn all(&self, key: &str) -> Vec<String> {
+        form_urlencoded::parse(self.0.as_bytes())
+            .take(PAIRS_MAX)
+            .filter(|(name, _)| name == key)
+            .map(|(_, value)| value.into())
+            .collect()
+    }
+
+    /// The pairs whose keys begin with `prefix`, without it.
+    pub(super) fn with_prefix(&self, prefix: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(self.0.as_bytes())
+            .take(PAIRS_MAX)
+            .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.into())))
+            .collect()
+    }
+
     /// The value of a key as a number or another thing that has a text form; none if it is absent or empty.
     pub(super) fn parse<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, String> {
         match self.get(key).as_deref() {

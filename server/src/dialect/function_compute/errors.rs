@@ -32,6 +32,9 @@ struct ErrorBody<'a> {
 
 const STORAGE_DECLINED: &str = "storage cannot take this now; the operator has been told why";
 
+/// The longest message, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1000;
+
 const INTERNAL: &str = "an internal error has occurred. Please retry.";
 
 impl WireError {
@@ -40,7 +43,10 @@ impl WireError {
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { status, code, message: message.into() }
+        let mut message = message.into();
+        // What the caller sent may be in it, at any length.
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        Self { status, code, message }
     }
 
     pub(in crate::dialect) fn invalid(message: impl Into<String>) -> Self {
@@ -129,16 +135,21 @@ impl From<RequestError> for WireError {
                 "PreconditionFailed",
                 "the resource being modified has been changed",
             ),
-            RequestError::NotEmpty { kind, name, holds } => {
-                let code = match kind {
-                    Kind::Service => "ServiceNotEmpty",
-                    Kind::Function | Kind::Qualifier | Kind::Invocation => "FunctionNotEmpty",
-                };
-                Self::new(
-                    StatusCode::CONFLICT,
-                    code,
-                    format!("{kind} '{name}' is not empty: it holds {holds}"),
-                )
+            RequestError::Overtaken { .. } => {
+                Self::new(StatusCode::CONFLICT, "ConcurrentUpdateError", error.to_string())
+            }
+            RequestError::NotEmpty { kind: Kind::Function, name, .. } => Self::new(
+                StatusCode::CONFLICT,
+                "FunctionNotEmpty",
+                format!("function '{}' has active triggers", parts(&name).1),
+            ),
+            RequestError::NotEmpty { kind, name, holds } => Self::new(
+                StatusCode::CONFLICT,
+                "ServiceNotEmpty",
+                format!("{kind} '{name}' is not empty: it holds {holds}"),
+            ),
+            RequestError::Unchanged { .. } => {
+                Self::new(StatusCode::CONFLICT, "VersionPublishError", error.to_string())
             }
             RequestError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
             RequestError::Quota { .. } => {
@@ -213,6 +224,11 @@ fn parts(name: &str) -> (&str, &str) {
     name.split_once('/').unwrap_or(("", name))
 }
 
+/// `service.qualifier` in its parts.
+fn qualified(name: &str) -> (&str, &str) {
+    name.split_once('.').unwrap_or((name, ""))
+}
+
 fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
     match kind {
         Kind::Service => ("ServiceNotFound", format!("service '{name}' does not exist")),
@@ -223,20 +239,28 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
                 format!("function '{function}' does not exist in service '{service}'"),
             )
         }
-        Kind::Qualifier => {
-            let (service, qualifier) = name.split_once('.').unwrap_or((name, ""));
-            if qualifier.bytes().all(|byte| byte.is_ascii_digit()) {
-                (
-                    "VersionNotFound",
-                    format!("version '{qualifier}' of service '{service}' does not exist"),
-                )
-            } else {
-                (
-                    "AliasNotFound",
-                    format!("alias '{qualifier}' of service '{service}' does not exist"),
-                )
-            }
+        Kind::Version => {
+            let (service, version) = qualified(name);
+            (
+                "VersionNotFound",
+                format!("version '{version}' of service '{service}' does not exist"),
+            )
         }
+        Kind::Alias => {
+            let (service, alias) = qualified(name);
+            ("AliasNotFound", format!("alias '{alias}' of service '{service}' does not exist"))
+        }
+        Kind::Trigger => {
+            let trigger = name.rsplit('/').next().unwrap_or_default();
+            ("TriggerNotFound", format!("trigger '{trigger}' does not exist"))
+        }
+        Kind::OnDemandConfig => {
+            ("OnDemandConfigNotFound", format!("on-demand config of '{name}' does not exist"))
+        }
+        Kind::ProvisionConfig => {
+            ("ProvisionConfigNotFound", format!("provision config of '{name}' does not exist"))
+        }
+        Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
         }
@@ -253,7 +277,18 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
                 format!("function '{function}' already exists in service '{service}'"),
             )
         }
-        Kind::Qualifier => ("AliasAlreadyExists", format!("alias '{name}' already exists")),
+        Kind::Alias | Kind::Version => {
+            let (service, alias) = qualified(name);
+            ("AliasAlreadyExists", format!("alias '{alias}' already exists in service '{service}'"))
+        }
+        Kind::Trigger => {
+            let trigger = name.rsplit('/').next().unwrap_or_default();
+            ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
+        }
+        Kind::OnDemandConfig | Kind::ProvisionConfig => {
+            ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
+        }
+        Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationAlreadyExists", format!("invocation '{name}' already exists"))
         }
@@ -264,6 +299,14 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
 fn wire_name(field: &'static str) -> &'static str {
     match field {
         "service_name" => "serviceName",
+        "alias_name" => "aliasName",
+        "trigger_name" => "triggerName",
+        "trigger_type" => "triggerType",
+        "trigger_config" => "triggerConfig",
+        "domain_name" => "domainName",
+        "routes" => "routeConfig.routes",
+        "maximum" => "maximumInstanceCount",
+        "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",
         "timeout_s" => "timeout",

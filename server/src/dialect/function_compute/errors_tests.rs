@@ -17,11 +17,28 @@ fn examples() -> Vec<(&'static str, WireError)> {
     vec![
         ("NotFound, service", missing(named(Kind::Service, "shop"))),
         ("NotFound, function", missing(named(Kind::Function, "shop/order"))),
-        ("NotFound, version", missing(named(Kind::Qualifier, "shop.7"))),
-        ("NotFound, alias", missing(named(Kind::Qualifier, "shop.prod"))),
+        ("NotFound, version", missing(named(Kind::Version, "shop.7"))),
+        ("NotFound, alias", missing(named(Kind::Alias, "shop.prod"))),
         ("NotFound, invocation", missing(named(Kind::Invocation, "i-1"))),
         ("AlreadyExists, service", taken(named(Kind::Service, "shop"))),
         ("AlreadyExists, function", taken(named(Kind::Function, "shop/order"))),
+        ("NotFound, trigger", missing(named(Kind::Trigger, "shop/order/nightly"))),
+        ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
+        ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
+        ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
+        ("NotFound, on-demand config", missing(named(Kind::OnDemandConfig, "shop.prod/order"))),
+        ("NotEmpty, service", held(Kind::Service, "shop", "2 functions")),
+        ("NotEmpty, function", held(Kind::Function, "shop/order", "1 trigger")),
+        ("AlreadyExists, alias", taken(named(Kind::Alias, "shop.prod"))),
+        ("Unchanged", RequestError::Unchanged { service: "shop".to_owned(), version: 7 }.into()),
+        (
+            "Overtaken",
+            RequestError::Overtaken { kind: Kind::Function, name: "shop/order".to_owned() }.into(),
+        ),
+        (
+            "Conflict",
+            RequestError::Conflict { kind: Kind::Service, name: "shop".to_owned() }.into(),
+        ),
         (
             "Invalid",
             RequestError::Invalid {
@@ -56,6 +73,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("Rejection::Panicked", Rejection::Panicked.into()),
         ("no route", WireError::no_route(&Method::GET, "/nowhere")),
     ]
+}
+
+fn held(kind: Kind, name: &str, holds: &str) -> WireError {
+    RequestError::NotEmpty { kind, name: name.to_owned(), holds: holds.to_owned() }.into()
 }
 
 fn too_large_code() -> WireError {

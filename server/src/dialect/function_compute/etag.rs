@@ -1,11 +1,11 @@
 //! Entity tags: the platform's revision of a record as 32 hexadecimal digits. Also the figure of memory.
 
 use hearth_engine::MIB;
-use http::HeaderMap;
-use http::header::{HeaderValue, IF_MATCH};
+use http::header::{ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::super::query::Query;
-use crate::http::header_value;
+use crate::http::{Body, Response, header_value};
 
 /// What no record's revision is: a tag that is none of ours matches nothing.
 const NEVER: u64 = u64::MAX;
@@ -19,12 +19,41 @@ pub(super) fn of(revision: u64) -> HeaderValue {
 pub(super) fn expected(headers: &HeaderMap, query: Query<'_>) -> Option<u64> {
     let header = headers.get(IF_MATCH).map(|value| value.to_str().unwrap_or("?").to_owned());
     let text = header.or_else(|| query.get("if-match").map(Into::into))?;
-    let text = text.trim().trim_matches('"');
-    match text {
-        "" | "*" => None,
-        _ if text.len() == 32 => Some(u64::from_str_radix(text, 16).unwrap_or(NEVER)),
-        _ => Some(NEVER),
+    let text = text.trim();
+    if matches!(text, "" | "*") {
+        return None;
     }
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let revision = u64::from_str_radix(text, 16).ok();
+    let is_tag = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some(revision.filter(|_| is_tag).unwrap_or(NEVER))
+}
+
+/// The tags that a reader has already, if it says so.
+pub(super) fn known(method: &Method, headers: &HeaderMap) -> Option<String> {
+    if method != Method::GET {
+        return None;
+    }
+    headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The response, or that nothing changed where the reader has it already.
+pub(super) fn unless_known(response: Response, known: Option<&str>) -> Response {
+    let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+    let (Some(known), Some(tag)) = (known, tag) else { return response };
+    let is_same = |text: &str| {
+        let text = text.trim();
+        text == "*" || text.trim_start_matches("W/").trim_matches('"') == tag
+    };
+    if !known.split(',').any(is_same) {
+        return response;
+    }
+    let mut unchanged = Response::new(Body::empty());
+    *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+    if let Some(tag) = response.headers().get(ETAG) {
+        unchanged.headers_mut().insert(ETAG, tag.clone());
+    }
+    unchanged
 }
 
 /// Bytes as the decimal megabytes that the dialect writes, rounded to the nearest hundredth.
@@ -47,6 +76,9 @@ mod tests {
         for (text, revision) in [
             ("\"0000000000000000000000000000004d\"", 77),
             ("nonsense", NEVER),
+            ("\"\"", NEVER),
+            ("\"\"\"\"", NEVER),
+            ("+000000000000000000000000000004d", NEVER),
             ("invalid-etag", NEVER),
         ] {
             headers.insert(IF_MATCH, HeaderValue::from_static(text));

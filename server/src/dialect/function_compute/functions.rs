@@ -5,8 +5,9 @@ use http::HeaderMap;
 use serde_json::json as object;
 
 use super::errors::WireError;
+use super::route::ServiceRef;
 use super::wire::{self, FunctionBody};
-use super::{checksum, json, list_request, no_content, tagged};
+use super::{checksum, json, kept_fields, list_request, no_content, tagged};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -19,19 +20,26 @@ pub(super) async fn create(
 ) -> Result<Response, WireError> {
     let body: FunctionBody = wire::parse(body)?;
     let name = FunctionName::parse(body.function_name.as_deref().unwrap_or_default())?;
+    let fields = body.without_effect();
     let (settings, code) = body.into_new(app.settings.isolation)?;
     let new = NewFunction { name, settings, code, checksum: checksum(headers)? };
     let function = app.platform.create_function(service, new).await?;
-    Ok(tagged(&wire::function(&function), function.revision))
+    let response = tagged(&wire::function(&function), function.revision);
+    Ok(kept_fields::tell(response, &format!("{service}/{}", function.name), &fields))
 }
 
-pub(super) fn list(app: &App, service: &str, query: Query<'_>) -> Result<Response, WireError> {
-    let page = app.platform.list_functions(service, &list_request(query)?)?;
+pub(super) fn list(
+    app: &App,
+    service: &ServiceRef<'_>,
+    query: Query<'_>,
+) -> Result<Response, WireError> {
+    let (request, qualifier) = (list_request(query)?, service.qualifier.as_deref());
+    let page = app.platform.list_functions_at(&service.name, qualifier, &request)?;
     Ok(json(&wire::page("functions", &page, wire::function)))
 }
 
-pub(super) fn get(app: &App, service: &str, name: &str) -> Result<Response, WireError> {
-    let function = app.platform.get_function(service, name)?;
+pub(super) fn get(app: &App, service: &ServiceRef<'_>, name: &str) -> Result<Response, WireError> {
+    let function = app.platform.get_function_at(service.target(name))?;
     Ok(tagged(&wire::function(&function), function.revision))
 }
 
@@ -44,9 +52,11 @@ pub(super) async fn update(
     expect: Option<u64>,
 ) -> Result<Response, WireError> {
     let body: FunctionBody = wire::parse(body)?;
+    let fields = body.without_effect();
     let change = body.into_change(checksum(headers)?, expect)?;
     let function = app.platform.update_function(service, name, change).await?;
-    Ok(tagged(&wire::function(&function), function.revision))
+    let response = tagged(&wire::function(&function), function.revision);
+    Ok(kept_fields::tell(response, &format!("{service}/{name}"), &fields))
 }
 
 pub(super) async fn delete(
@@ -62,12 +72,16 @@ pub(super) async fn delete(
 /// Where the package can be fetched with a plain GET, for a while.
 pub(super) fn code(
     app: &App,
-    service: &str,
+    service: &ServiceRef<'_>,
     name: &str,
     headers: &HeaderMap,
 ) -> Result<Response, WireError> {
-    let function = app.platform.get_function(service, name)?;
-    let path = app.code_links.sign(service, name, &function.code.package_digest);
+    let function = app.platform.get_function_at(service.target(name))?;
+    let at = match &service.qualifier {
+        None => service.name.to_string(),
+        Some(qualifier) => format!("{}.{qualifier}", service.name),
+    };
+    let path = app.code_links.sign(&at, name, &function.code.package_digest);
     let url = format!("{}{path}", app.url(headers));
     Ok(json(&object!({ "url": url, "checksum": function.code.checksum.to_string() })))
 }

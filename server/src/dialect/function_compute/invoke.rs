@@ -17,6 +17,7 @@ use super::errors::WireError;
 use super::etag::megabytes;
 use super::function_error;
 use super::route::ServiceRef;
+use super::wire;
 use crate::app::App;
 use crate::http::{Body, Exchange, Request, Response, header_value, read_body};
 
@@ -132,7 +133,7 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
     headers.insert(DURATION, HeaderValue::from(u64::try_from(duration).unwrap_or(u64::MAX)));
     headers.insert(VERSION, header_value(revision.version()));
     headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
-    headers.insert(INSTANCE, header_value(&format!("c-{:016x}", report.instance)));
+    headers.insert(INSTANCE, header_value(&wire::instance_id(report.instance)));
     headers.insert(START, HeaderValue::from_static(report.start.as_str()));
     headers.insert(EXPOSE, EXPOSED);
     if let Some(tail) = &outcome.tail_log {
@@ -157,17 +158,31 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
     response
 }
 
-/// The tail log in the frame that clients look for.
+/// The tail log in the frames that clients look for: the initializer's, if it ran for this call, and the call's, if it came to that.
 fn tail_text(tail: &[u8], outcome: &Outcome, revision: &Revision, request_id: &str) -> String {
-    let report = &outcome.report;
-    let log = String::from_utf8_lossy(tail);
-    let newline = if log.is_empty() || log.ends_with('\n') { "" } else { "\n" };
+    let (report, settings) = (&outcome.report, &revision.function().settings);
+    // The tail is the end of all that was logged; what is missing is missing from the initializer's part first.
+    let missing = report.log_bytes.saturating_sub(tail.len() as u64);
+    let made = report.initialize_log_bytes.filter(|_| settings.initializer.is_some());
+    let initialized = made.map_or(0, |bytes| bytes.saturating_sub(missing));
+    let at = usize::try_from(initialized).unwrap_or(usize::MAX).min(tail.len());
+    let (initializing, invoking) = tail.split_at(at);
+    let frame = |what: &str, log: &[u8]| {
+        let log = String::from_utf8_lossy(log);
+        let newline = if log.is_empty() || log.ends_with('\n') { "" } else { "\n" };
+        format!(
+            "FC {what} Start RequestId: {request_id}\n{log}{newline}FC {what} End RequestId: {request_id}\n"
+        )
+    };
+    let initialize = made.map(|_| frame("Initialize", initializing)).unwrap_or_default();
+    // Instances count from 1: without one there was no call.
+    let is_called = made.is_none() || report.instance > 0;
+    let invoke = if is_called { frame("Invoke", invoking) } else { String::new() };
     format!(
-        "FC Invoke Start RequestId: {request_id}\n{log}{newline}FC Invoke End RequestId: {request_id}\n\n\
-         Duration: {:.2} ms, Billed Duration: {} ms, Memory Size: {} MB, Max Memory Used: {} MB",
+        "{initialize}{invoke}\nDuration: {:.2} ms, Billed Duration: {} ms, Memory Size: {} MB, Max Memory Used: {} MB",
         report.phases.run.as_secs_f64() * 1000.0,
         report.billed.as_millis(),
-        revision.function().settings.memory_mb,
+        settings.memory_mb,
         megabytes(report.memory_peak_bytes)
     )
 }

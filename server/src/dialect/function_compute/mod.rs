@@ -2,20 +2,30 @@
 //!
 //! Read `route` for what there is and [`errors`] for how anything can end. Everything here is translation.
 
+mod aliases;
+mod arn;
+mod catalog_route;
+mod domains;
 pub mod errors;
 mod etag;
 mod function_error;
 mod functions;
 mod invoke;
 mod json_names;
+mod kept_fields;
 mod route;
+mod scaling;
 mod services;
+mod tags;
+mod triggers;
+mod versions;
 mod wire;
 
 use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use self::catalog_route::Asked;
 use self::errors::WireError;
 use self::route::{Operation, ServiceRef};
 use super::query::Query;
@@ -39,7 +49,11 @@ pub(super) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
             invoke::invoke(app, &service, &function, request, exchange).await
         }
         // Boxed, so that a call of a function does not carry the size of what it is not.
-        other => Box::pin(manage(app, other, request)).await,
+        other => {
+            let known = etag::known(&method, request.headers());
+            let result = Box::pin(manage(app, other, request)).await;
+            result.map(|response| etag::unless_known(response, known.as_deref()))
+        }
     };
     result.unwrap_or_else(|error| error.into_response(&method))
 }
@@ -59,7 +73,7 @@ async fn manage(
     match operation {
         Operation::CreateService => services::create(app, &body).await,
         Operation::ListServices => services::list(app, query),
-        Operation::GetService(service) => services::get(app, readable(&service)?),
+        Operation::GetService(service) => services::get(app, &service),
         Operation::UpdateService(service) => {
             services::update(app, writable(&service)?, &body, expect).await
         }
@@ -69,31 +83,21 @@ async fn manage(
         Operation::CreateFunction(service) => {
             functions::create(app, writable(&service)?, &body, &parts.headers).await
         }
-        Operation::ListFunctions(service) => functions::list(app, readable(&service)?, query),
-        Operation::GetFunction(service, name) => functions::get(app, readable(&service)?, &name),
+        Operation::ListFunctions(service) => functions::list(app, &service, query),
+        Operation::GetFunction(service, name) => functions::get(app, &service, &name),
         Operation::UpdateFunction(service, name) => {
             functions::update(app, writable(&service)?, &name, &body, &parts.headers, expect).await
         }
         Operation::DeleteFunction(service, name) => {
             functions::delete(app, writable(&service)?, &name, expect).await
         }
-        Operation::GetCode(service, name) => {
-            functions::code(app, readable(&service)?, &name, &parts.headers)
+        Operation::GetCode(service, name) => functions::code(app, &service, &name, &parts.headers),
+        Operation::Catalog(operation) => {
+            let asked = Asked { app, query, body: &body, expect };
+            catalog_route::serve(operation, asked).await
         }
         // Handled before; its own path reads its own body.
         Operation::Invoke(..) => Err(WireError::no_route(&parts.method, parts.uri.path())),
-    }
-}
-
-/// The service of a request that reads: only the newest version exists so far.
-fn readable<'a>(service: &'a ServiceRef<'_>) -> Result<&'a str, WireError> {
-    match service.qualifier.as_deref() {
-        None | Some(hearth_platform::LATEST) => Ok(&service.name),
-        Some(qualifier) => Err(hearth_platform::RequestError::NotFound {
-            kind: hearth_platform::Kind::Qualifier,
-            name: format!("{}.{qualifier}", service.name),
-        }
-        .into()),
     }
 }
 
@@ -130,15 +134,20 @@ pub(super) fn no_content() -> Response {
 
 /// What part of a list is asked for.
 fn list_request(query: Query<'_>) -> Result<hearth_platform::ListRequest, WireError> {
-    /// Items of a page when the request does not say.
-    const LIMIT: usize = 20;
     let text = |key| query.get(key).map(String::from).unwrap_or_default();
     let token = text("nextToken");
     Ok(hearth_platform::ListRequest {
         prefix: text("prefix"),
         start: if token.is_empty() { text("startKey") } else { token },
-        limit: query.parse("limit").map_err(WireError::invalid)?.unwrap_or(LIMIT),
+        limit: list_limit(query)?,
     })
+}
+
+/// How many items are asked for.
+fn list_limit(query: Query<'_>) -> Result<usize, WireError> {
+    /// Items of a page when the request does not say.
+    const LIMIT: usize = 20;
+    Ok(query.parse("limit").map_err(WireError::invalid)?.unwrap_or(LIMIT))
 }
 
 /// The checksum that the caller computed of its upload.

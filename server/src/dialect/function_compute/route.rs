@@ -4,8 +4,11 @@
 
 use std::borrow::Cow;
 
+use hearth_platform::Target;
 use http::Method;
 use percent_encoding::percent_decode_str;
+
+use super::catalog_route::{self, CatalogOperation};
 
 /// Where the dialect lives.
 pub const PREFIX: &str = "/2016-08-15";
@@ -19,6 +22,13 @@ pub(super) struct ServiceRef<'a> {
     pub(super) name: Cow<'a, str>,
     /// None for the newest.
     pub(super) qualifier: Option<Cow<'a, str>>,
+}
+
+impl ServiceRef<'_> {
+    /// A function of it.
+    pub(super) fn target<'b>(&'b self, function: &'b str) -> Target<'b> {
+        Target { service: &self.name, qualifier: self.qualifier.as_deref(), function }
+    }
 }
 
 /// What a request asks for.
@@ -36,6 +46,7 @@ pub(super) enum Operation<'a> {
     DeleteFunction(ServiceRef<'a>, Cow<'a, str>),
     GetCode(ServiceRef<'a>, Cow<'a, str>),
     Invoke(ServiceRef<'a>, Cow<'a, str>),
+    Catalog(CatalogOperation<'a>),
 }
 
 /// The operation of a request, or none if there is no such.
@@ -68,7 +79,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Option<Operation<'a>>
         ("GET", ["services", s, "functions", f, "code"]) => {
             Operation::GetCode(service(s)?, decode(f)?)
         }
-        _ => return None,
+        (_, elements) => return catalog_route::route(method, elements).map(Operation::Catalog),
     })
 }
 
@@ -80,7 +91,8 @@ pub(in crate::dialect) fn decode(element: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(element).decode_utf8().ok()
 }
 
-fn service(element: &str) -> Option<ServiceRef<'_>> {
+/// A service as it stands in a path.
+pub(super) fn service(element: &str) -> Option<ServiceRef<'_>> {
     Some(match decode(element)? {
         Cow::Borrowed(text) => match text.split_once('.') {
             None => ServiceRef { name: text.into(), qualifier: None },

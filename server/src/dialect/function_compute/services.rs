@@ -3,8 +3,9 @@
 use hearth_platform::ServiceName;
 
 use super::errors::WireError;
+use super::route::ServiceRef;
 use super::wire::{self, ServiceBody};
-use super::{json, list_request, no_content, tagged};
+use super::{json, kept_fields, list_request, no_content, tagged, tags};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -12,17 +13,19 @@ use crate::http::Response;
 pub(super) async fn create(app: &App, body: &[u8]) -> Result<Response, WireError> {
     let body: ServiceBody = wire::parse(body)?;
     let name = ServiceName::parse(body.service_name.as_deref().unwrap_or_default())?;
-    let service = app.platform.create_service(name, body.into_settings()).await?;
-    Ok(tagged(&wire::service(&service), service.revision))
+    let fields = body.without_effect();
+    let service = app.platform.create_service(name, body.into_settings()?).await?;
+    let response = tagged(&wire::service(&service), service.revision);
+    Ok(kept_fields::tell(response, service.name.as_str(), &fields))
 }
 
 pub(super) fn list(app: &App, query: Query<'_>) -> Result<Response, WireError> {
-    let page = app.platform.list_services(&list_request(query)?)?;
+    let page = app.platform.list_services_tagged(&list_request(query)?, &tags::asked_for(query))?;
     Ok(json(&wire::page("services", &page, wire::service)))
 }
 
-pub(super) fn get(app: &App, name: &str) -> Result<Response, WireError> {
-    let service = app.platform.get_service(name)?;
+pub(super) fn get(app: &App, service: &ServiceRef<'_>) -> Result<Response, WireError> {
+    let service = app.platform.get_service_at(&service.name, service.qualifier.as_deref())?;
     Ok(tagged(&wire::service(&service), service.revision))
 }
 
@@ -33,8 +36,10 @@ pub(super) async fn update(
     expect: Option<u64>,
 ) -> Result<Response, WireError> {
     let body: ServiceBody = wire::parse(body)?;
-    let service = app.platform.update_service(name, body.into_change(expect)).await?;
-    Ok(tagged(&wire::service(&service), service.revision))
+    let fields = body.without_effect();
+    let service = app.platform.update_service(name, body.into_change(expect)?).await?;
+    let response = tagged(&wire::service(&service), service.revision);
+    Ok(kept_fields::tell(response, name, &fields))
 }
 
 pub(super) async fn delete(

@@ -1,7 +1,7 @@
 //! The JSON of services and functions in this dialect, both ways.
 //!
-//! Fields without effect here are kept as they came and given back; which ones is listed in [`SERVICE_KEPT`] and
-//! [`FUNCTION_KEPT`]. Fields nobody knows are ignored, as the official service does.
+//! Fields without effect here are kept as they came and given back; `kept_fields` lists them. Fields nobody knows are ignored, as the
+//! official service does.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,38 +12,13 @@ use hearth_platform::{
     CodeUpload, Function, FunctionChange, FunctionSettings, Page, Service, ServiceChange,
     ServiceSettings,
 };
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::errors::WireError;
 use super::json_names::canonical;
-
-/// Fields of a service that are kept and given back.
-const SERVICE_KEPT: [&str; 8] = [
-    "logConfig",
-    "internetAccess",
-    "vpcConfig",
-    "nasConfig",
-    "tracingConfig",
-    "ossMountConfig",
-    "useSLRAuthentication",
-    "vendorConfig",
-];
-
-/// Fields of a function that are kept and given back.
-const FUNCTION_KEPT: [&str; 10] = [
-    "caPort",
-    "customContainerConfig",
-    "layers",
-    "cpu",
-    "diskSize",
-    "gpuMemorySize",
-    "instanceSoftConcurrency",
-    "customRuntimeConfig",
-    "customHealthCheckConfig",
-    "customDNS",
-];
+use super::kept_fields::{self, OF_FUNCTION, OF_SERVICE};
 
 /// The runtimes that may be named. All run the WebAssembly in the package; the name is kept for clients that read it.
 const RUNTIMES: [&str; 27] = [
@@ -95,7 +70,7 @@ pub(super) struct FunctionBody {
     description: Option<String>,
     runtime: Option<String>,
     handler: Option<String>,
-    code: Option<CodeBody>,
+    code: Option<Object<CodeBody>>,
     memory_size: Option<u32>,
     timeout: Option<u32>,
     initializer: Option<String>,
@@ -103,7 +78,6 @@ pub(super) struct FunctionBody {
     environment_variables: Option<BTreeMap<String, String>>,
     instance_concurrency: Option<u32>,
     instance_type: Option<String>,
-    instance_lifecycle_config: Option<Value>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -113,6 +87,17 @@ pub(super) struct FunctionBody {
 struct CodeBody {
     zip_file: Option<String>,
     oss_bucket_name: Option<String>,
+}
+
+/// What must be an object: a struct is read from a list as well otherwise.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Map::deserialize(deserializer)?;
+        serde_json::from_value(Value::Object(fields)).map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// Reads a request's JSON, whatever the case of its keys.
@@ -129,37 +114,61 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireError> {
     })
 }
 
-fn kept(mut rest: Map<String, Value>, names: &[&str]) -> Map<String, Value> {
-    rest.retain(|name, _| names.contains(&name.as_str()));
-    rest
+/// That a field is missing.
+pub(super) fn required(field: &str) -> WireError {
+    WireError::invalid(format!("{field} is required but not provided"))
+}
+
+/// The id of an instance as the dialect writes it.
+pub(super) fn instance_id(id: u64) -> String {
+    format!("c-{id:016x}")
+}
+
+/// The same for operations that need no body.
+pub(super) fn parse_or_default<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, WireError> {
+    if body.is_empty() { Ok(T::default()) } else { parse(body) }
 }
 
 impl ServiceBody {
+    /// What it asks for that has no effect.
+    pub(super) fn without_effect(&self) -> Vec<String> {
+        kept_fields::without_effect(&OF_SERVICE.known(&self.rest))
+    }
+
     /// The settings of a new service.
-    pub(super) fn into_settings(self) -> ServiceSettings {
-        let mut extra = kept(self.rest, &SERVICE_KEPT);
-        extra.retain(|_, value| !value.is_null());
-        ServiceSettings {
+    pub(super) fn into_settings(self) -> Result<ServiceSettings, WireError> {
+        Ok(ServiceSettings {
             description: self.description.unwrap_or_default(),
             role: self.role.unwrap_or_default(),
-            extra,
-        }
+            extra: OF_SERVICE.of(self.rest)?,
+        })
     }
 
     /// The change of one that exists: what is absent or null stays, except that an empty tracing configuration resets it.
-    pub(super) fn into_change(self, expect: Option<u64>) -> ServiceChange {
-        let mut extra = kept(self.rest, &SERVICE_KEPT);
-        extra.retain(|_, value| !value.is_null());
+    pub(super) fn into_change(self, expect: Option<u64>) -> Result<ServiceChange, WireError> {
+        let mut extra = OF_SERVICE.of(self.rest)?;
         if let Some(tracing) = extra.get_mut("tracingConfig")
             && tracing.as_object().is_some_and(Map::is_empty)
         {
             *tracing = Value::Null;
         }
-        ServiceChange { description: self.description, role: self.role, extra, expect }
+        Ok(ServiceChange { description: self.description, role: self.role, extra, expect })
     }
 }
 
 impl FunctionBody {
+    /// What it asks for that has no effect.
+    pub(super) fn without_effect(&self) -> Vec<String> {
+        let mut fields = kept_fields::without_effect(&OF_FUNCTION.known(&self.rest));
+        if self.instance_concurrency.is_some_and(|many| many > 1) {
+            fields.push("instanceConcurrency".to_owned());
+        }
+        if self.instance_type.as_deref().is_some_and(|class| !matches!(class, "" | "e1")) {
+            fields.push("instanceType".to_owned());
+        }
+        fields
+    }
+
     fn check_runtime(&self) -> Result<(), WireError> {
         match &self.runtime {
             Some(runtime) if !RUNTIMES.contains(&runtime.as_str()) => {
@@ -173,8 +182,21 @@ impl FunctionBody {
         }
     }
 
+    /// An image is no code that can run here; to take it and run something else would be a lie.
+    fn refuse_image(&self) -> Result<(), WireError> {
+        let config = self.rest.get("customContainerConfig");
+        let image = config.and_then(|config| config.get("image")).and_then(Value::as_str);
+        if image.is_some_and(|image| !image.is_empty()) {
+            return Err(WireError::invalid(
+                "customContainerConfig.image is set to an invalid value: container images do not run here; \
+                 send WebAssembly in code.zipFile",
+            ));
+        }
+        Ok(())
+    }
+
     fn take_code(&mut self) -> Result<Option<CodeUpload>, WireError> {
-        let Some(code) = self.code.take() else { return Ok(None) };
+        let Some(Object(code)) = self.code.take() else { return Ok(None) };
         if code.oss_bucket_name.is_some() {
             return Err(WireError::invalid(
                 "code.ossBucketName is not supported; send code.zipFile",
@@ -187,13 +209,8 @@ impl FunctionBody {
         Ok(Some(CodeUpload::Zip(zip.into())))
     }
 
-    fn take_extra(&mut self) -> Map<String, Value> {
-        let mut extra = kept(std::mem::take(&mut self.rest), &FUNCTION_KEPT);
-        if let Some(lifecycle) = self.instance_lifecycle_config.take() {
-            extra.insert("instanceLifecycleConfig".to_owned(), lifecycle);
-        }
-        extra.retain(|_, value| !value.is_null());
-        extra
+    fn take_extra(&mut self) -> Result<Map<String, Value>, WireError> {
+        OF_FUNCTION.of(std::mem::take(&mut self.rest))
     }
 
     /// The settings and the code of a new function.
@@ -202,10 +219,9 @@ impl FunctionBody {
         isolation: hearth_engine::Isolation,
     ) -> Result<(FunctionSettings, CodeUpload), WireError> {
         self.check_runtime()?;
-        let required =
-            |field: &str| WireError::invalid(format!("{field} is required but not provided"));
+        self.refuse_image()?;
         let code = self.take_code()?.ok_or_else(|| required("code"))?;
-        let extra = self.take_extra();
+        let extra = self.take_extra()?;
         let mut settings = FunctionSettings {
             runtime: self.runtime.ok_or_else(|| required("runtime"))?,
             handler: self.handler.ok_or_else(|| required("handler"))?,
@@ -233,8 +249,9 @@ impl FunctionBody {
         expect: Option<u64>,
     ) -> Result<FunctionChange, WireError> {
         self.check_runtime()?;
+        self.refuse_image()?;
         let code = self.take_code()?;
-        let extra = self.take_extra();
+        let extra = self.take_extra()?;
         Ok(FunctionChange {
             description: self.description,
             runtime: self.runtime,
@@ -315,13 +332,15 @@ pub(super) fn function(function: &Function) -> Value {
     shown
 }
 
-fn extend(object: &mut Value, with: &Map<String, Value>) {
+/// Lays fields over an object.
+pub(super) fn extend(object: &mut Value, with: &Map<String, Value>) {
     if let Some(object) = object.as_object_mut() {
         object.extend(with.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
 }
 
-fn lay_over(object: &mut Value, with: Option<&Value>) {
+/// Lays the fields of an object, if it is one, over another.
+pub(super) fn lay_over(object: &mut Value, with: Option<&Value>) {
     if let Some(with) = with.and_then(Value::as_object) {
         extend(object, with);
     }

@@ -44,7 +44,7 @@ fn what_is_wrong_is_named() {
 #[test]
 fn an_empty_tracing_configuration_resets_it() {
     let body: ServiceBody = parse(br#"{"tracingConfig":{},"logConfig":null,"role":"r"}"#).unwrap();
-    let change = body.into_change(Some(7));
+    let change = body.into_change(Some(7)).unwrap();
     assert_eq!(Value::Object(change.extra), json!({"tracingConfig": null}));
     assert_eq!(
         (change.role.as_deref(), change.description, change.expect),

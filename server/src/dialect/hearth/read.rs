@@ -126,11 +126,16 @@ pub(super) async fn code(
     let digest = app.code_links.check(service, function, query).map_err(|_| {
         refused("this link is not valid or its time is over; ask for the code again")
     })?;
-    let current = app.platform.get_function(service, function)?;
+    let (name, qualifier) = match service.split_once('.') {
+        None => (service, None),
+        Some((name, qualifier)) => (name, Some(qualifier)),
+    };
+    let target = Target { service: name, qualifier, function };
+    let current = app.platform.get_function_at(target)?;
     if current.code.package_digest != digest {
         return Err(refused("the code was replaced after this link was made; ask for it again"));
     }
-    let package = app.platform.function_package(service, function).await?;
+    let package = app.platform.function_package(target).await?;
     let content_type =
         if package.starts_with(b"\0asm") { "application/wasm" } else { "application/zip" };
     let mut response = Response::new(Body::Full(package));

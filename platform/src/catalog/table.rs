@@ -1,0 +1,97 @@
+//! A table: records of one kind in order of their keys, read without a lock and replaced as a whole by the one writer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::error::RequestError;
+use crate::service::{ListRequest, Page, page, page_where};
+
+/// Records by key.
+#[derive(Debug)]
+pub(crate) struct Table<T>(ArcSwap<BTreeMap<String, Arc<T>>>);
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+impl<T> Table<T> {
+    /// One with these records.
+    pub(super) fn fill(&self, rows: BTreeMap<String, Arc<T>>) {
+        self.0.store(Arc::new(rows));
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<Arc<T>> {
+        self.0.load().get(key).cloned()
+    }
+
+    /// Looks at a record without counting another reference to it.
+    pub(crate) fn with<R>(&self, key: &str, look: impl FnOnce(Option<&T>) -> R) -> R {
+        look(self.0.load().get(key).map(AsRef::as_ref))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.load().len()
+    }
+
+    /// Everything there is at this moment.
+    pub(crate) fn all(&self) -> Arc<BTreeMap<String, Arc<T>>> {
+        self.0.load_full()
+    }
+
+    pub(crate) fn page<R>(
+        &self,
+        request: &ListRequest,
+        item: impl Fn(&T) -> R,
+    ) -> Result<Page<R>, RequestError> {
+        page(&self.0.load(), request, |row| item(row))
+    }
+
+    /// A page of the records that `keep` wants.
+    pub(crate) fn page_where<R>(
+        &self,
+        request: &ListRequest,
+        keep: impl Fn(&T) -> bool,
+        item: impl Fn(&T) -> R,
+    ) -> Result<Page<R>, RequestError> {
+        page_where(&self.0.load(), request, |row| keep(row), |row| item(row))
+    }
+
+    /// A page of the records whose keys begin with `group` and a slash; what is asked for and answered is the rest of the key.
+    pub(crate) fn page_of<R>(
+        &self,
+        group: &str,
+        request: &ListRequest,
+        item: impl Fn(&T) -> R,
+    ) -> Result<Page<R>, RequestError> {
+        let within = ListRequest {
+            prefix: format!("{group}/{}", request.prefix),
+            start: format!("{group}/{}", request.start),
+            limit: request.limit,
+        };
+        let mut page = self.page(&within, item)?;
+        page.next = page.next.and_then(|key| key.get(group.len() + 1..).map(str::to_owned));
+        Ok(page)
+    }
+
+    pub(super) fn insert(&self, key: String, row: Arc<T>) {
+        let mut rows = BTreeMap::clone(&self.0.load());
+        rows.insert(key, row);
+        self.0.store(Arc::new(rows));
+    }
+
+    pub(super) fn remove(&self, keys: &[String]) {
+        let mut rows = BTreeMap::clone(&self.0.load());
+        for key in keys {
+            rows.remove(key);
+        }
+        self.0.store(Arc::new(rows));
+    }
+}

@@ -1,0 +1,135 @@
+//! The rest of the route table: what surrounds services and functions. Path to noun here, noun to answer in the noun's own file.
+
+use std::borrow::Cow;
+
+use http::Method;
+use serde_json::json as object;
+
+use super::errors::WireError;
+use super::route::{ServiceRef, decode, service};
+use super::{aliases, domains, json, scaling, tags, triggers, versions, writable};
+use crate::app::App;
+use crate::dialect::query::Query;
+use crate::http::Response;
+
+type Name<'a> = Cow<'a, str>;
+
+/// What may be done with most things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Create,
+    List,
+    Get,
+    Update,
+    Delete,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CatalogOperation<'a> {
+    Versions(Verb, ServiceRef<'a>, Name<'a>),
+    Aliases(Verb, ServiceRef<'a>, Name<'a>),
+    Triggers(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
+    Domains(Verb, Name<'a>),
+    Tags(Verb),
+    OnDemand(Verb, ServiceRef<'a>, Name<'a>),
+    OnDemands,
+    Provision(Verb, ServiceRef<'a>, Name<'a>),
+    Provisions,
+    Instances(ServiceRef<'a>, Name<'a>),
+    ReservedCapacities,
+    AccountSettings,
+}
+
+/// A request whose body was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) app: &'a App,
+    pub(super) query: Query<'a>,
+    pub(super) body: &'a [u8],
+    /// The revision that the caller expects.
+    pub(super) expect: Option<u64>,
+}
+
+/// The operation of a request, or none if there is no such.
+pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<CatalogOperation<'a>> {
+    use CatalogOperation as To;
+    let on_all = || match method.as_str() {
+        "POST" => Some(Verb::Create),
+        "GET" => Some(Verb::List),
+        _ => None,
+    };
+    let on_one = || match method.as_str() {
+        "GET" => Some(Verb::Get),
+        "PUT" => Some(Verb::Update),
+        "DELETE" => Some(Verb::Delete),
+        _ => None,
+    };
+    Some(match elements {
+        ["services", s, "versions"] => To::Versions(on_all()?, service(s)?, "".into()),
+        ["services", s, "versions", v] if *method == Method::DELETE => {
+            To::Versions(Verb::Delete, service(s)?, decode(v)?)
+        }
+        ["services", s, "aliases"] => To::Aliases(on_all()?, service(s)?, "".into()),
+        ["services", s, "aliases", a] => To::Aliases(on_one()?, service(s)?, decode(a)?),
+        ["services", s, "functions", f, "triggers"] => {
+            To::Triggers(on_all()?, service(s)?, decode(f)?, "".into())
+        }
+        ["services", s, "functions", f, "triggers", t] => {
+            To::Triggers(on_one()?, service(s)?, decode(f)?, decode(t)?)
+        }
+        ["services", s, "functions", f, "on-demand-config"] => {
+            To::OnDemand(on_one()?, service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "provision-config"] if *method != Method::DELETE => {
+            To::Provision(on_one()?, service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "instances"] if *method == Method::GET => {
+            To::Instances(service(s)?, decode(f)?)
+        }
+        ["on-demand-configs"] if *method == Method::GET => To::OnDemands,
+        ["provision-configs"] if *method == Method::GET => To::Provisions,
+        ["reservedCapacities"] if *method == Method::GET => To::ReservedCapacities,
+        ["account-settings"] if *method == Method::GET => To::AccountSettings,
+        ["custom-domains"] => To::Domains(on_all()?, "".into()),
+        ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
+        ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
+        ["tag"] => To::Tags(on_all()?),
+        _ => return None,
+    })
+}
+
+/// Answers it.
+pub(super) async fn serve(
+    operation: CatalogOperation<'_>,
+    asked: Asked<'_>,
+) -> Result<Response, WireError> {
+    use CatalogOperation as To;
+    match operation {
+        To::Versions(verb, service, id) => {
+            versions::serve(verb, writable(&service)?, &id, asked).await
+        }
+        To::Aliases(verb, service, name) => {
+            aliases::serve(verb, writable(&service)?, &name, asked).await
+        }
+        To::Triggers(verb, service, function, name) => {
+            triggers::serve(verb, writable(&service)?, &function, &name, asked).await
+        }
+        To::Domains(verb, name) => domains::serve(verb, &name, asked).await,
+        To::Tags(verb) => tags::serve(verb, asked).await,
+        To::OnDemand(verb, service, function) => {
+            scaling::on_demand(verb, service.target(&function), asked).await
+        }
+        To::OnDemands => scaling::on_demands(asked),
+        To::Provision(verb, service, function) => {
+            scaling::provision(verb, service.target(&function), asked).await
+        }
+        To::Provisions => scaling::provisions(asked),
+        To::Instances(service, function) => scaling::instances(service.target(&function), asked),
+        To::ReservedCapacities => Ok(json(&object!({ "reservedCapacities": [] }))),
+        To::AccountSettings => {
+            let zone = format!("{}-a", asked.app.settings.region);
+            Ok(json(&object!({ "availableAZs": [zone], "defaultRole": "" })))
+        }
+    }
+}

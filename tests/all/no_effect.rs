@@ -1,0 +1,83 @@
+//! Fields that mean nothing to WebAssembly: kept, given back, and told of once; what would be a lie is refused.
+
+use hearth_tests::{Server, guest};
+use serde_json::{Value, json};
+
+#[test]
+fn what_has_no_effect_is_kept_and_told() {
+    let mut server = Server::start();
+    let vpc = json!({"vpcId": "v", "vSwitchIds": ["w"], "securityGroupId": "g"});
+    let nas =
+        json!({"userId": 1, "groupId": 2, "mountPoints": [{"serverAddr": "a", "mountDir": "/m"}]});
+    let body = json!({"serviceName": "s", "vpcConfig": vpc, "nasConfig": nas});
+    let made = server.call("POST", "/services", &body);
+    assert_eq!(made.header("x-hearth-no-effect"), Some("nasConfig, vpcConfig"), "{}", made.text());
+    let settings = json!({"caPort": 8080, "cpu": 0.5, "diskSize": 512, "instanceConcurrency": 5});
+    let function = server.create("f", &guest("wat-echo"), settings);
+    assert_eq!(function.header("x-hearth-no-effect"), Some("cpu, diskSize, instanceConcurrency"));
+    assert!(server.log().contains("without effect on WebAssembly"));
+    let quiet = server.call("PUT", "/services/s/functions/f", &json!({"timeout": 5}));
+    assert_eq!(quiet.header("x-hearth-no-effect"), None, "told when it is set, not ever after");
+    server.restart();
+    let service = server.call("GET", "/services/s", &Value::Null).json();
+    assert_eq!((&service["vpcConfig"], &service["nasConfig"]), (&vpc, &nas));
+    let function = server.call("GET", "/services/s/functions/f", &Value::Null).json();
+    assert_eq!(
+        (&function["caPort"], &function["cpu"], &function["diskSize"]),
+        (&json!(8080), &json!(0.5), &json!(512))
+    );
+}
+
+#[test]
+fn a_container_image_is_no_code() {
+    let server = Server::start();
+    server.service("s");
+    let image = json!({"image": "registry/a:1"});
+    let alone = json!({"functionName": "f", "runtime": "custom-container", "handler": "h", "customContainerConfig": image});
+    let refused = server.call("POST", "/services/s/functions", &alone);
+    refused.is_error(400, "InvalidArgument");
+    assert!(refused.text().contains("container images do not run here"), "{}", refused.text());
+    server
+        .create("f", &guest("wat-echo"), json!({"customContainerConfig": image}))
+        .is_error(400, "InvalidArgument");
+    server.deploy("wat-echo");
+    let update = server.call(
+        "PUT",
+        "/services/s/functions/wat-echo",
+        &json!({"customContainerConfig": image}),
+    );
+    update.is_error(400, "InvalidArgument");
+}
+
+#[test]
+fn an_initializer_has_a_frame_of_its_own_in_the_log() {
+    let server = Server::start();
+    server.deploy_with("bad/returned-error", json!({"initializer": "initialize"}));
+    let first = server.invoke("returned-error", "x").tail();
+    let at = |what: &str| first.find(what).unwrap_or_else(|| panic!("no `{what}` in {first}"));
+    assert!(
+        at("FC Initialize Start") < at("initialize\n")
+            && at("initialize\n") < at("FC Initialize End")
+    );
+    assert!(at("FC Initialize End") < at("FC Invoke Start"), "{first}");
+    assert!(!server.invoke("returned-error", "x").tail().contains("FC Initialize"));
+    let failing =
+        json!({"initializer": "initialize", "environmentVariables": {"FAIL_IN": "initialize"}});
+    assert_eq!(server.call("PUT", "/services/s/functions/returned-error", &failing).status, 200);
+    let failed = server.invoke("returned-error", "x");
+    assert!(failed.header("x-fc-error-type").is_some(), "{}", failed.text());
+    assert!(
+        failed.tail().contains("FC Initialize End") && !failed.tail().contains("FC Invoke"),
+        "{}",
+        failed.tail()
+    );
+}
+
+#[test]
+fn answers_do_not_repeat_all_they_were_told() {
+    let server = Server::start();
+    let long = "x".repeat(7000);
+    let refused = server.call("GET", &format!("/services/{long}"), &Value::Null);
+    refused.is_error(404, "ServiceNotFound");
+    assert!(refused.body.len() < 1500, "{} bytes", refused.body.len());
+}

@@ -1,0 +1,158 @@
+//! Instances bounded and kept ready over the wire, and the lists that show them.
+
+use hearth_tests::{Server, eventually};
+use serde_json::{Value, json};
+
+/// A server with a function whose calls take two seconds, at `LATEST` and at an alias.
+fn with_alias() -> Server {
+    let server = Server::start();
+    server.deploy_with("bad/infinite-loop", json!({"timeout": 2}));
+    server.publish();
+    let alias = json!({"aliasName": "prod", "versionId": "1"});
+    assert_eq!(server.call("POST", "/services/s/aliases", &alias).status, 200);
+    server
+}
+
+#[test]
+fn a_maximum_bounds_calls_at_its_qualifier() {
+    let server = with_alias();
+    let path = "/services/s.prod/functions/infinite-loop/on-demand-config";
+    server.call("GET", path, &Value::Null).is_error(404, "OnDemandConfigNotFound");
+    let set = server.call("PUT", path, &json!({"maximumInstanceCount": 1}));
+    let shown =
+        json!({"resource": "services/s.prod/functions/infinite-loop", "maximumInstanceCount": 1});
+    assert_eq!((set.status, set.json()), (200, shown.clone()), "{}", set.text());
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| server.invoke_at("prod", "infinite-loop"));
+        let instances = "/services/s.prod/functions/infinite-loop/instances";
+        let count = |path: &str| {
+            server.call("GET", path, &Value::Null).json()["instances"].as_array().unwrap().len()
+        };
+        eventually("its instance", || count(instances) == 1);
+        server.invoke_at("prod", "infinite-loop").is_error(429, "ResourceExhausted");
+        assert!(
+            !first.is_finished(),
+            "the first call ended too early for this test to say anything"
+        );
+        let first = first.join().unwrap();
+        assert!(first.fault().contains("timed out"), "{}", first.text());
+        eventually("its end", || count(instances) == 0);
+    });
+    let other = server.invoke_at("LATEST", "infinite-loop");
+    assert!(other.header("x-fc-error-type").is_some(), "LATEST has no maximum: {}", other.text());
+    let tag = set.header("etag").unwrap();
+    server
+        .call_if_match("PUT", path, "wrong", &json!({"maximumInstanceCount": 2}))
+        .is_error(412, "PreconditionFailed");
+    let changed = server.call_if_match("PUT", path, tag, &json!({"maximumInstanceCount": 2}));
+    assert_eq!(changed.json()["maximumInstanceCount"], 2);
+    let listed =
+        server.call("GET", "/on-demand-configs?prefix=services/s.prod/functions/inf", &Value::Null);
+    assert_eq!(listed.json()["configs"].as_array().map(Vec::len), Some(1), "{}", listed.text());
+    assert_eq!(server.call("DELETE", path, &Value::Null).status, 204);
+    server.call("DELETE", path, &Value::Null).is_error(404, "OnDemandConfigNotFound");
+}
+
+#[test]
+fn provisioned_instances_are_reached_and_told() {
+    let mut server = Server::start();
+    server.deploy("wat-echo");
+    let path = "/services/s.LATEST/functions/wat-echo/provision-config";
+    let none = server.call("GET", path, &Value::Null).json();
+    assert_eq!((&none["target"], &none["current"]), (&json!(0), &json!(0)));
+    let action = json!({"name": "a", "target": 3, "scheduleExpression": "cron(0 0 4 * * *)"});
+    let set = server.call("PUT", path, &json!({"target": 3, "scheduledActions": [action]}));
+    assert_eq!(
+        (set.status, &set.json()["resource"]),
+        (200, &json!("0#s#LATEST#wat-echo")),
+        "{}",
+        set.text()
+    );
+    assert!(set.header("etag").is_some());
+    let reached = |server: &Server, wanted: u64| {
+        eventually("the target", || {
+            server.call("GET", path, &Value::Null).json()["current"].as_u64() == Some(wanted)
+        });
+    };
+    reached(&server, 3);
+    assert_eq!(server.invoke("wat-echo", "x").header("x-hearth-start"), Some("fresh"));
+    let instances =
+        server.call("GET", "/services/s/functions/wat-echo/instances", &Value::Null).json();
+    let instances = instances["instances"].as_array().unwrap();
+    assert!(instances.len() >= 3 && instances.iter().all(|one| one["versionId"] == "LATEST"));
+    let id = instances[0]["instanceId"].as_str().unwrap();
+    let one = format!("/services/s/functions/wat-echo/instances?instanceIds={id}");
+    assert_eq!(server.call("GET", &one, &Value::Null).json()["instances"], json!([instances[0]]));
+    server.restart();
+    reached(&server, 3);
+    let kept = server.call("PUT", path, &json!({"target": 1, "scheduledActions": null})).json();
+    assert_eq!(kept["scheduledActions"][0]["name"], "a", "absent leaves them");
+    let cleared = server.call("PUT", path, &json!({"target": 1, "scheduledActions": []})).json();
+    assert_eq!(cleared["scheduledActions"], json!([]));
+    reached(&server, 1);
+    let listed = server
+        .call("GET", "/provision-configs?serviceName=s&qualifier=LATEST", &Value::Null)
+        .json();
+    assert_eq!(listed["provisionConfigs"].as_array().map(Vec::len), Some(1));
+    let other = server.call("GET", "/provision-configs?serviceName=t", &Value::Null).json();
+    assert_eq!(other, json!({"provisionConfigs": []}));
+    assert_eq!(server.call("PUT", path, &json!({"target": 0})).json()["target"], 0);
+    reached(&server, 0);
+    assert_eq!(
+        server.call("GET", "/provision-configs", &Value::Null).json(),
+        json!({"provisionConfigs": []})
+    );
+}
+
+#[test]
+fn bad_scaling_is_refused() {
+    let server = with_alias();
+    for (what, bodies) in [
+        (
+            "on-demand-config",
+            [
+                json!({}),
+                json!({"maximumInstanceCount": 0}),
+                json!({"maximumInstanceCount": "many"}),
+                json!({"maximumInstanceCount": -1}),
+            ],
+        ),
+        (
+            "provision-config",
+            [
+                json!({}),
+                json!({"target": 10_001}),
+                json!({"target": 1.5}),
+                json!({"target": 1, "scheduledActions": "x"}),
+            ],
+        ),
+    ] {
+        let at = |service: &str, function: &str| {
+            format!("/services/{service}/functions/{function}/{what}")
+        };
+        for body in bodies {
+            server
+                .call("PUT", &at("s.prod", "infinite-loop"), &body)
+                .is_error(400, "InvalidArgument");
+        }
+        let good = json!({"maximumInstanceCount": 1, "target": 1});
+        server.call("PUT", &at("s.1", "infinite-loop"), &good).is_error(400, "InvalidArgument");
+        server.call("PUT", &at("s.none", "infinite-loop"), &good).is_error(404, "AliasNotFound");
+        server.call("PUT", &at("s", "none"), &good).is_error(404, "FunctionNotFound");
+        server.call("GET", &at("none", "f"), &Value::Null).is_error(404, "ServiceNotFound");
+    }
+    server
+        .call("GET", "/services/s/functions/none/instances", &Value::Null)
+        .is_error(404, "FunctionNotFound");
+    let many = "/services/s/functions/infinite-loop/instances?limit=1001";
+    server.call("GET", many, &Value::Null).is_error(400, "InvalidArgument");
+}
+
+#[test]
+fn what_an_account_has() {
+    let server = Server::start();
+    let settings = server.call("GET", "/account-settings", &Value::Null).json();
+    assert!(settings["availableAZs"][0].is_string(), "{settings}");
+    let reserved = server.call("GET", "/reservedCapacities", &Value::Null).json();
+    assert_eq!(reserved, json!({"reservedCapacities": []}));
+}
