@@ -10,11 +10,13 @@ class Lines(unittest.TestResult):
     """Prints what came of each test."""
 
     def say(self, word, test, why=""):
-        print(f"   {word:4} {test.id().split('.', 1)[1]}{': ' if why else ''}{why}", flush=True)
+        name = test.id().split(".", 1)[1]
+        print(f"   {word:4} {name[:120]}{': ' if why else ''}{why}", flush=True)
 
     def fault(self, test, error):
-        reason = " ".join(str(error[1]).split())[:300]
-        self.say("FAIL", test, f"{error[0].__name__} {reason}")
+        kind, value, _ = error
+        reason = f"{value.status_code} {value.message}" if kind.__name__ == "FcError" else value
+        self.say("FAIL", test, f"{kind.__name__} {' '.join(str(reason).split())[:250]}")
         print(f"== {test.id()}\n{self._exc_info_to_string(error, test)}", file=sys.stderr)
 
     def addSuccess(self, test):
