@@ -154,7 +154,7 @@ class Case(unittest.TestCase):
         content = None if body is None else json.dumps(body).encode()
         return self.fc._do_request(method, path, headers, params=params, body=content)
 
-    def refused(self, status, code, call, *arguments, **named):
+    def refused(self, status, code, call, /, *arguments, **named):
         """The call raises the documented error; what it raised. `code` may be one of several, `status` too."""
         statuses, codes = ([one] if isinstance(one, (int, str)) else one for one in (status, code))
         with self.assertRaises(fc2.FcError) as raised:
@@ -167,7 +167,7 @@ class Case(unittest.TestCase):
         self.assertEqual(told["RequestId"], error.request_id)
         return error
 
-    def faulted(self, kind, call, *arguments, **named):
+    def faulted(self, kind, call, /, *arguments, **named):
         """The call ends as a function error, which the SDK raises with status 200; the error's document."""
         with self.assertRaises(fc2.FcError) as raised:
             call(*arguments, **named)

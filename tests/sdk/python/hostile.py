@@ -14,7 +14,7 @@ VALUES = (7, -1, 1.5, True, [], {}, ["x"], {"a": "b"}, LONG)
 
 class Hostile(Case):
     def survives(self, call, *arguments, **named):
-        """The call is refused as the caller's mistake, or by the client itself before it is sent."""
+        """The call is refused as the caller's mistake, or by the client itself before it is sent; the code of the error."""
         try:
             call(*arguments, **named)
         except fc2.FcError as error:
@@ -23,10 +23,14 @@ class Hostile(Case):
             told = json.loads(error.message)
             self.assertTrue(told["ErrorCode"] and told["ErrorMessage"])
             self.assertLess(len(told["ErrorMessage"]), 2000, "an error does not repeat all it was told")
-            return
+            return told["ErrorCode"]
         except (ValueError, TypeError, UnicodeError):
-            return
-        self.fail("it was accepted")
+            return None
+        return self.fail("it was accepted")
+
+    def is_refused(self, call, *arguments, **named):
+        """The same, and it is the values that are refused: a path that the server does not know would refuse anything."""
+        self.assertNotEqual(self.survives(call, *arguments, **named), "PathNotSupported")
 
     def tearDown(self):
         self.assertTrue(client_lives(self.fc), "the server answers after all that")
@@ -34,7 +38,7 @@ class Hostile(Case):
     def test_names_of_services(self):
         for name in NAMES:
             with self.subTest(name[:40]):
-                self.survives(self.fc.create_service, name)
+                self.is_refused(self.fc.create_service, name)
         for name in NAMES[1:]:
             with self.subTest(name[:40]):
                 self.survives(self.fc.update_service, name, description="x")
@@ -81,8 +85,8 @@ class Hostile(Case):
                 if isinstance(value, kind) and value != LONG:
                     continue
                 with self.subTest(field=field, value=str(value)[:40]):
-                    self.survives(self.request, "PUT", f"/services/{service}", {field: value})
-                    self.survives(self.request, "POST", "/services", {"serviceName": unique("bad"), field: value})
+                    self.is_refused(self.request, "PUT", f"/services/{service}", {field: value})
+                    self.is_refused(self.request, "POST", "/services", {"serviceName": unique("bad"), field: value})
 
     def test_settings_of_functions(self):
         service = self.service_with()
@@ -99,12 +103,12 @@ class Hostile(Case):
             "code": ("x", 7, [], {"zipFile": 7}, {"zipFile": "***"}, {"zipFile": ""}, {"zipFile": "AAAA"}, {"ossBucketName": []},
                      {"ossBucketName": "../..", "ossObjectName": "../../etc/passwd"}),
             "layers": ("x", [7], ["no-arn"], {}),
-            "instanceType": (7, [], "z9"),
+            "instanceType": (7, [], {}),
         }
         for field, values in bad.items():
             for value in values:
                 with self.subTest(field=field, value=str(value)[:40]):
-                    self.survives(self.request, "PUT", f"/services/{service}/functions/f", {field: value})
+                    self.is_refused(self.request, "PUT", f"/services/{service}/functions/f", {field: value})
         self.assertEqual(self.fc.invoke_function(service, "f", b"still").data, b"still")
 
     def test_what_is_required(self):
@@ -113,34 +117,35 @@ class Hostile(Case):
         for field in body:
             for missing in ({key: value for key, value in body.items() if key != field}, {**body, field: None}):
                 with self.subTest(field=field, missing=missing):
-                    self.survives(self.request, "POST", f"/services/{service}/functions", missing)
+                    self.is_refused(self.request, "POST", f"/services/{service}/functions", missing)
         for path in ("/services", f"/services/{service}/aliases", f"/services/{service}/functions/f/triggers", "/custom-domains", "/tag"):
             for empty in ({}, {"unknown": 1}):
                 with self.subTest(path):
-                    self.survives(self.request, "POST", path, empty)
+                    self.is_refused(self.request, "POST", path, empty)
 
     def test_packages(self):
         service = self.service()
         for what, content in (("cut off", package("rust-event")[:5000]), ("a tail", b"PK\x05\x06" + b"\0" * 18),
                               ("noise", bytes(range(256)) * 100), ("a header", b"PK\x03\x04" + b"\xff" * 100)):
             with self.subTest(what):
-                self.survives(self.fc.create_function, service, "f", "wasm", "h", codeZipFile=kept(content))
+                self.is_refused(self.fc.create_function, service, "f", "wasm", "h", codeZipFile=kept(content))
 
     def test_headers(self):
         service = self.service_with()
         for headers in ({"x-fc-invocation-type": LONG[:5000]}, {"x-fc-log-type": "\u00ff"}, {"x-fc-invocation-type": "Sync, Async"}):
             with self.subTest(headers=str(headers)[:40]):
-                self.survives(self.fc.invoke_function, service, "f", b"x", headers=headers)
-        self.survives(self.fc.invoke_function, service, "f", b"x", headers={"x-big": "y" * 100000})
-        for headers in ({"If-Match": "\"" * 100}, {"If-Match": "W/\"x\""}, {"If-Match": "x" * 5000}):
-            self.survives(self.fc.update_service, service, description="x", headers=headers)
+                self.is_refused(self.fc.invoke_function, service, "f", b"x", headers=headers)
+        self.is_refused(self.fc.invoke_function, service, "f", b"x", headers={"x-big": "y" * 100000})
+        for tag in ("\"" * 100, "W/\"x\"", "x" * 5000, "\u00ff", "0"):
+            with self.subTest(tag=tag[:40]):
+                self.is_refused(self.fc.update_service, service, description="x", headers={"If-Match": tag})
 
     def test_list_queries(self):
         service = self.service_with()
         for call in (self.fc.list_services, lambda **query: self.fc.list_functions(service, **query)):
             for limit in (-1, 101, 1 << 70, "x", "1 OR 1", 1.5):
                 with self.subTest(limit=limit):
-                    self.survives(call, limit=limit)
+                    self.is_refused(call, limit=limit)
         answer = self.request("GET", "/services", params={"prefix": "\u0000' OR 1=1 --", "startKey": LONG[:2000]})
         self.assertEqual(answer.json()["services"], [])
 
@@ -148,15 +153,16 @@ class Hostile(Case):
         service = self.service_with()
         for name in NAMES:
             with self.subTest(name[:40]):
-                self.survives(self.fc.create_trigger, service, "f", name, "timer", {"cronExpression": "@every 5m"}, None, None)
-                self.survives(self.fc.create_custom_domain, name)
-                self.survives(self.fc.tag_resource, f"services/{name}", {"a": "b"})
-                self.survives(self.fc.create_alias, service, name, "1")
+                self.is_refused(self.fc.create_trigger, service, "f", name, "timer", {"cronExpression": "@every 5m"}, None, None)
+                self.is_refused(self.fc.create_custom_domain, name)
+                self.is_refused(self.fc.tag_resource, f"services/{name}", {"a": "b"})
+                self.is_refused(self.fc.create_alias, service, name, "1")
         for value in VALUES:
             with self.subTest(value=str(value)[:40]):
-                self.survives(self.fc.create_trigger, service, "f", "t", "timer", value, None, None)
-                self.survives(self.fc.put_function_async_invoke_config, service, "LATEST", "f", {"destinationConfig": value or 7})
-                self.survives(self.fc.tag_resource, f"services/{service}", value if value != {"a": "b"} else 7)
+                self.is_refused(self.fc.create_trigger, service, "f", "t", "timer", value, None, None)
+                if not isinstance(value, dict):
+                    self.is_refused(self.fc.put_function_async_invoke_config, service, "LATEST", "f", {"destinationConfig": value})
+                    self.is_refused(self.fc.tag_resource, f"services/{service}", value)
 
 
 def client_lives(client):

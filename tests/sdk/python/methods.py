@@ -16,7 +16,7 @@ class Methods(unittest.TestCase):
         with open(os.environ["SDK_TESTS_CALLED"], encoding="utf-8") as file:
             called = set(file.read().split())
         public = {name for name in dir(fc2.Client) if not name.startswith("_") and callable(getattr(fc2.Client, name))}
-        self.assertGreater(len(public), 50)
+        self.assertGreaterEqual(len(public), 50)
         self.assertEqual(sorted(public - called - set(WITHOUT)), [], "no test saw these succeed")
         self.assertEqual(sorted(set(WITHOUT) & called), [], "these have no need to be excused")
         self.assertEqual(sorted(set(WITHOUT) - public), [], "these are no methods")

@@ -11,13 +11,16 @@ class Lines(unittest.TestResult):
 
     def say(self, word, test, why=""):
         name = test.id().split(".", 1)[1]
-        print(f"   {word:4} {name[:120]}{': ' if why else ''}{why}", flush=True)
+        # Names of hostile tests hold what terminals and line-based programs do not like.
+        line = f"   {word:4} {name[:120]}{': ' if why else ''}{why}"
+        print(line.encode("unicode_escape").decode(), flush=True)
 
     def fault(self, test, error):
         kind, value, _ = error
         reason = f"{value.status_code} {value.message}" if kind.__name__ == "FcError" else value
         self.say("FAIL", test, f"{kind.__name__} {' '.join(str(reason).split())[:250]}")
-        print(f"== {test.id()}\n{self._exc_info_to_string(error, test)}", file=sys.stderr)
+        details = f"== {test.id()}\n{self._exc_info_to_string(error, test)}"
+        print("".join(one if one.isprintable() or one == "\n" else ascii(one)[1:-1] for one in details), file=sys.stderr)
 
     def addSuccess(self, test):
         super().addSuccess(test)
