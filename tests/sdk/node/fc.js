@@ -56,9 +56,10 @@ function client(changes = {}, account = ACCOUNT) {
 
 const fc = client();
 
-/** A test that runs if its name is wanted. */
-function test(name, body) {
-  if (name.includes(FILTER)) nodeTest(name, { timeout: 120000 }, body);
+/** A test that runs if its name is wanted. Options may stand between name and body, as with the runner's own. */
+function test(name, ...rest) {
+  const body = rest.pop();
+  if (name.includes(FILTER)) nodeTest(name, { timeout: 120000, ...rest[0] }, body);
 }
 
 let count = 0;
