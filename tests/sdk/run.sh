@@ -17,7 +17,7 @@ readonly here root
 readonly binary=${SDK_TESTS_SERVER:-$root/target/debug/hearth} sdk=$root/target/sdk
 
 # In the order in which a reader would meet them. `methods` looks at what the others called, and comes last.
-readonly all_nouns=(services functions invoke lifecycle versions aliases triggers domains tags lists etags async_configs tasks
+readonly all_nouns=(services functions invoke lifecycle versions aliases triggers sources domains tags lists etags async_configs tasks
     on_demand provision instances account layers proxy errors signatures hostile methods)
 # Nouns that the server serves as documented. One that is added here stays.
 readonly ready_nouns=(services functions invoke errors)

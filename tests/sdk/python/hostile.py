@@ -154,13 +154,14 @@ class Hostile(Case):
         for name in NAMES:
             with self.subTest(name[:40]):
                 self.is_refused(self.fc.create_trigger, service, "f", name, "timer", {"cronExpression": "@every 5m"}, None, None)
-                self.is_refused(self.fc.create_custom_domain, name)
+                if name not in ("1digit", "a.b"):
+                    self.is_refused(self.fc.create_custom_domain, name)
                 self.is_refused(self.fc.tag_resource, f"services/{name}", {"a": "b"})
                 self.is_refused(self.fc.create_alias, service, name, "1")
         for value in VALUES:
             with self.subTest(value=str(value)[:40]):
-                self.is_refused(self.fc.create_trigger, service, "f", "t", "timer", value, None, None)
                 if not isinstance(value, dict):
+                    self.is_refused(self.fc.create_trigger, service, "f", "t", "timer", value, None, None)
                     self.is_refused(self.fc.put_function_async_invoke_config, service, "LATEST", "f", {"destinationConfig": value})
                     self.is_refused(self.fc.tag_resource, f"services/{service}", value)
 
