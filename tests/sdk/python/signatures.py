@@ -68,7 +68,7 @@ class Signatures(Case):
                 self.assertEqual((answer.status_code, answer.json()["ErrorCode"]), (403, "SignatureNotMatch"))
 
     def test_names_that_need_escapes_are_signed_either_way(self):
-        self.refused((400, 404), ("ServiceNotFound", "InvalidArgument"), self.fc.get_service, "py%2Dno-such")
+        self.refused((400, 404), ("ServiceNotFound", "InvalidArgument"), self.fc.get_service, "py%20no")
         self.refused((400, 404), ("ServiceNotFound", "InvalidArgument"), self.fc.get_service, "\u00e4")
 
     def test_nothing_happens_without_a_signature(self):

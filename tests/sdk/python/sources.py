@@ -18,7 +18,7 @@ class Sources(Case):
         for kind, configs in REFUSED.items():
             for number, config in enumerate(configs):
                 with self.subTest(kind=kind, config=config):
-                    self.refused(400, "InvalidArgument", self.fc.create_trigger, service, "f", f"t{number}", kind, config, None, None)
+                    self.refused(400, "InvalidArgument", self.fc.create_trigger, service, "f", f"{kind}{number}", kind, config, None, None)
         self.assertEqual(self.fc.list_triggers(service, "f").data["triggers"], [])
 
     def test_every_form_of_a_time_is_taken(self):
