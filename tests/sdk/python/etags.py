@@ -72,6 +72,15 @@ class Etags(Case):
         tag = self.tagged(self.fc.get_service(name))
         self.tagged(self.fc.publish_version(name, headers={"If-Match": tag}))
 
+    def test_who_has_the_latest_is_not_sent_it_again(self):
+        name = self.service_with()
+        for path in (f"/services/{name}", f"/services/{name}/functions/f"):
+            whole = self.request("GET", path)
+            same = self.request("GET", path, headers={"If-None-Match": whole.headers["ETag"]})
+            self.assertEqual((same.status_code, same.content, same.headers["ETag"]), (304, b"", whole.headers["ETag"]))
+            other = self.request("GET", path, headers={"If-None-Match": "0123456789abcdef0123456789abcdef"})
+            self.assertEqual((other.status_code, other.json()), (200, whole.json()))
+
     def test_of_two_writers_one_wins(self):
         name = self.service()
         tag = self.tagged(self.fc.get_service(name))

@@ -1,16 +1,16 @@
 """Stateful async invocations, which the SDK can start and has no methods to look at: read, listed, stopped through its own signing."""
 
-from fc import Case, eventually, unique
+from fc import Case, eventually, kept, package, unique
 
 ENDED = {"Succeeded", "Failed", "Stopped", "Expired", "Invalid"}
 
 
 class Tasks(Case):
-    def start(self, service, event=b"hi", task=None, **headers):
-        headers = {"x-fc-invocation-type": "Async", "x-fc-stateful-async-invocation-enable": "true", **headers}
+    def start(self, service, event=b"hi", task=None, qualifier=None):
+        headers = {"x-fc-invocation-type": "Async", "x-fc-stateful-async-invocation-enable": "true"}
         if task:
             headers["x-fc-stateful-async-invocation-id"] = task
-        return self.fc.invoke_function(service, "f", event, headers=headers)
+        return self.fc.invoke_function(service, "f", event, headers=headers, qualifier=qualifier)
 
     def path(self, service, task=None):
         return f"/services/{service}/functions/f/stateful-async-invocations" + (f"/{task}" if task else "")
@@ -52,6 +52,17 @@ class Tasks(Case):
         self.fc.put_function_async_invoke_config(service, "LATEST", "f", {"statefulInvocation": True})
         accepted = self.fc.invoke_function(service, "f", b"hi", headers={"x-fc-invocation-type": "Async"})
         self.assertEqual(self.ended(service, accepted.headers["X-Fc-Request-Id"])["status"], "Succeeded")
+
+    def test_it_runs_what_its_qualifier_names(self):
+        service, task = self.service_with("wat-echo"), unique("task")
+        self.fc.publish_version(service)
+        self.fc.create_alias(service, "prod", "1")
+        self.fc.update_function(service, "f", codeZipFile=kept(package("assemblyscript-upper")))
+        self.start(service, task=task, qualifier="prod")
+        path = f"/services/{service}.prod/functions/f/stateful-async-invocations/{task}"
+        look = lambda: self.request("GET", path, params={"includePayload": "true"}).json()
+        record = eventually("its end", lambda: (look()["status"] in ENDED) and look())
+        self.assertEqual((record["qualifier"], record["returnPayload"]), ("prod", "hi"))
 
     def test_an_id_is_accepted_once(self):
         service, task = self.service_with(), unique("task")
