@@ -136,6 +136,11 @@ for language in "${languages[@]}"; do
         summary+=("$line")
     done
 done
+# Sealed where they are kept, and in no log.
+if ((SDK_TESTS_SIGNED)) && grep -rqF -- "$SDK_TESTS_KEY_SECRET" "$sdk/server.log" "$scratch/data"; then
+    failed=1
+    summary+=('the secret of the access key is FOUND in the log or the data directory')
+fi
 printf '\n== summary\n'
 printf '   %s\n' "${summary[@]}"
 exit "$failed"
