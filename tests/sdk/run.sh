@@ -92,7 +92,8 @@ if [[ $keys == auto ]] && "$binary" key create --help >/dev/null 2>&1; then
 fi
 
 # Variables that begin like a setting of the server's are read as one.
-env -u HEARTH_GUESTS_DIR "$binary" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports.json" >"$sdk/server.log" 2>&1 &
+env -u HEARTH_GUESTS_DIR "$binary" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports.json" \
+    >"$sdk/server.log" 2>&1 &
 server=$!
 for ((tries = 0; ; tries++)); do
     [[ ! -s $scratch/ports.json ]] || break

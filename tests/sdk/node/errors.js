@@ -10,7 +10,8 @@ test('what the client makes of a refusal', async () => {
 });
 
 test('wrong turns are told like everything else', async () => {
-  for (const [method, path] of [['GET', '/nothing'], ['PATCH', '/services'], ['DELETE', '/services'], ['POST', '/services/s/functions/f']]) {
+  const turns = [['GET', '/nothing'], ['PATCH', '/services'], ['DELETE', '/services'], ['POST', '/services/s/functions/f']];
+  for (const [method, path] of turns) {
     await refused([400, 404, 405], ['PathNotSupported', 'ServiceNotFound'], () => fc.request(method, path, null, null));
   }
 });

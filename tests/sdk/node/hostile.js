@@ -22,7 +22,9 @@ test('settings of services', async () => {
       if (!fits) await isRefused(`${field} ${String(value).slice(0, 20)}`, () => fc.createService(unique('bad'), { [field]: value }));
     }
   }
-  for (const name of [undefined, null, '', 7, 'a b', LONG, '../x']) await isRefused(`name ${name}`.slice(0, 20), () => fc.createService(name));
+  for (const name of [undefined, null, '', 7, 'a b', LONG, '../x']) {
+    await isRefused(`name ${name}`.slice(0, 20), () => fc.createService(name));
+  }
   await alive();
 });
 

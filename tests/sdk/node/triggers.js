@@ -62,7 +62,8 @@ test('what makes no trigger is refused', async () => {
   await refused(409, 'TriggerAlreadyExists', () => timer(name));
   await refused(400, 'InvalidArgument', () => timer(name, 'x', { triggerType: 'pigeon' }));
   await refused(400, 'InvalidArgument', () => timer(name, 'x', { triggerConfig: 'text' }));
-  await refused(404, 'FunctionNotFound', () => fc.createTrigger(name, 'g', { triggerName: 't', triggerType: 'timer', triggerConfig: TIMER }));
+  const options = { triggerName: 't', triggerType: 'timer', triggerConfig: TIMER };
+  await refused(404, 'FunctionNotFound', () => fc.createTrigger(name, 'g', options));
 });
 
 test('a function with triggers stays, a removed trigger is gone', async () => {

@@ -22,7 +22,8 @@ class Errors(Case):
         for method, path in (("GET", "/nothing"), ("PATCH", "/services"), ("POST", "/services/s/functions/f"), ("DELETE", "/services"),
                              ("GET", "/services/s/functions/f/instances/i/x/y/z"), ("GET", "/services//functions")):
             with self.subTest(f"{method} {path}"):
-                error = self.refused((400, 404, 405), ("PathNotSupported", "ServiceNotFound", "InvalidArgument"), self.request, method, path)
+                codes = ("PathNotSupported", "ServiceNotFound", "InvalidArgument")
+                error = self.refused((400, 404, 405), codes, self.request, method, path)
                 self.assertTrue(json.loads(error.message)["ErrorMessage"])
 
     def test_bodies_that_are_no_objects_are_refused(self):

@@ -7,8 +7,8 @@ import fc2
 from fc import Case, kept, package, unique
 
 LONG = "x" * 70000
-NAMES = ("", "1digit", "a b", "a/b", "..", "../../etc/passwd", "%2e%2e%2f", "a\nb", "a\u0000b", "\u00e4", "\u202eabc", "x" * 129, LONG[:9000],
-         "'; DROP TABLE services; --", "<script>", "${jndi:ldap://127.0.0.1/a}", "{{7*7}}", "a.b")
+NAMES = ("", "1digit", "a b", "a/b", "..", "../../etc/passwd", "%2e%2e%2f", "a\nb", "a\u0000b", "\u00e4", "\u202eabc", "x" * 129,
+         LONG[:9000], "'; DROP TABLE services; --", "<script>", "${jndi:ldap://127.0.0.1/a}", "{{7*7}}", "a.b")
 VALUES = (7, -1, 1.5, True, [], {}, ["x"], {"a": "b"}, LONG)
 
 

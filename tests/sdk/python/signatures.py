@@ -45,7 +45,8 @@ class Signatures(Case):
 
     def test_what_is_not_signed_is_not_served(self):
         path = "/2016-08-15/services"
-        for authorization in (None, "", "FC", "FC :", f"FC {KEY_ID}", f"FC {KEY_ID}:", f"FC {KEY_ID}:!!!", "Basic YTpi", "FC " + "x" * 5000):
+        for authorization in (None, "", "FC", "FC :", f"FC {KEY_ID}", f"FC {KEY_ID}:", f"FC {KEY_ID}:!!!", "Basic YTpi",
+                              "FC " + "x" * 5000):
             with self.subTest(authorization=authorization and authorization[:30]):
                 headers = self.fc._build_common_headers("GET", path)
                 headers.pop("authorization")
