@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A warm kind 4 echo over HTTP beside a bare axum hello, in alternating rounds on one machine, and beside `wasmtime serve` where that
-# program is on the path. Prints a table of medians and the ratio. Needs wrk. Ends only what it started.
+# program is on the path; and the same echo with a line of log for each call, which every call's log keeps and the tail does not.
+# Prints a table of medians and the ratio, and what the server held in memory while it was idle. Needs wrk. Ends only what it started.
 #
 #   benches/http.sh [SECONDS of each round, default 4] [ROUNDS, default 5]
 set -euo pipefail
@@ -17,17 +18,20 @@ trap '((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true; rm -rf "$sc
 "$target/bare-axum" >"$scratch/axum" & pids+=($!)
 "$target/hearth" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports" 2>"$scratch/log" & pids+=($!)
 for _ in $(seq 100); do [[ -s $scratch/axum && -s $scratch/ports ]] && break; sleep 0.1; done
+idle=$(awk '/VmRSS/ {printf "%.0f", $2 / 1024}' "/proc/${pids[1]}/status")
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$scratch/ports")
 "$target/hearth" --server "$url" deploy guest-examples/wat-echo/wat-echo.wasm --name bench/echo >/dev/null 2>&1
+"$target/hearth" --server "$url" deploy guest-examples/wat-log/wat-log.wasm --name bench/log >/dev/null 2>&1
 "$target/hearth" --server "$url" deploy guest-examples/rust-http/rust-http.wasm --name bench/http >/dev/null 2>&1
 printf 'wrk.method = "POST"\nwrk.body = "hello"\n' >"$scratch/post.lua"
 
 declare -A urls=(
     [axum]="http://$(cat "$scratch/axum")/"
     [hearth-echo]="$url/2016-08-15/services/bench/functions/echo/invocations"
+    [hearth-log]="$url/2016-08-15/services/bench/functions/log/invocations"
     [hearth-http]="$url/2016-08-15/services/bench/functions/http/invocations"
 )
-order=(axum hearth-echo hearth-http)
+order=(axum hearth-echo hearth-log hearth-http)
 if command -v wasmtime >/dev/null; then
     wasmtime serve --addr 127.0.0.1:19987 -Scli --max-instance-reuse-count 100000 -O pooling-allocator \
         -O pooling-memory-keep-resident=2097152 guest-examples/rust-http/rust-http.wasm >/dev/null 2>&1 & pids+=($!)
@@ -55,3 +59,4 @@ for name in "${order[@]}"; do
     printf '%-16s %10.0f %10s %10s %8.2f%s\n' "$name" "$rps" "$p50" "$p99" \
         "$(awk -v a="$rps" -v b="$ceiling" 'BEGIN {print a / b}')" "$( ((bad)) && echo '  answered errors' || true)"
 done
+printf '\nidle server: %s MiB resident\n' "$idle"

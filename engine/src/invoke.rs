@@ -289,7 +289,7 @@ async fn restart(
     course: &mut Course,
 ) -> Result<(), InvokeError> {
     let revision = lent.revision;
-    revision.set_runs_long();
+    revision.note_long_run();
     let mut invocation = None;
     if let Some(mut instance) = lent.instance.take() {
         invocation = instance.ledger_mut().invocation.take();

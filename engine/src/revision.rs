@@ -1,7 +1,7 @@
 //! A function's code and settings at one moment, with the instances of it. Immutable: a change is another revision.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::admission::FunctionDoor;
@@ -16,6 +16,9 @@ use crate::{FunctionSpec, Isolation, LoadError, LoadReport, Outcome, PoolPolicy,
 /// Largest tail that may be asked for.
 const TAIL_BYTES_MAX: u64 = MIB;
 
+/// Calls on a fiber after one that ran too long without: starting over costs two milliseconds, spread over so many next to nothing.
+const FIBER_CALLS: u32 = 10_000;
+
 /// What an invocation runs on.
 #[derive(Debug)]
 pub(crate) struct Revision {
@@ -27,8 +30,8 @@ pub(crate) struct Revision {
     pub(crate) load: LoadReport,
     isolation: Isolation,
     starts: [AtomicU64; StartKind::ALL.len()],
-    /// Whether a call once ran too long to go without a fiber; it stays so.
-    runs_long: AtomicBool,
+    /// Calls that go on a fiber before one is tried without again.
+    on_fiber: AtomicU32,
 }
 
 impl Revision {
@@ -53,7 +56,7 @@ impl Revision {
             pool: Pool::new(),
             door: FunctionDoor::new(&policy),
             starts: Default::default(),
-            runs_long: AtomicBool::new(false),
+            on_fiber: AtomicU32::new(0),
             policy,
             code,
             load,
@@ -62,12 +65,16 @@ impl Revision {
 
     /// Whether a call may be tried without a fiber.
     pub(crate) fn may_run_direct(&self) -> bool {
-        self.code.can_run_direct() && !self.runs_long.load(Ordering::Relaxed)
+        self.code.can_run_direct()
+            && self
+                .on_fiber
+                .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_err()
     }
 
-    /// Remembers that calls of this function take long.
-    pub(crate) fn set_runs_long(&self) {
-        self.runs_long.store(true, Ordering::Relaxed);
+    /// Remembers that a call of this function took long. Not for ever: it may have been the machine that was busy.
+    pub(crate) fn note_long_run(&self) {
+        self.on_fiber.store(FIBER_CALLS, Ordering::Relaxed);
     }
 
     /// What becomes of an instance after this outcome.
