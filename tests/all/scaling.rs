@@ -69,6 +69,7 @@ fn provisioned_instances_are_reached_and_told() {
         set.text()
     );
     assert!(set.header("etag").is_some());
+    assert_eq!(set.header("x-hearth-no-effect"), Some("scheduledActions"));
     let reached = |server: &Server, wanted: u64| {
         eventually("the target", || {
             server.call("GET", path, &Value::Null).json()["current"].as_u64() == Some(wanted)

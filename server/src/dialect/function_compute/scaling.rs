@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
 use super::errors::WireError;
-use super::{json, list_request, no_content, tagged, wire};
+use super::{json, kept_fields, list_request, no_content, tagged, wire};
 use crate::http::Response;
 
 /// Fields of a provision config that are kept and given back.
@@ -84,12 +84,14 @@ pub(super) async fn provision(
     asked: Asked<'_>,
 ) -> Result<Response, WireError> {
     let platform = &asked.app.platform;
+    let mut told = Vec::new();
     let config = match verb {
         Verb::Update => {
             let body: ProvisionBody = wire::parse(asked.body)?;
             let objects = |list: Vec<Map<String, Value>>| {
                 Value::Array(list.into_iter().map(Value::Object).collect())
             };
+            told = told_of(&body);
             let values = [
                 body.scheduled_actions.map(objects),
                 body.target_tracking_policies.map(objects),
@@ -105,7 +107,20 @@ pub(super) async fn provision(
         }
         _ => platform.get_provision_config(target)?,
     };
-    Ok(tagged(&provision_config(&config, &asked.app.settings.account), config.revision))
+    let response = tagged(&provision_config(&config, &asked.app.settings.account), config.revision);
+    Ok(kept_fields::tell(response, &target.to_string(), &told))
+}
+
+/// What a request asks for that is kept without effect.
+fn told_of(body: &ProvisionBody) -> Vec<String> {
+    let [actions, policies, cpu] = PROVISION_KEPT;
+    let some = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let asked = [
+        (actions, some(&body.scheduled_actions)),
+        (policies, some(&body.target_tracking_policies)),
+        (cpu, body.always_allocate_cpu == Some(true)),
+    ];
+    asked.iter().filter(|(_, is_asked)| *is_asked).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 pub(super) fn provisions(asked: Asked<'_>) -> Result<Response, WireError> {
