@@ -139,6 +139,9 @@ build_rust() {
     rust rust-command rust-command-component/rust-command-component.wasm command command
     rust rust-http rust-http/rust-http.wasm reactor proxy
     rust rust-http-p3 rust-http-p3/rust-http-p3.wasm reactor reactor
+    rust rust-tmp rust-tmp/rust-tmp.wasm reactor reactor
+    rust rust-tmp rust-tmp-command/rust-tmp-command.wasm command none
+    rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor
     rust returned-error bad/returned-error.wasm reactor reactor

@@ -1,13 +1,10 @@
 //! The code of a function in memory: mapped, linked against the host and with its exports found, shared by every revision of
 //! the same content.
 
-use std::sync::OnceLock;
-
 use hearth_host_api::bindings::EventExports;
-use hearth_host_api::{core_imports, view};
-use wasmtime::component::{Component, InstancePre as ComponentPre, Linker as ComponentLinker};
+use hearth_host_api::tmp::Preview1;
+use wasmtime::component::{Component, InstancePre as ComponentPre};
 use wasmtime::{InstancePre, Linker, Module};
-use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
@@ -16,6 +13,10 @@ use crate::artifact::Loaded;
 use crate::guest::core::CoreExports;
 use crate::state::{ComponentState, CoreState};
 use crate::{GuestKind, LoadError};
+
+mod linkers;
+
+pub(crate) use self::linkers::Linkers;
 
 /// The preview 1 module of WASI.
 const WASI_P1: &str = "wasi_snapshot_preview1";
@@ -26,62 +27,14 @@ const WASM_PAGE_BYTES: u64 = 65_536;
 /// Imports named in an error.
 const IMPORTS_NAMED: usize = 20;
 
-/// Linkers with everything a guest may import; made once per engine.
-pub(crate) struct Linkers {
-    core: Linker<CoreState<()>>,
-    core_wasi: Linker<CoreState<WasiP1Ctx>>,
-    component: ComponentLinker<ComponentState>,
-    /// For the engine with concurrency, made with it.
-    concurrent: OnceLock<ComponentLinker<ComponentState>>,
-}
-
-impl std::fmt::Debug for Linkers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Linkers").finish_non_exhaustive()
-    }
-}
-
-impl Linkers {
-    pub(crate) fn new(engine: &wasmtime::Engine) -> wasmtime::Result<Self> {
-        let mut core = Linker::new(engine);
-        core_imports::add_to_linker(&mut core)?;
-        let mut core_wasi = Linker::new(engine);
-        core_imports::add_to_linker(&mut core_wasi)?;
-        add_to_linker_async(&mut core_wasi, |state: &mut CoreState<WasiP1Ctx>| &mut state.wasi)?;
-        let mut component = ComponentLinker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut component)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut component)?;
-        view::add_component_imports(&mut component)?;
-        Ok(Self { core, core_wasi, component, concurrent: OnceLock::new() })
-    }
-
-    /// The linker for components of WASI 0.3, which may import 0.2 as well.
-    fn concurrent(
-        &self,
-        engine: &wasmtime::Engine,
-    ) -> wasmtime::Result<&ComponentLinker<ComponentState>> {
-        if let Some(linker) = self.concurrent.get() {
-            return Ok(linker);
-        }
-        let mut linker = ComponentLinker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        view::add_component_imports(&mut linker)?;
-        // Losing a race drops a linker nobody has used.
-        Ok(self.concurrent.get_or_init(|| linker))
-    }
-}
-
 /// Linked code, by how it is called.
 pub(crate) enum Linked {
     /// Kind 4 whose imports cannot block: may run without a fiber.
     Core(InstancePre<CoreState<()>>, CoreExports),
     /// Kind 4 that imports WASI.
-    CoreWasi(InstancePre<CoreState<WasiP1Ctx>>, CoreExports),
+    CoreWasi(InstancePre<CoreState<Preview1>>, CoreExports),
     /// A core command.
-    Command(InstancePre<CoreState<WasiP1Ctx>>),
+    Command(InstancePre<CoreState<Preview1>>),
     /// A component command.
     ComponentCommand(CommandPre<ComponentState>),
     /// An event component.
@@ -90,6 +43,14 @@ pub(crate) enum Linked {
     HttpP2(ProxyPre<ComponentState>),
     /// An HTTP component of WASI 0.3.
     HttpP3(ServicePre<ComponentState>),
+}
+
+/// What code is linked against.
+struct Host<'a> {
+    engine: &'a wasmtime::Engine,
+    linkers: &'a Linkers,
+    /// Whether the function was granted a `/tmp`.
+    has_tmp: bool,
 }
 
 /// The code of a function, ready to be instantiated.
@@ -120,15 +81,17 @@ impl Code {
         engine: &wasmtime::Engine,
         linkers: &Linkers,
         loaded: &Loaded,
+        has_tmp: bool,
     ) -> Result<Self, LoadError> {
+        let host = Host { engine, linkers, has_tmp };
         let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
         let (linked, required) = match loaded {
             Loaded::Module(module) => {
-                let linked = link_module(function, kind, linkers, module)?;
+                let linked = link_module(function, kind, &host, module)?;
                 (linked, Some(module.resources_required()))
             }
             Loaded::Component(component) => {
-                let linked = link_component(function, kind, engine, linkers, component)?;
+                let linked = link_component(function, kind, &host, component)?;
                 (linked, component.resources_required())
             }
         };
@@ -156,18 +119,22 @@ impl Code {
 fn link_module(
     function: &str,
     kind: GuestKind,
-    linkers: &Linkers,
+    host: &Host<'_>,
     module: &Module,
 ) -> Result<Linked, LoadError> {
     let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
+    let core_wasi = || {
+        let linker = host.linkers.core_wasi(host.engine, host.has_tmp);
+        linker.map_err(|why| invalid(format!("{why:#}")))
+    };
     let uses_wasi = module.imports().any(|import| import.module() == WASI_P1);
     match kind {
         GuestKind::Core if uses_wasi => {
-            let pre = pre_of(function, &linkers.core_wasi, module)?;
+            let pre = pre_of(function, core_wasi()?, module)?;
             Ok(Linked::CoreWasi(pre, CoreExports::find(module).map_err(invalid)?))
         }
         GuestKind::Core => {
-            let pre = pre_of(function, &linkers.core, module)?;
+            let pre = pre_of(function, &host.linkers.core, module)?;
             Ok(Linked::Core(pre, CoreExports::find(module).map_err(invalid)?))
         }
         GuestKind::Command
@@ -175,7 +142,7 @@ fn link_module(
         | GuestKind::HttpP3
         | GuestKind::Event
         | GuestKind::CommandComponent => {
-            Ok(Linked::Command(pre_of(function, &linkers.core_wasi, module)?))
+            Ok(Linked::Command(pre_of(function, core_wasi()?, module)?))
         }
     }
 }
@@ -227,8 +194,7 @@ fn is_offered(module: &str, name: &str) -> bool {
 fn link_component(
     function: &str,
     kind: GuestKind,
-    engine: &wasmtime::Engine,
-    linkers: &Linkers,
+    host: &Host<'_>,
     component: &Component,
 ) -> Result<Linked, LoadError> {
     let invalid = |why: wasmtime::Error| LoadError::Invalid {
@@ -236,9 +202,10 @@ fn link_component(
         why: format!("{why:#}"),
     };
     let linker = match kind {
-        GuestKind::HttpP3 => linkers.concurrent(engine).map_err(invalid)?,
-        _ => &linkers.component,
-    };
+        GuestKind::HttpP3 => host.linkers.concurrent(host.engine, host.has_tmp),
+        _ => host.linkers.component(host.engine, host.has_tmp),
+    }
+    .map_err(invalid)?;
     let pre = linker
         .instantiate_pre(component)
         .map_err(|why| unknown_component_imports(function, &why))?;

@@ -69,7 +69,8 @@ pub(crate) struct EngineInner {
     artifacts: Arc<ArtifactStore>,
     compilations: Compilations,
     /// Code by content. The lock of an entry makes a second load of the same content wait for the first.
-    codes: DashMap<ArtifactKey, Arc<Mutex<Weak<Code>>>>,
+    /// By content, and by whether it is linked with a `/tmp`.
+    codes: DashMap<(ArtifactKey, bool), Arc<Mutex<Weak<Code>>>>,
     pub(crate) revisions: RwLock<Vec<Weak<Revision>>>,
     eviction_cursor: AtomicUsize,
     artifact_hits: AtomicU64,

@@ -18,14 +18,16 @@ use crate::guest::core::{CoreGuest, Entry};
 use crate::guest::event::EventComponent;
 use crate::guest::http::{HttpP2, HttpP3};
 use crate::roster::Entered;
-use crate::state::{ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, wasi_for};
+use crate::state::{
+    ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
+};
 use crate::tail_log::InstanceLog;
-use wasmtime_wasi::p1::WasiP1Ctx;
+use hearth_host_api::tmp::Preview1;
 
 /// A guest that can be called.
 enum Sandbox {
     Core(Box<CoreGuest<()>>),
-    CoreWasi(Box<CoreGuest<WasiP1Ctx>>),
+    CoreWasi(Box<CoreGuest<Preview1>>),
     Command(Box<CoreCommand>),
     ComponentCommand(Box<ComponentCommand>),
     Event(Box<EventComponent>),
@@ -223,7 +225,8 @@ async fn start_sandbox(
             Ok(Sandbox::Core(Box::new(guest)))
         }
         Linked::CoreWasi(pre, exports) => {
-            let wasi = wasi_for(shared, log).map_err(host_resource)?.build_p1();
+            let mut wasi = wasi_for(shared, log).map_err(host_resource)?;
+            let wasi = preview1_for(shared, &mut wasi);
             let mut state = CoreState::new(shared.clone(), log.clone(), wasi);
             prepare(&mut state.ledger);
             let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;

@@ -29,13 +29,15 @@ const EVICTIONS_MAX: usize = 64;
 
 /// An instance lent to an invocation; what is not given back is gone.
 struct Lent<'a> {
+    engine: &'a EngineInner,
     revision: &'a Revision,
     instance: Option<Instance>,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        if self.instance.take().is_some() {
+        if let Some(instance) = self.instance.take() {
+            self.engine.keeper.let_go(instance);
             self.revision.pool.count(Retirement::Cancelled);
         }
     }
@@ -108,7 +110,7 @@ pub(crate) async fn invoke(
             return Ok(course.outcome(Err(fault), logged, None));
         }
     };
-    let mut lent = Lent { revision, instance: Some(instance) };
+    let mut lent = Lent { engine, revision, instance: Some(instance) };
     course.phases.instantiate = begun - permitted;
     revision.count_start(course.start);
     let result = run(engine, &mut lent, asked, event, begun, &mut course).await?;
@@ -124,7 +126,7 @@ pub(crate) async fn invoke(
     let logged = instance.log.end();
     let outcome = course.outcome(result, logged, Some(&instance));
     let verdict = revision.verdict(&instance, &outcome);
-    revision.give_back(instance, verdict, ended);
+    revision.give_back(engine, instance, verdict, ended);
     Ok(outcome)
 }
 
@@ -215,7 +217,7 @@ pub(crate) async fn make(
             return Err(NoInstance::Fault(classify(failure, None, times), log.end()));
         };
         // What another thread takes apart at this moment can no longer be evicted, but makes room as well.
-        if !engine.evict_one() && !has_room(engine, &refusal) {
+        if !engine.keeper.hurry() && !engine.evict_one() && !has_room(engine, &refusal) {
             return Err(NoInstance::Refused(refusal));
         }
     }
@@ -291,7 +293,8 @@ async fn restart(
     let mut invocation = None;
     if let Some(mut instance) = lent.instance.take() {
         invocation = instance.ledger_mut().invocation.take();
-        revision.give_back(instance, Verdict::Retire(Retirement::Restarted), Instant::now());
+        let verdict = Verdict::Retire(Retirement::Restarted);
+        revision.give_back(engine, instance, verdict, Instant::now());
     }
     let failure = |request_id: &str, why: String| InvokeError::Failure {
         function: revision.shared.name.to_string(),

@@ -41,6 +41,13 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Passes between two looks for code that nothing uses.
 const PASSES_BEFORE_FORGETTING: u32 = 500;
 
+/// Memory of an instance from which on the keeper takes it apart: handing it over costs a few microseconds, resetting a mebibyte
+/// hundreds.
+const LARGE_BYTES: u64 = 4 << 20;
+
+/// Large instances that may wait for it, as each still counts against the engine's memory.
+const LARGE_MAX: usize = 4;
+
 /// Handle to the thread.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -57,6 +64,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Work {
     to_dispose: VecDeque<Arc<Revision>>,
+    /// Instances that nobody will call again.
+    large: Vec<Instance>,
     is_stopped: bool,
     has_revisions: bool,
 }
@@ -92,6 +101,25 @@ impl Keeper {
     pub(crate) fn dispose(&self, revision: Arc<Revision>) {
         self.shared.work.lock().to_dispose.push_back(revision);
         self.shared.wake.notify_one();
+    }
+
+    /// Takes an instance apart that nobody will call again: here if it is small, away from the caller's neighbours if it is large.
+    pub(crate) fn let_go(&self, instance: Instance) {
+        if instance.ledger().meter.held() >= LARGE_BYTES {
+            let mut work = self.shared.work.lock();
+            if work.large.len() < LARGE_MAX {
+                work.large.push(instance);
+                self.shared.wake.notify_one();
+                return;
+            }
+        }
+        drop(instance);
+    }
+
+    /// Takes apart what waits, because its room is wanted; false if nothing did.
+    pub(crate) fn hurry(&self) -> bool {
+        let large = std::mem::take(&mut self.shared.work.lock().large);
+        !large.is_empty()
     }
 }
 
@@ -138,14 +166,18 @@ impl Rounds {
     /// Waits for the next pass; none once stopped.
     fn wait(&self) -> Option<VecDeque<Arc<Revision>>> {
         let mut work = self.shared.work.lock();
-        if work.to_dispose.is_empty() && !work.is_stopped {
+        if work.to_dispose.is_empty() && work.large.is_empty() && !work.is_stopped {
             if work.has_revisions {
                 self.shared.wake.wait_for(&mut work, PERIOD);
             } else {
                 self.shared.wake.wait(&mut work);
             }
         }
-        (!work.is_stopped).then(|| std::mem::take(&mut work.to_dispose))
+        let large = std::mem::take(&mut work.large);
+        let disposed = (!work.is_stopped).then(|| std::mem::take(&mut work.to_dispose));
+        drop(work);
+        drop(large);
+        disposed
     }
 
     fn pass(&mut self, engine: &EngineInner) {

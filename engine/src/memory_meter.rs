@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hearth_host_api::memory_fs::Space;
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
@@ -40,6 +41,17 @@ impl MemoryBudget {
 
     fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What instances hold in their `/tmp` counts against the engine's budget, beside their own bound.
+impl Space for MemoryBudget {
+    fn take(&self, bytes: u64) -> bool {
+        Self::take(self, bytes)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        Self::give_back(self, bytes);
     }
 }
 
@@ -91,6 +103,11 @@ impl MemoryMeter {
     /// The most bytes held so far.
     pub(crate) fn peak(&self) -> u64 {
         self.peak
+    }
+
+    /// Bytes that it holds now.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
     }
 
     /// Says that the instance is made: from now on a denial is the guest's to handle.

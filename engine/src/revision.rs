@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::admission::FunctionDoor;
 use crate::code::Code;
+use crate::engine::EngineInner;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::limits::MIB;
 use crate::pool::Pool;
@@ -92,7 +93,13 @@ impl Revision {
     }
 
     /// Puts an instance to rest or lets it go.
-    pub(crate) fn give_back(&self, instance: Instance, verdict: Verdict, now: Instant) {
+    pub(crate) fn give_back(
+        &self,
+        engine: &EngineInner,
+        instance: Instance,
+        verdict: Verdict,
+        now: Instant,
+    ) {
         match verdict {
             Verdict::Keep => {
                 if self.pool.put(instance, now).is_err() {
@@ -100,7 +107,7 @@ impl Revision {
                 }
             }
             Verdict::Retire(why) => {
-                drop(instance);
+                engine.keeper.let_go(instance);
                 self.pool.count(why);
             }
         }

@@ -10,6 +10,7 @@ use hearth_host_api::Grants;
 use hearth_host_api::caller::FunctionCaller;
 use hearth_host_api::config::Settings;
 use hearth_host_api::key_value::KeyValue;
+use hearth_host_api::memory_fs::Disk;
 use hearth_host_api::outgoing_http::{Egress, SystemResolver};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
@@ -25,7 +26,7 @@ mod component;
 mod core;
 
 pub(crate) use self::component::{ComponentState, wasi_for};
-pub(crate) use self::core::CoreState;
+pub(crate) use self::core::{CoreState, preview1_for};
 
 /// Longest a call without a fiber runs before it starts over on one: it cannot yield to its neighbours.
 pub(crate) const DIRECT_SLICE: Duration = Duration::from_millis(2);
@@ -80,6 +81,11 @@ impl Shared {
             budget: around.budget.clone(),
             roster: Arc::default(),
         }
+    }
+
+    /// The `/tmp` of a new instance, empty, if the function was granted one.
+    pub(crate) fn new_tmp(&self) -> Option<Disk> {
+        self.grants.tmp.map(|granted| Disk::new(granted.bounds(), self.budget.clone()))
     }
 }
 

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::CalleePattern;
 use crate::key_value::Quota;
+use crate::memory_fs::{Bounds, PAGE_BYTES};
 use crate::outgoing_http::OutgoingHttp;
+use crate::tmp::TMP_PATH;
 
 /// How many functions may call one another in a row. Deeper than this is a loop or a design to be told about, and each level
 /// holds an instance and its memory for as long as the levels below it run.
@@ -30,6 +32,8 @@ pub struct Grants {
     pub directories: Vec<DirectoryGrant>,
     /// The key-value store of its service, with the quota its writes are held to; `None` denies the store.
     pub key_value: Option<Quota>,
+    /// A `/tmp` in memory, one for each instance; `None` denies it.
+    pub tmp: Option<TmpGrant>,
 }
 
 impl Default for Grants {
@@ -40,6 +44,7 @@ impl Default for Grants {
             call_depth: DEFAULT_CALL_DEPTH,
             directories: Vec::new(),
             key_value: None,
+            tmp: None,
         }
     }
 }
@@ -61,6 +66,55 @@ impl Grants {
             if earlier.into_iter().any(|other| other.guest_path == grant.guest_path) {
                 return Err(GrantError::GuestPathTwice { path: grant.guest_path.clone() });
             }
+        }
+        if let Some(tmp) = &self.tmp {
+            tmp.check()?;
+            if self.directories.iter().any(|directory| directory.guest_path == TMP_PATH) {
+                return Err(GrantError::GuestPathTwice { path: TMP_PATH.to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Most bytes that one `/tmp` may be granted.
+pub const TMP_BYTES_MAX: u64 = 1 << 30;
+
+/// Most files and directories that one `/tmp` may be granted.
+pub const TMP_NODES_MAX: u32 = 1 << 16;
+
+/// A `/tmp` of each instance's own, in the host's memory: empty at first, kept for as long as the instance is, never on a disk.
+///
+/// What it holds is not part of the instance's memory limit; it counts against the engine's memory budget while it is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TmpGrant {
+    /// Bytes of file contents, counted in pages of 4 KiB. Default 16 MiB, at most 1 GiB. A write beyond it fails as on a full
+    /// disk.
+    pub bytes: u64,
+    /// Files and directories. Default 4096, at most 65,536. One more fails as on a full disk.
+    pub nodes: u32,
+}
+
+impl Default for TmpGrant {
+    fn default() -> Self {
+        Self { bytes: 16 << 20, nodes: 4096 }
+    }
+}
+
+impl TmpGrant {
+    /// The bounds of one instance's file system.
+    #[must_use]
+    pub fn bounds(self) -> Bounds {
+        Bounds { bytes: self.bytes, nodes: self.nodes }
+    }
+
+    fn check(self) -> Result<(), GrantError> {
+        if !(PAGE_BYTES..=TMP_BYTES_MAX).contains(&self.bytes) {
+            return Err(GrantError::TmpBytes { bytes: self.bytes });
+        }
+        if !(1..=TMP_NODES_MAX).contains(&self.nodes) {
+            return Err(GrantError::TmpNodes { nodes: self.nodes });
         }
         Ok(())
     }
@@ -130,6 +184,18 @@ pub enum GrantError {
         /// The path.
         path: String,
     },
+    /// A `/tmp` is too small to hold anything, or larger than any may be.
+    #[error("`tmp` of {bytes} bytes is out of bounds; write 4096 to 1073741824")]
+    TmpBytes {
+        /// What was asked for.
+        bytes: u64,
+    },
+    /// A `/tmp` may hold no file, or more than any may.
+    #[error("`tmp` with {nodes} nodes is out of bounds; write 1 to 65536")]
+    TmpNodes {
+        /// What was asked for.
+        nodes: u32,
+    },
     /// Two directories would appear at one place.
     #[error("guest path `{path}` is granted twice")]
     GuestPathTwice {
@@ -155,7 +221,9 @@ mod tests {
         let grants: Grants = serde_json::from_str("{}").unwrap();
         assert_eq!(grants, Grants::default());
         assert!(grants.outgoing_http.allow.is_empty() && grants.call.is_empty());
-        assert!(grants.directories.is_empty() && grants.key_value.is_none());
+        assert!(
+            grants.directories.is_empty() && grants.key_value.is_none() && grants.tmp.is_none()
+        );
     }
 
     #[test]
@@ -166,7 +234,8 @@ mod tests {
             "call": ["shop/order", "audit/*", "sibling"],
             "call_depth": 3,
             "directories": [{"host_path": "/srv/data", "guest_path": "/data", "access": "read-write"}],
-            "key_value": {"keys": 10}
+            "key_value": {"keys": 10},
+            "tmp": {"bytes": 65536}
         }"#;
         let grants: Grants = serde_json::from_str(text).unwrap();
         grants.check().unwrap();
@@ -213,5 +282,23 @@ mod tests {
             check(vec![directory("/a", "/x"), directory("/b", "/x")]),
             Err(GrantError::GuestPathTwice { .. })
         ));
+    }
+
+    #[test]
+    fn a_tmp_has_bounds_and_a_place_of_its_own() {
+        let parse = |text: &str| serde_json::from_str::<Grants>(text).unwrap();
+        let default = parse(r#"{"tmp": {}}"#);
+        default.check().unwrap();
+        assert_eq!(default.tmp, Some(TmpGrant { bytes: 16 << 20, nodes: 4096 }));
+        for bytes in [0, 4095, TMP_BYTES_MAX + 1] {
+            let found = parse(&format!(r#"{{"tmp": {{"bytes": {bytes}}}}}"#)).check();
+            assert_eq!(found, Err(GrantError::TmpBytes { bytes }));
+        }
+        for nodes in [0, TMP_NODES_MAX + 1] {
+            let found = parse(&format!(r#"{{"tmp": {{"nodes": {nodes}}}}}"#)).check();
+            assert_eq!(found, Err(GrantError::TmpNodes { nodes }));
+        }
+        let twice = Grants { directories: vec![directory("/a", "/tmp")], ..default };
+        assert_eq!(twice.check(), Err(GrantError::GuestPathTwice { path: "/tmp".to_owned() }));
     }
 }

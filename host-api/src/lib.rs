@@ -22,6 +22,7 @@
 //! | `hearth:function/caller` | [`caller`] | [`Grants::call`] |
 //! | `wasi:http/outgoing-handler` | [`outgoing_http`] | [`Grants::outgoing_http`] |
 //! | `wasi:filesystem` | linked by the embedder | [`Grants::directories`] |
+//! | the same with `/tmp`, and preview 1 | [`tmp`], over [`memory_fs`] | [`Grants::tmp`] |
 //! | `hearth.*`, `env.*` of core modules | [`core_imports`] | always |
 //!
 //! Imports are linked whether or not they are granted; one that is denied answers its own typed error. The WIT is in `wit/`,
@@ -43,7 +44,9 @@ pub mod grant;
 pub mod key_value;
 pub mod log_stream;
 pub mod logging;
+pub mod memory_fs;
 pub mod outgoing_http;
+pub mod tmp;
 pub mod view;
 
 pub use bindings::{Context, EventExports, EventGuest, FunctionError};
@@ -52,7 +55,7 @@ pub use capture::{BoundedCapture, EventInput};
 pub use config::Settings;
 pub use core_abi::{AbiViolation, Span};
 pub use core_imports::{CoreView, GuestAbort};
-pub use grant::{Access, DirectoryGrant, GrantError, Grants};
+pub use grant::{Access, DirectoryGrant, GrantError, Grants, TmpGrant};
 pub use key_value::{KeyValue, MemoryKeyValue};
 pub use log_stream::{LogStream, LogWriter, Stream};
 pub use logging::{GuestLog, Level};

@@ -67,6 +67,24 @@ fn a_file_runs_without_a_server() {
 }
 
 #[test]
+fn a_granted_tmp_reaches_the_guest() {
+    let server = Server::start();
+    let path = guest_path("rust-tmp-command");
+    let path = path.to_str().unwrap();
+    let ran = server.cli(&["run", path, "--grant", "tmp=1MiB", "--data", "fill /tmp/a 2000000"]);
+    assert_eq!(out(&ran).trim(), "StorageFull at 1048576", "{}", err(&ran));
+    let file = guest_path("rust-tmp");
+    let file = file.to_str().unwrap();
+    let deployed = server.cli(&["deploy", file, "--name", "demo/tmp", "--grant", "tmp"]);
+    assert!(deployed.status.success(), "{}", err(&deployed));
+    let answered = server.cli(&["invoke", "demo/tmp", "--data", "write /tmp/a x\nread /tmp/a"]);
+    assert_eq!(out(&answered).trim(), "done\nx", "{}", err(&answered));
+    let refused = server.cli(&["deploy", file, "--name", "demo/tmp", "--grant", "tmp=2GiB"]);
+    assert!(!refused.status.success());
+    assert!(err(&refused).contains("out of bounds"), "{}", err(&refused));
+}
+
+#[test]
 fn a_file_is_measured_without_a_server() {
     let server = Server::start();
     let path = guest_path("wat-echo");

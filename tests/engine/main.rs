@@ -17,4 +17,5 @@ mod kinds;
 mod limits;
 mod loading;
 mod pools;
+mod tmp;
 mod world;

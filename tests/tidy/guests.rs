@@ -19,7 +19,8 @@ const NOT_KEPT: &[(&str, &str)] = &[
 ];
 
 /// Guests whose source is another's.
-const SOURCE_ELSEWHERE: &[(&str, &str)] = &[("rust-command-component", "rust-command")];
+const SOURCE_ELSEWHERE: &[(&str, &str)] =
+    &[("rust-command-component", "rust-command"), ("rust-tmp-command", "rust-tmp")];
 
 /// What the sources of a guest end in.
 const SOURCES: &[&str] = &[".rs", ".c", ".wat", ".ts", ".js", ".py", ".go"];

@@ -30,6 +30,8 @@ struct Job {
     flavor: Flavor,
     engine: wasmtime::Engine,
     key: ArtifactKey,
+    /// Whether it was granted a `/tmp`, which is linked differently.
+    has_tmp: bool,
 }
 
 impl Job {
@@ -56,7 +58,7 @@ impl EngineInner {
         if size_bytes > limit_bytes {
             return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
         }
-        let (code, report) = self.code(&function, &spec.code).await?;
+        let (code, report) = self.code(&function, &spec.code, spec.grants.tmp.is_some()).await?;
         let around = Surroundings {
             key_value: &self.key_value,
             caller: self.caller.as_ref(),
@@ -73,9 +75,10 @@ impl EngineInner {
         self: &Arc<Self>,
         function: &str,
         bytes: &Bytes,
+        has_tmp: bool,
     ) -> Result<(Arc<Code>, LoadReport), LoadError> {
-        let job = self.identify(function, bytes).await?;
-        let entry = self.codes.entry(job.key).or_default().clone();
+        let job = Job { has_tmp, ..self.identify(function, bytes).await? };
+        let entry = self.codes.entry((job.key, has_tmp)).or_default().clone();
         let mut resident = entry.lock().await;
         let began = Instant::now();
         let mut report = LoadReport {
@@ -130,7 +133,14 @@ impl EngineInner {
         })?;
         self.ticker.watch(engine);
         let key = ArtifactKey::of(bytes, self.wasmtime.fingerprint(flavor, engine));
-        Ok(Job { function: function.to_owned(), kind, flavor, engine: engine.clone(), key })
+        Ok(Job {
+            function: function.to_owned(),
+            kind,
+            flavor,
+            engine: engine.clone(),
+            key,
+            has_tmp: false,
+        })
     }
 
     /// Runs something that reads or writes artifacts away from the async worker.
@@ -187,6 +197,6 @@ impl EngineInner {
     }
 
     fn link(&self, job: &Job, loaded: &artifact::Loaded) -> Result<Code, LoadError> {
-        Code::link(&job.function, job.kind, &job.engine, &self.linkers, loaded)
+        Code::link(&job.function, job.kind, &job.engine, &self.linkers, loaded, job.has_tmp)
     }
 }

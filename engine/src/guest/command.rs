@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_host_api::capture::{BoundedCapture, EventInput};
+use hearth_host_api::tmp::Preview1;
 use wasmtime::{InstancePre, Store, TypedFunc};
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::bindings::{Command, CommandPre};
 
 use crate::Fault;
 use crate::fault::CallFailure;
-use crate::state::{ComponentState, CoreState, Shared, wasi_for};
+use crate::state::{ComponentState, CoreState, Shared, preview1_for, wasi_for};
 use crate::tail_log::InstanceLog;
 
 /// Standard input and output of one command.
@@ -41,7 +41,7 @@ impl Pipes {
 
 /// One instance of a core module with `_start`.
 pub(crate) struct CoreCommand {
-    pub(crate) store: Store<CoreState<WasiP1Ctx>>,
+    pub(crate) store: Store<CoreState<Preview1>>,
     start: TypedFunc<(), ()>,
     pipes: Pipes,
 }
@@ -50,17 +50,18 @@ pub(crate) struct CoreCommand {
 pub(crate) fn core_command_state(
     shared: &Arc<Shared>,
     log: InstanceLog,
-) -> Result<(CoreState<WasiP1Ctx>, Pipes), CallFailure> {
+) -> Result<(CoreState<Preview1>, Pipes), CallFailure> {
     let pipes = Pipes::new(shared);
     let mut wasi = wasi_for(shared, &log).map_err(host_resource)?;
     wasi.stdin(pipes.input.clone()).stdout(pipes.output.clone());
-    Ok((CoreState::new(shared.clone(), log, wasi.build_p1()), pipes))
+    let wasi = preview1_for(shared, &mut wasi);
+    Ok((CoreState::new(shared.clone(), log, wasi), pipes))
 }
 
 impl CoreCommand {
     pub(crate) async fn start(
-        mut store: Store<CoreState<WasiP1Ctx>>,
-        pre: &InstancePre<CoreState<WasiP1Ctx>>,
+        mut store: Store<CoreState<Preview1>>,
+        pre: &InstancePre<CoreState<Preview1>>,
         pipes: Pipes,
     ) -> Result<Self, CallFailure> {
         let instance = pre.instantiate_async(&mut store).await?;

@@ -11,9 +11,12 @@ use hearth_host_api::log_stream::LogStream;
 use hearth_host_api::log_stream::Stream;
 use hearth_host_api::logging::GuestLog;
 use hearth_host_api::logging::Level;
+use hearth_host_api::memory_fs::Disk;
 use hearth_host_api::outgoing_http::EgressHooks;
+use hearth_host_api::tmp::TmpView;
 use hearth_host_api::view::{HostView, InvocationFacts};
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -36,6 +39,7 @@ pub(crate) struct ComponentState {
     table: ResourceTable,
     http: WasiHttpCtx,
     hooks: EgressHooks,
+    tmp: Option<Disk>,
 }
 
 impl std::fmt::Debug for ComponentState {
@@ -51,6 +55,7 @@ impl ComponentState {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELD_BYTES_MAX);
         Self {
+            tmp: shared.new_tmp(),
             hooks: EgressHooks::new(shared.egress.clone(), Instant::now()),
             ledger: Ledger::new(shared, log),
             wasi: wasi.build(),
@@ -102,6 +107,13 @@ impl HasLedger for ComponentState {
 impl WasiView for ComponentState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl TmpView for ComponentState {
+    fn tmp(&mut self) -> (WasiFilesystemCtxView<'_>, Option<Disk>) {
+        let tmp = self.tmp.clone();
+        (self.filesystem(), tmp)
     }
 }
 

@@ -7,10 +7,17 @@ use bytes::Bytes;
 use hearth_host_api::core_abi::AbiViolation;
 use hearth_host_api::core_imports::CoreView;
 use hearth_host_api::logging::Level;
+use hearth_host_api::tmp::Preview1;
 use wasmtime::Memory;
+use wasmtime_wasi::WasiCtxBuilder;
 
 use super::{HasLedger, Ledger, Shared};
 use crate::tail_log::InstanceLog;
+
+/// The preview 1 context of a new instance: what `wasi` says, and the function's `/tmp`.
+pub(crate) fn preview1_for(shared: &Shared, wasi: &mut WasiCtxBuilder) -> Preview1 {
+    Preview1::new(wasi.build_p1(), shared.new_tmp().as_ref(), shared.grants.directories.len())
+}
 
 /// Data of one core instance.
 #[derive(Debug)]

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hearth_engine::{Grants, Isolation};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::UsageError;
-use crate::config::{Size, Span};
+use crate::config::{QuantityError, Size, Span};
 use crate::dialect::hearth::wire::DeployRequest;
 
 /// What a function may use and reach.
@@ -32,7 +32,7 @@ pub(super) struct FunctionArgs {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// What it may reach outside its instance; repeatable: http=URL, http-private=URL, call=SERVICE/FUNCTION, kv, dir=HOST:GUEST,
-    /// dir-rw=HOST:GUEST
+    /// dir-rw=HOST:GUEST, tmp or tmp=SIZE (a /tmp in memory, 16MiB)
     #[arg(long, value_name = "GRANT", value_parser = grant)]
     grant: Vec<OneGrant>,
     /// Grants as a JSON file, for what --grant cannot say
@@ -58,10 +58,19 @@ fn variable(text: &str) -> Result<(String, String), String> {
 /// One `--grant`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum OneGrant {
-    Http { to: String, private: bool },
+    Http {
+        to: String,
+        private: bool,
+    },
     Call(String),
     KeyValue,
-    Directory { host: String, guest: String, access: &'static str },
+    /// With how many bytes, if it says so.
+    Tmp(Option<Size>),
+    Directory {
+        host: String,
+        guest: String,
+        access: &'static str,
+    },
 }
 
 fn grant(text: &str) -> Result<OneGrant, String> {
@@ -74,46 +83,51 @@ fn grant(text: &str) -> Result<OneGrant, String> {
     };
     match kind {
         "kv" if value.is_empty() => Ok(OneGrant::KeyValue),
+        "tmp" if text == "tmp" => Ok(OneGrant::Tmp(None)),
+        "tmp" => value
+            .parse()
+            .map(|size| OneGrant::Tmp(Some(size)))
+            .map_err(|why: QuantityError| why.to_string()),
         "http" | "http-private" if !value.is_empty() => {
             Ok(OneGrant::Http { to: value.to_owned(), private: kind == "http-private" })
         }
         "call" if !value.is_empty() => Ok(OneGrant::Call(value.to_owned())),
         "dir" => directory("read-only"),
         "dir-rw" => directory("read-write"),
-        _ => Err(
-            "expected http=URL, http-private=URL, call=SERVICE/FUNCTION, kv, dir=HOST:GUEST or \
-                  dir-rw=HOST:GUEST"
-                .to_owned(),
-        ),
+        _ => Err("expected http=URL, http-private=URL, call=SERVICE/FUNCTION, kv, tmp, tmp=SIZE, \
+                  dir=HOST:GUEST or dir-rw=HOST:GUEST"
+            .to_owned()),
     }
 }
 
 /// The grants as the engine reads them; its own checks find what is malformed.
 fn grants(list: &[OneGrant]) -> Result<Grants, serde_json::Error> {
     let (mut allow, mut call, mut directories) = (Vec::new(), Vec::new(), Vec::new());
-    let mut whole = json!({});
+    let mut whole = Map::new();
     for grant in list {
         match grant {
             OneGrant::Http { to, private } => allow.push(json!({"to": to, "private": private})),
             OneGrant::Call(pattern) => call.push(Value::from(pattern.as_str())),
-            OneGrant::KeyValue => whole = json!({"key_value": {}}),
+            OneGrant::KeyValue => drop(whole.insert("key_value".to_owned(), json!({}))),
+            OneGrant::Tmp(None) => drop(whole.insert("tmp".to_owned(), json!({}))),
+            OneGrant::Tmp(Some(Size(bytes))) => {
+                whole.insert("tmp".to_owned(), json!({"bytes": bytes}));
+            }
             OneGrant::Directory { host, guest, access } => {
                 directories.push(json!({"host_path": host, "guest_path": guest, "access": access}));
             }
         }
     }
-    if let Some(whole) = whole.as_object_mut() {
-        if !allow.is_empty() {
-            whole.insert("outgoing_http".to_owned(), json!({"allow": allow}));
-        }
-        if !call.is_empty() {
-            whole.insert("call".to_owned(), call.into());
-        }
-        if !directories.is_empty() {
-            whole.insert("directories".to_owned(), directories.into());
-        }
+    if !allow.is_empty() {
+        whole.insert("outgoing_http".to_owned(), json!({"allow": allow}));
     }
-    serde_json::from_value(whole)
+    if !call.is_empty() {
+        whole.insert("call".to_owned(), call.into());
+    }
+    if !directories.is_empty() {
+        whole.insert("directories".to_owned(), directories.into());
+    }
+    serde_json::from_value(whole.into())
 }
 
 impl FunctionArgs {
@@ -157,9 +171,21 @@ mod tests {
             grant("http=http://x:1/?a=b"),
             Ok(OneGrant::Http { to: "http://x:1/?a=b".to_owned(), private: false })
         );
-        for text in ["", "http", "http=", "dir=/a", "net=*"] {
+        assert_eq!(grant("tmp"), Ok(OneGrant::Tmp(None)));
+        assert_eq!(grant("tmp=1MiB"), Ok(OneGrant::Tmp(Some(Size(1 << 20)))));
+        for text in ["", "http", "http=", "dir=/a", "net=*", "tmp=", "tmp=much"] {
             assert!(grant(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn grants_of_several_kinds_add_up() {
+        let list: Vec<_> = ["tmp=64KiB", "kv", "call=a/b", "dir=/srv:/data"].map(grant).into();
+        let all = grants(&list.into_iter().collect::<Result<Vec<_>, _>>().unwrap()).unwrap();
+        all.check().unwrap();
+        assert_eq!(all.tmp.map(|tmp| (tmp.bytes, tmp.nodes)), Some((65_536, 4096)));
+        assert!(all.key_value.is_some());
+        assert_eq!((all.call.len(), all.directories.len()), (1, 1));
     }
 
     #[test]
