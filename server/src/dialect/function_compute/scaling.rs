@@ -3,6 +3,7 @@
 use hearth_platform::{
     ListRequest, OnDemandConfig, ProvisionChange, ProvisionConfig, ProvisionFilter, Target,
 };
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
 
@@ -92,6 +93,7 @@ pub(super) async fn provision(
                 Value::Array(list.into_iter().map(Value::Object).collect())
             };
             told = told_of(&body);
+            has_metrics(asked, target, &body)?;
             let values = [
                 body.scheduled_actions.map(objects),
                 body.target_tracking_policies.map(objects),
@@ -109,6 +111,30 @@ pub(super) async fn provision(
     };
     let response = tagged(&provision_config(&config, &asked.app.settings.account), config.revision);
     Ok(kept_fields::tell(response, &target.to_string(), &told))
+}
+
+/// That a service whose functions are to be tracked by metrics has them switched on.
+fn has_metrics(
+    asked: Asked<'_>,
+    target: Target<'_>,
+    body: &ProvisionBody,
+) -> Result<(), WireError> {
+    if body.target_tracking_policies.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let service = asked.app.platform.get_service(target.service)?;
+    let log = service.settings.extra.get("logConfig");
+    if log.and_then(|log| log.get("enableInstanceMetrics")) == Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    Err(WireError::new(
+        StatusCode::BAD_REQUEST,
+        "InstanceMetricsRequired",
+        format!(
+            "targetTrackingPolicies need logConfig.enableInstanceMetrics of service '{}'",
+            target.service
+        ),
+    ))
 }
 
 /// What a request asks for that is kept without effect.
