@@ -22,6 +22,8 @@ pub enum Kind {
     Alias,
     /// A trigger; its name is `service/function/trigger`.
     Trigger,
+    /// A binding to a network; its name is `service/network`.
+    Binding,
     /// A custom domain.
     Domain,
     /// A maximum of instances; its name is `service.qualifier/function`.
@@ -41,6 +43,7 @@ impl Kind {
             Self::Version => "version",
             Self::Alias => "alias",
             Self::Trigger => "trigger",
+            Self::Binding => "binding",
             Self::Domain => "domain",
             Self::OnDemandConfig => "on-demand config",
             Self::ProvisionConfig => "provision config",

@@ -12,6 +12,7 @@
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
 //! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
+//! | bind services | [`Platform::bind_network`], `unbind_network`, `bound_networks` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
@@ -21,6 +22,7 @@
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
+mod binding;
 mod caller;
 mod catalog;
 mod checksum;
@@ -51,6 +53,7 @@ mod upkeep;
 mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
+pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};

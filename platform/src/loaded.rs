@@ -42,6 +42,12 @@ impl Loaded {
         held.push(Arc::downgrade(revision));
     }
 
+    /// The revisions that hold one now.
+    pub(crate) fn revisions(&self) -> Vec<Arc<Revision>> {
+        let held = self.held.lock().iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        held.into_iter().filter(|revision| revision.loaded.load().is_some()).collect()
+    }
+
     pub(crate) fn count(&self) -> u64 {
         let loaded = |weak: &&Weak<Revision>| {
             weak.upgrade().is_some_and(|revision| revision.loaded.load().is_some())

@@ -30,6 +30,14 @@ impl Platform {
         Ok(function.prewarm(count).await?)
     }
 
+    /// What the engine knows of every function that is loaded, each version for itself, in no order. One that was
+    /// replaced or deleted shows while an invocation still runs on it.
+    pub fn loaded_stats(&self) -> Vec<hearth_engine::FunctionStats> {
+        let revisions = self.inner().loaded.revisions();
+        let loaded = revisions.iter().filter_map(|revision| revision.loaded.load_full());
+        loaded.map(|function| function.stats()).collect()
+    }
+
     /// The instances of a function that there are at a qualifier: each with its version and its id in the outcomes of invocations.
     ///
     /// # Errors

@@ -125,6 +125,8 @@ impl Trigger {
             let why = format!("it has {size} bytes; the limit is {TRIGGER_CONFIG_BYTES_MAX}");
             return Err(RequestError::invalid("trigger_config", why));
         }
+        // Whatever it calls, it belongs to the function as it stands.
+        catalog.revision(self.service.as_str(), self.function.as_str())?;
         let entry = catalog.service(self.service.as_str())?;
         entry.function_at(Target {
             service: self.service.as_str(),

@@ -143,7 +143,7 @@ impl FiguresSource for Sources {
         let platform = self.platform.stats();
         Figures {
             engine,
-            functions: dialect::hearth::loaded_functions(&self.platform),
+            functions: self.platform.loaded_stats(),
             services: platform.services,
             functions_stored: platform.functions,
             queue_depth: platform.queue_depth,

@@ -29,6 +29,37 @@ fn what_has_no_effect_is_kept_and_told() {
 }
 
 #[test]
+fn bindings_to_networks_are_kept() {
+    let mut server = Server::start();
+    server.service("s");
+    let path = "/services/s/bindings";
+    for network in ["vpc-b", "vpc-a", "vpc-a"] {
+        let bound = server.call("POST", path, &json!({"vpcId": network}));
+        assert_eq!(
+            (bound.status, bound.header("x-hearth-no-effect")),
+            (200, Some("vpcId")),
+            "{}",
+            bound.text()
+        );
+    }
+    for body in [json!({}), json!({"vpcId": ""}), json!({"vpcId": "a/b"}), json!({"vpcId": 7})] {
+        server.call("POST", path, &body).is_error(400, "InvalidArgument");
+    }
+    server.restart();
+    assert_eq!(
+        server.call("GET", path, &Value::Null).json(),
+        json!({"vpcIds": ["vpc-a", "vpc-b"]})
+    );
+    server.call("DELETE", "/services/s", &Value::Null).is_error(409, "ServiceNotEmpty");
+    for network in ["vpc-a", "vpc-b"] {
+        assert_eq!(server.call("DELETE", &format!("{path}/{network}"), &Value::Null).status, 204);
+    }
+    server.call("DELETE", &format!("{path}/vpc-a"), &Value::Null).is_error(404, "BindingNotFound");
+    assert_eq!(server.call("DELETE", "/services/s", &Value::Null).status, 204);
+    server.call("GET", path, &Value::Null).is_error(404, "ServiceNotFound");
+}
+
+#[test]
 fn a_container_image_is_no_code() {
     let server = Server::start();
     server.service("s");

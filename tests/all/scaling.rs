@@ -69,6 +69,7 @@ fn provisioned_instances_are_reached_and_told() {
         set.text()
     );
     assert!(set.header("etag").is_some());
+    assert_eq!(set.header("x-hearth-no-effect"), Some("scheduledActions"));
     let reached = |server: &Server, wanted: u64| {
         eventually("the target", || {
             server.call("GET", path, &Value::Null).json()["current"].as_u64() == Some(wanted)
@@ -83,6 +84,14 @@ fn provisioned_instances_are_reached_and_told() {
     let id = instances[0]["instanceId"].as_str().unwrap();
     let one = format!("/services/s/functions/wat-echo/instances?instanceIds={id}");
     assert_eq!(server.call("GET", &one, &Value::Null).json()["instances"], json!([instances[0]]));
+    let policies =
+        json!({"target": 3, "targetTrackingPolicies": [{"name": "p", "metricTarget": 0.6}]});
+    server.call("PUT", path, &policies).is_error(400, "InstanceMetricsRequired");
+    let metrics =
+        json!({"logConfig": {"project": "p", "logstore": "l", "enableInstanceMetrics": true}});
+    assert_eq!(server.call("PUT", "/services/s", &metrics).status, 200);
+    let tracked = server.call("PUT", path, &policies);
+    assert_eq!(tracked.json()["targetTrackingPolicies"][0]["name"], "p", "{}", tracked.text());
     server.restart();
     reached(&server, 3);
     let kept = server.call("PUT", path, &json!({"target": 1, "scheduledActions": null})).json();

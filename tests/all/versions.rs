@@ -141,3 +141,18 @@ fn a_version_can_be_called_later_as_well() {
         server.record(id).is_some_and(|record| record["status"] == "succeeded")
     });
 }
+
+#[test]
+fn each_version_has_a_pool_that_can_be_watched() {
+    let server = Server::start();
+    server.deploy("wat-echo");
+    server.publish();
+    for qualifier in ["LATEST", "1"] {
+        assert_eq!(server.invoke_at(qualifier, "wat-echo").status, 200);
+    }
+    let metrics = server.admin("/metrics").text();
+    for name in ["s/wat-echo", "s.1/wat-echo"] {
+        let line = format!("hearth_pool{{function=\"{name}\",state=\"idle\"}} 1");
+        assert!(metrics.lines().any(|found| found == line), "no `{line}` in {metrics}");
+    }
+}

@@ -7,6 +7,8 @@
 //! back from storage.
 
 mod functions;
+#[cfg(test)]
+mod model_test;
 mod reading;
 mod records;
 mod scaling;

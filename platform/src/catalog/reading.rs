@@ -12,6 +12,7 @@ use super::records::Record;
 use super::tags::TAGS;
 use super::{Catalog, FUNCTIONS, SERVICES, ServiceEntry};
 use crate::alias::Alias;
+use crate::binding::Binding;
 use crate::config::Quotas;
 use crate::domain::Domain;
 use crate::error::PlatformError;
@@ -58,6 +59,7 @@ impl Catalog {
         };
         catalog.read_table::<Alias>().await?;
         catalog.read_table::<Trigger>().await?;
+        catalog.read_table::<Binding>().await?;
         catalog.read_table::<Domain>().await?;
         catalog.read_table::<OnDemandConfig>().await?;
         catalog.read_table::<ProvisionConfig>().await?;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::{Names, Table, no_function, no_version};
 use crate::alias::Alias;
+use crate::binding::Binding;
 use crate::error::{Kind, RequestError};
 use crate::function::{Code, Function};
 use crate::name::{FunctionName, LATEST, Qualifier, Target};
@@ -25,6 +26,7 @@ pub(crate) struct ServiceEntry {
     pub(super) publication: ArcSwap<Publication>,
     pub(crate) aliases: Arc<Table<Alias>>,
     pub(crate) triggers: Arc<Table<Trigger>>,
+    pub(crate) bindings: Arc<Table<Binding>>,
     pub(crate) tags: ArcSwap<Tags>,
 }
 
@@ -74,6 +76,7 @@ impl ServiceEntry {
             publication: ArcSwap::default(),
             aliases: Arc::default(),
             triggers: Arc::default(),
+            bindings: Arc::default(),
             tags: ArcSwap::default(),
         })
     }
@@ -239,6 +242,7 @@ impl ServiceEntry {
             (self.versions.load().len(), "version", "versions"),
             (self.aliases.len(), "alias", "aliases"),
             (self.tags.load().tags.len(), "tag", "tags"),
+            (self.bindings.len(), "binding", "bindings"),
         ];
         let held = counted.iter().find(|(count, _, _)| *count > 0);
         held.map_or(Ok(()), |(count, one, many)| {

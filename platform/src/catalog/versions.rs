@@ -19,7 +19,7 @@ use crate::version::{Publication, Version, fingerprint};
 
 const VERSIONS: Collection = Collection("version");
 /// Functions as versions hold them, by `service/function/revision`.
-const PUBLISHED: Collection = Collection("published");
+pub(super) const PUBLISHED: Collection = Collection("published");
 /// What a service remembers of its versions.
 pub(super) const PUBLICATIONS: Collection = Collection("publication");
 

@@ -1,8 +1,10 @@
 //! Figures that exist already and are read at each scrape: the engine's, the pools', the queue's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hearth_engine::{EngineStats, FunctionStats};
+use hearth_engine::{EngineStats, FunctionStats, Identity};
+use hearth_platform::LATEST;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -136,6 +138,14 @@ fn encode_connections(encoder: &mut DescriptorEncoder<'_>, cores: &[usize]) -> s
 /// A figure of one pool.
 type PoolFigure = (&'static str, fn(&FunctionStats) -> u32);
 
+/// `service/function`, or `service.version/function` for one that is published.
+fn pool_name(identity: &Identity) -> String {
+    match identity.version.as_str() {
+        "" | LATEST => identity.to_string(),
+        version => format!("{}.{version}/{}", identity.service, identity.function),
+    }
+}
+
 fn encode_pools(
     encoder: &mut DescriptorEncoder<'_>,
     functions: &[FunctionStats],
@@ -148,18 +158,24 @@ fn encode_pools(
     ];
     let help = "Instances and waiting invocations of each pool, by state";
     let mut family = encoder.encode_descriptor("hearth_pool", help, None, MetricType::Gauge)?;
-    for stats in functions.iter().take(SHOWN_FUNCTIONS) {
-        let function = stats.identity.to_string();
-        for (state, read) in figures {
-            let gauge = ConstGauge::new(i64::from(read(stats)));
+    // One that was replaced goes on until its last invocation ends: what has one name is one pool to those who watch.
+    let mut pools: BTreeMap<String, [i64; 4]> = BTreeMap::new();
+    for stats in functions {
+        let pool = pools.entry(pool_name(&stats.identity)).or_default();
+        for (sum, (_, read)) in pool.iter_mut().zip(figures) {
+            *sum = sum.saturating_add(i64::from(read(stats)));
+        }
+    }
+    for (function, sums) in pools.iter().take(SHOWN_FUNCTIONS) {
+        for (sum, (state, _)) in sums.iter().zip(figures) {
             let labels = [("function", function.as_str()), ("state", state)];
-            gauge.encode(family.encode_family(&labels)?)?;
+            ConstGauge::new(*sum).encode(family.encode_family(&labels)?)?;
         }
     }
     let help = "Instances retired, by reason";
     let mut family =
         encoder.encode_descriptor("hearth_retired", help, None, MetricType::Counter)?;
-    let mut sums: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
     for (reason, count) in functions.iter().flat_map(|stats| &stats.retired) {
         *sums.entry(reason).or_default() += count;
     }

@@ -7,7 +7,7 @@ use serde_json::json as object;
 
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
-use super::{aliases, domains, json, scaling, tags, triggers, versions, writable};
+use super::{aliases, bindings, domains, json, scaling, tags, triggers, versions, writable};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -30,6 +30,7 @@ pub(super) enum CatalogOperation<'a> {
     Versions(Verb, ServiceRef<'a>, Name<'a>),
     Aliases(Verb, ServiceRef<'a>, Name<'a>),
     Triggers(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
+    Bindings(Verb, ServiceRef<'a>, Name<'a>),
     Domains(Verb, Name<'a>),
     Tags(Verb),
     OnDemand(Verb, ServiceRef<'a>, Name<'a>),
@@ -91,6 +92,11 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         ["provision-configs"] if *method == Method::GET => To::Provisions,
         ["reservedCapacities"] if *method == Method::GET => To::ReservedCapacities,
         ["account-settings"] if *method == Method::GET => To::AccountSettings,
+        // One official client leaves the plural out.
+        ["services", s, "bindings" | "binding"] => To::Bindings(on_all()?, service(s)?, "".into()),
+        ["services", s, "bindings" | "binding", n] if *method == Method::DELETE => {
+            To::Bindings(Verb::Delete, service(s)?, decode(n)?)
+        }
         ["custom-domains"] => To::Domains(on_all()?, "".into()),
         ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
         ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
@@ -114,6 +120,9 @@ pub(super) async fn serve(
         }
         To::Triggers(verb, service, function, name) => {
             triggers::serve(verb, writable(&service)?, &function, &name, asked).await
+        }
+        To::Bindings(verb, service, network) => {
+            bindings::serve(verb, writable(&service)?, &network, asked).await
         }
         To::Domains(verb, name) => domains::serve(verb, &name, asked).await,
         To::Tags(verb) => tags::serve(verb, asked).await,

@@ -260,6 +260,10 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
         Kind::ProvisionConfig => {
             ("ProvisionConfigNotFound", format!("provision config of '{name}' does not exist"))
         }
+        Kind::Binding => {
+            let network = name.rsplit('/').next().unwrap_or_default();
+            ("BindingNotFound", format!("binding to '{network}' does not exist"))
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -285,7 +289,7 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }
-        Kind::OnDemandConfig | Kind::ProvisionConfig => {
+        Kind::OnDemandConfig | Kind::ProvisionConfig | Kind::Binding => {
             ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
         }
         Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
@@ -305,6 +309,7 @@ fn wire_name(field: &'static str) -> &'static str {
         "trigger_config" => "triggerConfig",
         "domain_name" => "domainName",
         "routes" => "routeConfig.routes",
+        "network" => "vpcId",
         "maximum" => "maximumInstanceCount",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",

@@ -26,6 +26,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
+        ("NotFound, binding", missing(named(Kind::Binding, "shop/vpc-1"))),
         ("NotFound, on-demand config", missing(named(Kind::OnDemandConfig, "shop.prod/order"))),
         ("NotEmpty, service", held(Kind::Service, "shop", "2 functions")),
         ("NotEmpty, function", held(Kind::Function, "shop/order", "1 trigger")),

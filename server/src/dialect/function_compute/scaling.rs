@@ -3,12 +3,13 @@
 use hearth_platform::{
     ListRequest, OnDemandConfig, ProvisionChange, ProvisionConfig, ProvisionFilter, Target,
 };
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
 use super::errors::WireError;
-use super::{json, list_request, no_content, tagged, wire};
+use super::{json, kept_fields, list_request, no_content, tagged, wire};
 use crate::http::Response;
 
 /// Fields of a provision config that are kept and given back.
@@ -84,12 +85,15 @@ pub(super) async fn provision(
     asked: Asked<'_>,
 ) -> Result<Response, WireError> {
     let platform = &asked.app.platform;
+    let mut told = Vec::new();
     let config = match verb {
         Verb::Update => {
             let body: ProvisionBody = wire::parse(asked.body)?;
             let objects = |list: Vec<Map<String, Value>>| {
                 Value::Array(list.into_iter().map(Value::Object).collect())
             };
+            told = told_of(&body);
+            has_metrics(asked, target, &body)?;
             let values = [
                 body.scheduled_actions.map(objects),
                 body.target_tracking_policies.map(objects),
@@ -105,7 +109,44 @@ pub(super) async fn provision(
         }
         _ => platform.get_provision_config(target)?,
     };
-    Ok(tagged(&provision_config(&config, &asked.app.settings.account), config.revision))
+    let response = tagged(&provision_config(&config, &asked.app.settings.account), config.revision);
+    Ok(kept_fields::tell(response, &target.to_string(), &told))
+}
+
+/// That a service whose functions are to be tracked by metrics has them switched on.
+fn has_metrics(
+    asked: Asked<'_>,
+    target: Target<'_>,
+    body: &ProvisionBody,
+) -> Result<(), WireError> {
+    if body.target_tracking_policies.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let service = asked.app.platform.get_service(target.service)?;
+    let log = service.settings.extra.get("logConfig");
+    if log.and_then(|log| log.get("enableInstanceMetrics")) == Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    Err(WireError::new(
+        StatusCode::BAD_REQUEST,
+        "InstanceMetricsRequired",
+        format!(
+            "targetTrackingPolicies need logConfig.enableInstanceMetrics of service '{}'",
+            target.service
+        ),
+    ))
+}
+
+/// What a request asks for that is kept without effect.
+fn told_of(body: &ProvisionBody) -> Vec<String> {
+    let [actions, policies, cpu] = PROVISION_KEPT;
+    let some = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let asked = [
+        (actions, some(&body.scheduled_actions)),
+        (policies, some(&body.target_tracking_policies)),
+        (cpu, body.always_allocate_cpu == Some(true)),
+    ];
+    asked.iter().filter(|(_, is_asked)| *is_asked).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 pub(super) fn provisions(asked: Asked<'_>) -> Result<Response, WireError> {

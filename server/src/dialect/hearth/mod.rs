@@ -29,7 +29,6 @@ use crate::app::App;
 use crate::http::{Request, Response};
 
 pub use code_link::CodeLinks;
-pub(crate) use read::loaded_functions;
 
 /// Where the API lives.
 pub const PREFIX: &str = "/hearth/v1";

@@ -1,6 +1,5 @@
 //! Looking: functions, figures and code.
 
-use hearth_engine::FunctionStats;
 use hearth_platform::{Function, ListRequest, PAGE_MAX, Platform, Target};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -16,9 +15,6 @@ use crate::http::{Body, Response};
 
 /// Functions in one list. More are told of, not shown.
 const FUNCTIONS_MAX: usize = 10_000;
-
-/// Functions whose pools are looked at for one scrape of the metrics.
-const POOLS_MAX: usize = 2000;
 
 /// A function as the API shows it.
 pub(super) fn view(function: &Function) -> FunctionView {
@@ -59,19 +55,6 @@ fn each(platform: &Platform, mut visit: impl FnMut(&Function) -> bool) {
         let Some(next) = page.next else { return };
         services.start = next;
     }
-}
-
-/// Figures of the functions that are loaded, as far as one scrape looks.
-pub(crate) fn loaded_functions(platform: &Platform) -> Vec<FunctionStats> {
-    let mut stats = Vec::new();
-    let mut looked = 0;
-    each(platform, |function| {
-        let target = Target::latest(function.service.as_str(), function.name.as_str());
-        stats.extend(platform.function_stats(target).ok().flatten());
-        looked += 1;
-        looked < POOLS_MAX
-    });
-    stats
 }
 
 pub(super) fn list(app: &App) -> Result<Response, WireError> {
