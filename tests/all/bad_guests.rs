@@ -115,11 +115,32 @@ fn check(server: &Server, row: &Row) {
             assert!(told.contains(says), "{name} says {told}");
         }
     }
+    if !matches!(*fault, "" | "?") {
+        leaves_traces(server, row, &reply);
+    }
     let again = server.invoke(name, "a");
     assert_eq!(again.status, 200, "{name} again: {}", again.text());
     assert_eq!(again.header("x-fc-error-type"), reply.header("x-fc-error-type"), "{name} again");
     let is_warm = again.header("x-hearth-start") == Some("warm");
     assert_eq!(is_warm, row.then == Stays, "{name} started {:?}", again.header("x-hearth-start"));
+}
+
+/// A fault moves the figure of its type and leaves one record that says what it was.
+fn leaves_traces(server: &Server, Row { name, fault, .. }: &Row, reply: &Reply) {
+    let metrics = server.admin("/metrics").text();
+    let figure = metrics.lines().find(|line| {
+        line.starts_with("faas_errors_total{")
+            && line.contains(&format!("\"s/{name}\""))
+            && line.ends_with(" 1")
+    });
+    let figure = figure.unwrap_or_else(|| panic!("no figure tells of {name}: {metrics}"));
+    let id = reply.header("x-fc-request-id").unwrap();
+    let record = server.record(id).unwrap_or_else(|| panic!("no record tells of {name}"));
+    assert_eq!(record["status"], "failed", "{record}");
+    // What a guest calls its own errors is for its owner; figures and records know them by one name.
+    let kind = if *fault == "OutOfStock" { "returned" } else { fault };
+    assert_eq!(record["error"]["kind"], kind, "{record}");
+    assert!(figure.contains(&format!("\"{kind}\"")), "{figure}");
 }
 
 #[test]
