@@ -32,3 +32,4 @@ mod tags;
 mod triggers;
 mod uploads;
 mod versions;
+mod wrong_types;
