@@ -10,6 +10,7 @@ use crate::config::PlatformConfig;
 use crate::error::PlatformError;
 use crate::journal::Journal;
 use crate::loaded::Loaded;
+use crate::mounted::Mounts;
 use crate::package::PackageLimits;
 use crate::queue::Queue;
 use crate::scaling::Provisions;
@@ -28,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) code: CodeStore,
+    pub(crate) mounts: Mounts,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) loaded: Loaded,
     pub(crate) provisions: Provisions,
@@ -89,6 +91,7 @@ impl Platform {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PlatformError> {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
+        let mounts = Mounts::open(&config.data_dir)?;
         let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
         let queue = Queue::open(storage.clone(), clock.clone(), config.queue).await?;
         let inner = Arc::new(Inner {
@@ -97,6 +100,7 @@ impl Platform {
             clock,
             storage,
             code,
+            mounts,
             catalog: Arc::new(catalog),
             loaded: Loaded::new(config.loaded_functions),
             provisions: Provisions::default(),

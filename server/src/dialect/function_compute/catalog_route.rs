@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::json as object;
 
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
-use super::{aliases, bindings, domains, json, scaling, tags, triggers, versions, writable};
+use super::{
+    aliases, bindings, domains, json, layers, scaling, tags, triggers, versions, writable,
+};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -32,6 +34,10 @@ pub(super) enum CatalogOperation<'a> {
     Triggers(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
     Bindings(Verb, ServiceRef<'a>, Name<'a>),
     Domains(Verb, Name<'a>),
+    Layers,
+    LayerVersions(Verb, Name<'a>, Name<'a>),
+    LayerAcl(Name<'a>),
+    LayerArn(Name<'a>),
     Tags(Verb),
     OnDemand(Verb, ServiceRef<'a>, Name<'a>),
     OnDemands,
@@ -50,6 +56,7 @@ pub(super) struct Asked<'a> {
     pub(super) body: &'a [u8],
     /// The revision that the caller expects.
     pub(super) expect: Option<u64>,
+    pub(super) headers: &'a HeaderMap,
 }
 
 /// The operation of a request, or none if there is no such.
@@ -99,6 +106,16 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         }
         ["custom-domains"] => To::Domains(on_all()?, "".into()),
         ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
+        ["layers"] if *method == Method::GET => To::Layers,
+        ["layers", n, "versions"] => To::LayerVersions(on_all()?, decode(n)?, "".into()),
+        ["layers", n, "versions", v] if *method != Method::PUT => {
+            To::LayerVersions(on_one()?, decode(n)?, decode(v)?)
+        }
+        ["layers", n, "acl"] if *method == Method::PUT => To::LayerAcl(decode(n)?),
+        // With its slashes escaped, or not.
+        ["layerarn", rest @ ..] if *method == Method::GET => {
+            To::LayerArn(decode(&rest.join("/"))?.into_owned().into())
+        }
         ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
         ["tag"] => To::Tags(on_all()?),
         _ => return None,
@@ -125,6 +142,12 @@ pub(super) async fn serve(
             bindings::serve(verb, writable(&service)?, &network, asked).await
         }
         To::Domains(verb, name) => domains::serve(verb, &name, asked).await,
+        To::Layers => layers::list(asked),
+        To::LayerVersions(verb, name, version) => {
+            layers::versions(verb, &name, &version, asked).await
+        }
+        To::LayerArn(arn) => layers::by_arn(&arn, asked),
+        To::LayerAcl(name) => layers::set_acl(&name, asked).await,
         To::Tags(verb) => tags::serve(verb, asked).await,
         To::OnDemand(verb, service, function) => {
             scaling::on_demand(verb, service.target(&function), asked).await

@@ -264,6 +264,14 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let network = name.rsplit('/').next().unwrap_or_default();
             ("BindingNotFound", format!("binding to '{network}' does not exist"))
         }
+        Kind::Layer => ("LayerNotFound", format!("layer '{name}' does not exist")),
+        Kind::LayerVersion => {
+            let (layer, version) = name.split_once('/').unwrap_or((name, ""));
+            (
+                "LayerVersionNotFound",
+                format!("version '{version}' of layer '{layer}' does not exist"),
+            )
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -289,7 +297,11 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }
-        Kind::OnDemandConfig | Kind::ProvisionConfig | Kind::Binding => {
+        Kind::OnDemandConfig
+        | Kind::ProvisionConfig
+        | Kind::Binding
+        | Kind::Layer
+        | Kind::LayerVersion => {
             ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
         }
         Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
@@ -310,6 +322,8 @@ fn wire_name(field: &'static str) -> &'static str {
         "domain_name" => "domainName",
         "routes" => "routeConfig.routes",
         "network" => "vpcId",
+        "layer_name" => "layerName",
+        "runtimes" => "compatibleRuntime",
         "maximum" => "maximumInstanceCount",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
