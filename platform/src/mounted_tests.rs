@@ -59,7 +59,7 @@ fn nothing_leads_out_and_nothing_is_two_things() {
 #[test]
 fn the_second_of_two_attempts_changes_nothing() {
     let archive = zip(&[("a", "1")]);
-    let dir = unpack(&[archive.clone()]).unwrap();
+    let dir = unpack(std::slice::from_ref(&archive)).unwrap();
     let (again, to) = (dir.path().join("again"), dir.path().join("to"));
     make(&[archive], &PackageLimits::default(), &again, &to).unwrap();
     assert!(!again.exists());
