@@ -74,6 +74,8 @@ pub struct PlatformConfig {
     pub journal: JournalConfig,
     /// How long code that no function names is kept. Default 1 hour.
     pub orphan_grace: Duration,
+    /// The file that opens the secrets of access keys; `sealing.key` in the data directory unless given.
+    pub sealing_key: Option<PathBuf>,
 }
 
 impl PlatformConfig {
@@ -90,6 +92,7 @@ impl PlatformConfig {
             queue: QueueConfig::default(),
             journal: JournalConfig::default(),
             orphan_grace: Duration::from_secs(3600),
+            sealing_key: None,
         }
     }
 }

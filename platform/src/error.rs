@@ -225,6 +225,15 @@ impl PlatformError {
     }
 }
 
+impl From<crate::key::KeyError> for PlatformError {
+    fn from(error: crate::key::KeyError) -> Self {
+        match error {
+            crate::key::KeyError::Storage(error) => Self::Storage(error),
+            other => Self::Failure { what: "opening the access keys", why: other.to_string() },
+        }
+    }
+}
+
 impl From<hearth_engine::InvokeError> for PlatformError {
     fn from(error: hearth_engine::InvokeError) -> Self {
         match error {

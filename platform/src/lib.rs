@@ -17,6 +17,7 @@
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
+//! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
 //! | keep house | [`Platform::run_upkeep`] (bounds of journal, dead letters and code files), [`Platform::stats`], `check` |
 //!
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
@@ -34,6 +35,7 @@ mod error;
 mod function;
 mod invoke;
 mod journal;
+mod key;
 mod loaded;
 mod logs;
 mod name;
@@ -70,6 +72,7 @@ pub use invoke::Invoked;
 pub use journal::{
     ErrorNote, Figures, InvocationFilter, InvocationRecord, InvocationType, JournalConfig, Status,
 };
+pub use key::{AccessKey, KeyError, Keys, NewKey, OpenKey, Role, SealError, Secret};
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
 pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX,

@@ -9,6 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::PlatformConfig;
 use crate::error::PlatformError;
 use crate::journal::Journal;
+use crate::key::Keys;
 use crate::loaded::Loaded;
 use crate::package::PackageLimits;
 use crate::queue::Queue;
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) package: PackageLimits,
     pub(crate) orphan_grace: std::time::Duration,
+    pub(crate) keys: Keys,
 }
 
 /// Figures about a platform at one moment.
@@ -90,6 +92,9 @@ impl Platform {
     ) -> Result<Self, PlatformError> {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
         let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
+        let sealing_key = config.sealing_key;
+        let keys =
+            Keys::open(storage.clone(), clock.clone(), &config.data_dir, sealing_key).await?;
         let queue = Queue::open(storage.clone(), clock.clone(), config.queue).await?;
         let inner = Arc::new(Inner {
             engine: config.engine,
@@ -104,6 +109,7 @@ impl Platform {
             limits: config.limits,
             package: config.package,
             orphan_grace: config.orphan_grace,
+            keys,
         });
         if let Some(caller) = config.caller {
             caller.bind(&inner);
@@ -131,6 +137,11 @@ impl Platform {
         };
         self.0.queue.count_into(&mut stats);
         stats
+    }
+
+    /// Who may call.
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
     }
 
     /// The engine that runs the functions.
