@@ -17,7 +17,7 @@ use crate::config::{AdminListen, Auth, Settings, Span, open_address};
 use crate::dialect::health::Admin;
 use crate::http::{
     Bound, ConnectionBounds, CoreThread, Cores, PortFile, Seat, Serving, Shutdown, ShutdownSignal,
-    bind, bind_near, wait_for_signal,
+    Signals, bind, bind_near,
 };
 
 /// Connections at once on the admin address: enough for scrapers, too few to matter.
@@ -113,9 +113,10 @@ pub fn serve(
         .map_err(system("making a runtime"))?;
     runtime.block_on(async {
         let (shutdown, signal) = Shutdown::new();
+        let mut signals = Signals::catch().map_err(system("waiting for signals"))?;
         let server = Server::start(settings, options, &signal).await?;
         ready(&server.listening);
-        let caught = wait_for_signal().await.map_err(system("waiting for signals"))?;
+        let caught = signals.next().await;
         tracing::info!(
             signal = caught,
             "stopping: running invocations finish, a second signal ends them"
@@ -123,7 +124,7 @@ pub fn serve(
         shutdown.start();
         tokio::select! {
             () = server.stop() => Ok(()),
-            _ = wait_for_signal() => {
+            _ = signals.next() => {
                 tracing::warn!("stopped at once");
                 leave()
             }

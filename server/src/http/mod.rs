@@ -24,7 +24,7 @@ pub use cores::{Cores, Seat};
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
 pub use request_body::RequestBody;
-pub use shutdown::{Shutdown, ShutdownSignal, wait_for_signal};
+pub use shutdown::{Shutdown, ShutdownSignal, Signals};
 pub use stack::{Exchange, header_value};
 pub use trace_context::TraceParent;
 

@@ -36,26 +36,52 @@ impl ShutdownSignal {
     }
 }
 
-/// Returns the name of the next signal that asks the server to stop.
-///
-/// # Errors
-/// When the system does not let signals be waited for.
-#[cfg(unix)]
-pub async fn wait_for_signal() -> std::io::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that ask the server to stop. They are caught from when this is made, so that none is lost between two waits.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
 }
 
-/// Returns once Ctrl-C is pressed.
-///
-/// # Errors
-/// When the system does not let it be waited for.
+#[cfg(unix)]
+impl Signals {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    /// When the system does not let signals be waited for.
+    pub fn catch() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Returns the name of the next one.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
 #[cfg(not(unix))]
-pub async fn wait_for_signal() -> std::io::Result<&'static str> {
-    tokio::signal::ctrl_c().await.map(|()| "Ctrl-C")
+impl Signals {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Returns once Ctrl-C is pressed.
+    pub async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Then there is nothing to wait for.
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
 }
