@@ -45,6 +45,7 @@ pub mod queue;
 mod resolve;
 mod revision;
 mod scaling;
+mod schedule;
 mod service;
 pub mod storage;
 mod tag;

@@ -9,11 +9,17 @@ use crate::catalog::{Catalog, Record, Table};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{FunctionName, LATEST, ServiceName, Target, TriggerName};
 use crate::platform::Platform;
+use crate::schedule::Schedule;
 use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, Page, check_text, set};
 use crate::storage::Collection;
 
 /// The most bytes of a trigger's configuration, as JSON.
 pub const TRIGGER_CONFIG_BYTES_MAX: usize = 64 * 1024;
+
+/// Who may call by an HTTP trigger, as its configuration says it.
+const HTTP_AUTH_TYPES: [&str; 3] = ["anonymous", "function", "jwt"];
+/// The methods of requests that an HTTP trigger may take.
+const HTTP_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
 /// What kind of source a trigger has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,6 +110,47 @@ pub struct TriggerChange {
     pub description: Option<String>,
     /// The revision that the caller has seen.
     pub expect: Option<u64>,
+}
+
+/// Holds a configuration to what its kind of source documents, as far as it has an effect here.
+fn check_config(kind: TriggerKind, config: &Map<String, Value>) -> Result<(), RequestError> {
+    let checked = match kind {
+        TriggerKind::Timer => check_timer(config),
+        TriggerKind::Http => check_http(config),
+        _ => Ok(()),
+    };
+    checked.map_err(|why| RequestError::invalid("trigger_config", why))
+}
+
+/// A field, unless it is absent or null.
+fn set_field<'a>(config: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    config.get(name).filter(|value| !value.is_null())
+}
+
+fn check_timer(config: &Map<String, Value>) -> Result<(), String> {
+    let schedule = config.get("cronExpression").and_then(Value::as_str);
+    let schedule = schedule.ok_or("`cronExpression` is not a text")?;
+    Schedule::parse(schedule).map_err(|why| format!("`cronExpression` cannot be read: {why}"))?;
+    if !set_field(config, "enable").is_none_or(Value::is_boolean) {
+        return Err("`enable` is not true or false".to_owned());
+    }
+    if !set_field(config, "payload").is_none_or(Value::is_string) {
+        return Err("`payload` is not a text".to_owned());
+    }
+    Ok(())
+}
+
+fn check_http(config: &Map<String, Value>) -> Result<(), String> {
+    let known =
+        |known: &[&str], value: &Value| value.as_str().is_some_and(|text| known.contains(&text));
+    if !set_field(config, "authType").is_none_or(|value| known(&HTTP_AUTH_TYPES, value)) {
+        return Err(format!("`authType` is none of {}", HTTP_AUTH_TYPES.join(", ")));
+    }
+    let methods = config.get("methods").and_then(Value::as_array).filter(|all| !all.is_empty());
+    if !methods.is_some_and(|all| all.iter().all(|method| known(&HTTP_METHODS, method))) {
+        return Err(format!("`methods` is not a list of some of {}", HTTP_METHODS.join(", ")));
+    }
+    Ok(())
 }
 
 fn key(function: &str, name: &str) -> String {
@@ -199,6 +246,7 @@ impl Platform {
         let now = inner.clock.now_ms();
         let revision = inner.catalog.revision(service, function)?;
         let mut settings = new.settings;
+        check_config(new.kind, &settings.config)?;
         settings.qualifier = settings.qualifier.filter(|text| !text.is_empty());
         if new.kind == TriggerKind::Http {
             settings.source = None;
@@ -250,6 +298,10 @@ impl Platform {
         let apply = move |catalog: &Catalog, before: &Trigger| {
             let mut trigger = before.clone();
             let settings = &mut trigger.settings;
+            // What an earlier program took may stay as it is.
+            if let Some(config) = &change.config {
+                check_config(before.kind, config)?;
+            }
             set(&mut settings.config, change.config.as_ref());
             set(&mut settings.role, change.role.as_ref());
             set(&mut settings.description, change.description.as_ref());

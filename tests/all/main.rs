@@ -33,3 +33,4 @@ mod tags;
 mod triggers;
 mod uploads;
 mod versions;
+mod wrong_types;

@@ -78,7 +78,7 @@ fn a_trigger_lives() {
     );
     assert_eq!(made.json()["sourceArn"], Value::Null, "{}", made.text());
     assert_eq!(made.json()["triggerType"], "http", "types are lower case");
-    create(&server, "web", "http", &json!({}), &json!({})).is_error(409, "TriggerAlreadyExists");
+    create(&server, "web", "http", &web(), &json!({})).is_error(409, "TriggerAlreadyExists");
     let tag = made.header("etag").unwrap();
     let path = format!("{PATH}/web");
     let change = json!({"triggerConfig": {"methods": ["POST"]}, "description": "new"});
@@ -104,21 +104,21 @@ fn an_http_trigger_is_alone_on_its_version() {
     let server = Server::start();
     server.deploy("wat-echo");
     server.publish();
-    let timer = json!({"cronExpression": "@every 1m"});
+    let timer = every();
     assert_eq!(create(&server, "t1", "timer", &timer, &json!({})).status, 200);
     assert_eq!(create(&server, "t2", "timer", &timer, &json!({})).status, 200);
-    create(&server, "web", "http", &json!({}), &json!({})).is_error(400, "InvalidArgument");
-    create(&server, "web", "http", &json!({}), &json!({"qualifier": "LATEST"}))
+    create(&server, "web", "http", &web(), &json!({})).is_error(400, "InvalidArgument");
+    create(&server, "web", "http", &web(), &json!({"qualifier": "LATEST"}))
         .is_error(400, "InvalidArgument");
-    assert_eq!(create(&server, "web", "http", &json!({}), &json!({"qualifier": "1"})).status, 200);
+    assert_eq!(create(&server, "web", "http", &web(), &json!({"qualifier": "1"})).status, 200);
     create(&server, "t3", "timer", &timer, &json!({"qualifier": "1"}))
         .is_error(400, "InvalidArgument");
     // Nor does a change lead there.
     let moved = server.call("PUT", &format!("{PATH}/t1"), &json!({"qualifier": "1"}));
     moved.is_error(400, "InvalidArgument");
-    create(&server, "t4", "timer", &json!({}), &json!({"qualifier": "2"}))
+    create(&server, "t4", "timer", &every(), &json!({"qualifier": "2"}))
         .is_error(404, "VersionNotFound");
-    create(&server, "t4", "timer", &json!({}), &json!({"qualifier": "prod"}))
+    create(&server, "t4", "timer", &every(), &json!({"qualifier": "prod"}))
         .is_error(404, "AliasNotFound");
 }
 
@@ -128,7 +128,7 @@ fn bad_triggers_are_refused() {
     server.deploy("wat-echo");
     let long = "x".repeat(129);
     for name in ["", "1a", "a/b", "a.b", long.as_str()] {
-        create(&server, name, "timer", &json!({}), &json!({})).is_error(400, "InvalidArgument");
+        create(&server, name, "timer", &every(), &json!({})).is_error(400, "InvalidArgument");
     }
     for (kind, config) in [
         ("carrier-pigeon", json!({})),
@@ -136,7 +136,7 @@ fn bad_triggers_are_refused() {
         ("timer", json!("{}")),
         ("timer", json!([])),
         ("timer", Value::Null),
-        ("timer", json!({"payload": "x".repeat(70_000)})),
+        ("timer", json!({"cronExpression": "@every 5m", "payload": "x".repeat(70_000)})),
     ] {
         create(&server, "t", kind, &config, &json!({})).is_error(400, "InvalidArgument");
     }
@@ -145,9 +145,9 @@ fn bad_triggers_are_refused() {
         json!({"invocationRole": 7}),
         json!({"qualifier": "a/b"}),
     ] {
-        create(&server, "t", "timer", &json!({}), &more).is_error(400, "InvalidArgument");
+        create(&server, "t", "timer", &every(), &more).is_error(400, "InvalidArgument");
     }
-    let body = json!({"triggerName": "t", "triggerType": "timer", "triggerConfig": {}});
+    let body = json!({"triggerName": "t", "triggerType": "timer", "triggerConfig": every()});
     server
         .call("POST", "/services/s/functions/none/triggers", &body)
         .is_error(404, "FunctionNotFound");
@@ -156,10 +156,62 @@ fn bad_triggers_are_refused() {
         .is_error(404, "ServiceNotFound");
     for number in 0..50 {
         assert_eq!(
-            create(&server, &format!("t{number}"), "timer", &json!({}), &json!({})).status,
+            create(&server, &format!("t{number}"), "timer", &every(), &json!({})).status,
             200
         );
     }
-    create(&server, "one-more", "timer", &json!({}), &json!({}))
-        .is_error(400, "LimitExceededError");
+    create(&server, "one-more", "timer", &every(), &json!({})).is_error(400, "LimitExceededError");
+}
+
+/// What a timer needs.
+fn every() -> Value {
+    json!({"cronExpression": "@every 1m"})
+}
+
+/// What an HTTP trigger needs.
+fn web() -> Value {
+    json!({"authType": "anonymous", "methods": ["GET", "POST"]})
+}
+
+#[test]
+fn a_time_that_never_comes_is_refused_when_it_is_said() {
+    let server = Server::start();
+    server.deploy("wat-echo");
+    let cron = |text: &str| json!({ "cronExpression": text });
+    let bad = [
+        ("timer", json!({})),
+        ("timer", json!({"cronExpression": 7})),
+        ("timer", json!({"cronExpression": null})),
+        ("timer", json!({"cronExpression": "@every 5m", "enable": "yes"})),
+        ("timer", json!({"cronExpression": "@every 5m", "enable": 1})),
+        ("timer", json!({"cronExpression": "@every 5m", "payload": {}})),
+        ("timer", cron("")),
+        ("timer", cron("now and then")),
+        ("timer", cron("@every 59s")),
+        ("timer", cron("61 * * * * *")),
+        ("timer", cron("* * * * *")),
+        ("timer", cron("0 0 0 30 2 *")),
+        ("timer", cron("CRON_TZ=Mars/Olympus 0 0 4 * * *")),
+        ("timer", cron(&"0,".repeat(30_000))),
+        ("http", json!({})),
+        ("http", json!({"methods": ["GET"], "authType": "trust"})),
+        ("http", json!({"methods": ["GET", "FETCH"]})),
+        ("http", json!({"methods": [7]})),
+        ("http", json!({"methods": []})),
+        ("http", json!({"methods": "GET"})),
+    ];
+    for (kind, config) in &bad {
+        let refused = create(&server, "t", kind, config, &json!({}));
+        refused.is_error(400, "InvalidArgument");
+        assert!(refused.text().contains("triggerConfig"), "{}", refused.text());
+        assert!(refused.body.len() < 1500, "{} bytes", refused.body.len());
+    }
+    let kept = json!({"cronExpression": "CRON_TZ=Asia/Shanghai 0 0 4 * * MON-FRI", "enable": false, "payload": "p"});
+    assert_eq!(create(&server, "t", "timer", &kept, &json!({})).status, 200);
+    for (_, config) in bad.iter().filter(|(kind, _)| *kind == "timer") {
+        let change = json!({ "triggerConfig": config });
+        server.call("PUT", &format!("{PATH}/t"), &change).is_error(400, "InvalidArgument");
+    }
+    let found = server.call("GET", &format!("{PATH}/t"), &Value::Null).json();
+    assert_eq!(found["triggerConfig"], kept);
 }
