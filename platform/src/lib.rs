@@ -11,6 +11,7 @@
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
 //! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | say how async invocations are run | [`Platform::put_async_config`], `get_…`, `delete_…`, `list_async_configs` |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
@@ -21,6 +22,7 @@
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
+mod async_config;
 mod caller;
 mod catalog;
 mod checksum;
@@ -51,6 +53,7 @@ mod upkeep;
 mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
+pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
 pub use caller::PlatformCaller;
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};
@@ -74,7 +77,7 @@ pub use name::{
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
-pub use queue::{DeadLetter, EnqueueOptions, QueueConfig};
+pub use queue::{DeadLetter, Destination, DestinationKind, EnqueueOptions, QueueConfig};
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,

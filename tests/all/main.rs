@@ -10,6 +10,7 @@
 
 mod aliases;
 mod archives;
+mod async_config;
 mod bad_guests;
 mod cli;
 mod crowd;

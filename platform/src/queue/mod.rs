@@ -6,6 +6,7 @@
 
 mod attempt;
 mod backoff;
+mod destination;
 mod runner;
 #[cfg(test)]
 mod runner_tests;
@@ -27,6 +28,8 @@ use crate::platform::{Platform, PlatformStats};
 use crate::storage::{
     Effect, Found, Item, Leased, NewItem, Op, PRUNE_MAX, Query, Storage, StorageError,
 };
+
+pub use destination::{Destination, DestinationKind};
 
 /// Most dead letters on one page: each may carry a whole payload.
 const DEAD_LETTERS_MAX: usize = 100;
@@ -84,7 +87,8 @@ impl Default for QueueConfig {
     }
 }
 
-/// How one invocation is to be queued. The default is: now, with the platform's retries and age.
+/// How one invocation is to be queued. The default is: now, with the retries and the age that are set for the target, else the
+/// platform's.
 #[derive(Debug, Clone, Default)]
 pub struct EnqueueOptions {
     /// Its id; a fresh one unless given. Queued and parked invocations cannot share one.
@@ -121,7 +125,7 @@ pub struct DeadLetter {
 }
 
 /// What the queue needs to run an item; kept with it as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ticket {
     pub(crate) service: String,
     pub(crate) qualifier: Option<String>,
@@ -129,6 +133,11 @@ pub(crate) struct Ticket {
     pub(crate) retries: u32,
     pub(crate) trace_parent: Option<String>,
     pub(crate) trigger: Option<(String, String)>,
+    /// Who is told when it succeeded, and when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_success: Option<Destination>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_failure: Option<Destination>,
 }
 
 impl Ticket {
@@ -305,7 +314,8 @@ impl Platform {
     ) -> Result<InvocationId, PlatformError> {
         self.inner().resolve(target)?;
         let queue = &self.inner().queue;
-        let retries = options.retries.unwrap_or(queue.config.retries);
+        let settings = self.inner().catalog.async_settings(target);
+        let retries = options.retries.or(settings.retries).unwrap_or(queue.config.retries);
         if retries > RETRIES_MAX {
             let why = format!("{retries} is more than {RETRIES_MAX}");
             return Err(RequestError::invalid("retries", why).into());
@@ -317,8 +327,11 @@ impl Platform {
             retries,
             trace_parent: options.trace_parent.clone(),
             trigger: options.trigger.clone(),
+            on_success: settings.on_success,
+            on_failure: settings.on_failure,
         };
-        queue.enqueue(&ticket, payload, &options).await
+        let age = options.age.or_else(|| settings.age_s.map(Duration::from_secs));
+        queue.enqueue(&ticket, payload, &EnqueueOptions { age, ..options }).await
     }
 
     /// Stops an invocation that is queued or running. It ends as cancelled, and a running guest is ended.

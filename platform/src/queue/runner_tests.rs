@@ -72,11 +72,9 @@ async fn queue(config: QueueConfig) -> Arc<Queue> {
 async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
     let ticket = Ticket {
         service: "s".into(),
-        qualifier: None,
         function: "f".into(),
         retries: queue.config.retries,
-        trace_parent: None,
-        trigger: None,
+        ..Ticket::default()
     };
     let id = Some(InvocationId::parse(id).unwrap());
     let options = EnqueueOptions { id, ..options };
@@ -328,14 +326,8 @@ async fn what_crashes_its_runner_again_and_again_gives_up() {
 #[tokio::test]
 async fn bounds_refuse_before_anything_is_accepted() {
     let queue = queue(QueueConfig { depth: 1, payload_bytes: 4, ..quick() }).await;
-    let ticket = Ticket {
-        service: "s".into(),
-        qualifier: None,
-        function: "f".into(),
-        retries: 0,
-        trace_parent: None,
-        trigger: None,
-    };
+    let ticket =
+        Ticket { service: "s".into(), function: "f".into(), retries: 0, ..Ticket::default() };
     let options = EnqueueOptions::default();
     let enqueue = |payload: &'static [u8]| queue.enqueue(&ticket, payload.into(), &options);
     let error = enqueue(b"12345").await.unwrap_err();

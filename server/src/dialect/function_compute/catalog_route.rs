@@ -7,7 +7,7 @@ use serde_json::json as object;
 
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
-use super::{aliases, domains, json, scaling, tags, triggers, versions, writable};
+use super::{aliases, async_config, domains, json, scaling, tags, triggers, versions, writable};
 use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -36,6 +36,8 @@ pub(super) enum CatalogOperation<'a> {
     OnDemands,
     Provision(Verb, ServiceRef<'a>, Name<'a>),
     Provisions,
+    AsyncConfig(Verb, ServiceRef<'a>, Name<'a>),
+    AsyncConfigs(ServiceRef<'a>, Name<'a>),
     Instances(ServiceRef<'a>, Name<'a>),
     ReservedCapacities,
     AccountSettings,
@@ -84,6 +86,12 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         ["services", s, "functions", f, "provision-config"] if *method != Method::DELETE => {
             To::Provision(on_one()?, service(s)?, decode(f)?)
         }
+        ["services", s, "functions", f, "async-invoke-config"] => {
+            To::AsyncConfig(on_one()?, service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "async-invoke-configs"] if *method == Method::GET => {
+            To::AsyncConfigs(service(s)?, decode(f)?)
+        }
         ["services", s, "functions", f, "instances"] if *method == Method::GET => {
             To::Instances(service(s)?, decode(f)?)
         }
@@ -125,6 +133,10 @@ pub(super) async fn serve(
             scaling::provision(verb, service.target(&function), asked).await
         }
         To::Provisions => scaling::provisions(asked),
+        To::AsyncConfig(verb, service, function) => {
+            async_config::one(verb, service.target(&function), asked).await
+        }
+        To::AsyncConfigs(service, function) => async_config::list(service.target(&function), asked),
         To::Instances(service, function) => scaling::instances(service.target(&function), asked),
         To::ReservedCapacities => Ok(json(&object!({ "reservedCapacities": [] }))),
         To::AccountSettings => {

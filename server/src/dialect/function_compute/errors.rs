@@ -260,6 +260,9 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
         Kind::ProvisionConfig => {
             ("ProvisionConfigNotFound", format!("provision config of '{name}' does not exist"))
         }
+        Kind::AsyncConfig => {
+            ("AsyncConfigNotExists", format!("async invoke config of '{name}' does not exist"))
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -285,7 +288,7 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }
-        Kind::OnDemandConfig | Kind::ProvisionConfig => {
+        Kind::OnDemandConfig | Kind::ProvisionConfig | Kind::AsyncConfig => {
             ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
         }
         Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
@@ -306,6 +309,9 @@ fn wire_name(field: &'static str) -> &'static str {
         "domain_name" => "domainName",
         "routes" => "routeConfig.routes",
         "maximum" => "maximumInstanceCount",
+        "retries" => "maxAsyncRetryAttempts",
+        "age" => "maxAsyncEventAgeInSeconds",
+        "destination" => "destinationConfig.destination",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",

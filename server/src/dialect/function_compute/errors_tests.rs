@@ -27,6 +27,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
         ("NotFound, on-demand config", missing(named(Kind::OnDemandConfig, "shop.prod/order"))),
+        ("NotFound, async config", missing(named(Kind::AsyncConfig, "shop.prod/order"))),
         ("NotEmpty, service", held(Kind::Service, "shop", "2 functions")),
         ("NotEmpty, function", held(Kind::Function, "shop/order", "1 trigger")),
         ("AlreadyExists, alias", taken(named(Kind::Alias, "shop.prod"))),

@@ -4,6 +4,7 @@
 
 mod aliases;
 mod arn;
+mod async_config;
 mod catalog_route;
 mod domains;
 pub mod errors;
