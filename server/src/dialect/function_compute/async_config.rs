@@ -97,7 +97,7 @@ fn destination(body: Option<Object<DestinationBody>>) -> Result<Option<Destinati
         let (service, function) = (service.to_owned(), function.to_owned());
         DestinationKind::Function { service, qualifier: qualifier.map(str::to_owned), function }
     } else if name.starts_with("http://") || name.starts_with("https://") {
-        let place = endpoint(&name).map_err(|why| invalid(why))?;
+        let place = endpoint(&name).map_err(&invalid)?;
         DestinationKind::Endpoint { address: name.clone(), place }
     } else if name.starts_with("acs:") {
         return Err(invalid(
