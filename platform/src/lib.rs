@@ -12,6 +12,7 @@
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
 //! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
 //! | say how async invocations are run | [`Platform::put_async_config`], `get_…`, `delete_…`, `list_async_configs` |
+//! | look up and stop stateful invocations | [`Platform::stateful_invocation`], [`Platform::stateful_invocations`], [`Platform::stop_stateful`] |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
@@ -77,7 +78,10 @@ pub use name::{
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
-pub use queue::{DeadLetter, Destination, DestinationKind, EnqueueOptions, QueueConfig};
+pub use queue::{
+    Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
+    QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
+};
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,

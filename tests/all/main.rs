@@ -28,6 +28,7 @@ mod no_effect;
 mod replace;
 mod scaling;
 mod secrets;
+mod stateful;
 mod stop;
 mod tags;
 mod triggers;

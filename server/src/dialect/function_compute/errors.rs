@@ -309,6 +309,7 @@ fn wire_name(field: &'static str) -> &'static str {
         "domain_name" => "domainName",
         "routes" => "routeConfig.routes",
         "maximum" => "maximumInstanceCount",
+        "invocation_id" => "statefulAsyncInvocationId",
         "retries" => "maxAsyncRetryAttempts",
         "age" => "maxAsyncEventAgeInSeconds",
         "destination" => "destinationConfig.destination",

@@ -17,6 +17,7 @@ mod kept_fields;
 mod route;
 mod scaling;
 mod services;
+mod stateful;
 mod tags;
 mod triggers;
 mod versions;
