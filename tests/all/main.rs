@@ -15,6 +15,7 @@ mod bad_guests;
 mod cli;
 mod crowd;
 mod crud;
+mod destinations;
 mod disconnect;
 mod domains;
 mod edges;

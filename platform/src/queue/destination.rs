@@ -2,8 +2,8 @@
 //! how to send to, which is a queued item of its own with retries of its own. Either enters the queue in the commit that ends the
 //! invocation it tells of.
 
-use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{ErrorNote, Status};
@@ -65,7 +65,6 @@ pub struct Told<'a> {
 }
 
 /// Puts what destinations are told into words and sends it to those that are no functions.
-#[async_trait]
 pub trait Deliver: Send + Sync + std::fmt::Debug + 'static {
     /// The event for a destination. It is kept on disk until it is delivered.
     fn event(&self, told: &Told<'_>) -> Bytes;
@@ -74,7 +73,12 @@ pub trait Deliver: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// Why it is not known to have arrived; it is then tried again.
-    async fn send(&self, id: &str, address: &str, event: Bytes) -> Result<(), DeliveryError>;
+    fn send<'a>(
+        &'a self,
+        id: &'a str,
+        address: &'a str,
+        event: Bytes,
+    ) -> BoxFuture<'a, Result<(), DeliveryError>>;
 }
 
 /// Why an event is not known to have arrived.

@@ -49,8 +49,9 @@ impl Queue {
                 tracing::warn!(id = item.new.id, %error, "its destination is not told");
                 None
             });
-            if let Some(event) = event {
+            if let Some((event, entered)) = event {
                 record.event = Some(Arc::from(event.id.as_str()));
+                rest.extend(entered);
                 // One leaves the queue as one enters it: what bounds those that are accepted bounds these.
                 rest.push(Op::Enqueue { item: event, lane_limit: u64::MAX });
             }
@@ -70,14 +71,14 @@ impl Queue {
         rest
     }
 
-    /// The event that tells its destination, if it has one.
+    /// The event that tells its destination, if it has one, and what else enters storage with it.
     fn tell(
         &self,
         executor: &dyn Execute,
         ending: &Ending<'_>,
         ticket: &Ticket,
         record: &InvocationRecord,
-    ) -> Result<Option<NewItem>, PlatformError> {
+    ) -> Result<Option<(NewItem, Vec<Op>)>, PlatformError> {
         let succeeded = ending.status == Status::Succeeded;
         let destination = if succeeded { &ticket.on_success } else { &ticket.on_failure };
         let Some(destination) = destination else { return Ok(None) };
@@ -102,12 +103,15 @@ impl Queue {
             answer: &ending.answer,
         };
         let Some(payload) = executor.event(&told) else { return Ok(None) };
-        let (next, lane, age) = self.next(executor, destination, ticket);
-        let mut item = self.item(&next, &InvocationId::random(), payload, age)?;
+        let id = InvocationId::random();
+        let (next, lane, age) = self.next(executor, destination, ticket, &id);
+        let mut item = self.item(&next, &id, payload, age)?;
         if let Some(lane) = lane {
             item.lane = lane;
         }
-        Ok(Some(item))
+        let stateful = StatefulInvocation::accepted(&next, &item);
+        let entered = stateful.map(|record| record.enter()).transpose()?;
+        Ok(Some((item, entered.into_iter().flatten().collect())))
     }
 
     /// How the event is run: as an invocation of its function, or as something to send, in a lane of its place.
@@ -116,6 +120,7 @@ impl Queue {
         executor: &dyn Execute,
         destination: &Destination,
         ticket: &Ticket,
+        id: &InvocationId,
     ) -> (Ticket, Option<String>, Duration) {
         let base = Ticket {
             trace_parent: ticket.trace_parent.clone(),
@@ -131,10 +136,11 @@ impl Queue {
                     qualifier: qualifier.as_deref(),
                     function: &function,
                 };
-                let AsyncSettings { retries, age_s, on_success, on_failure, .. } =
+                let AsyncSettings { retries, age_s, on_success, on_failure, stateful } =
                     executor.settings(target);
                 let age = age_s.map_or(self.config.age, Duration::from_secs);
                 let retries = retries.unwrap_or(self.config.retries);
+                let stateful = stateful.unwrap_or(false).then(|| id.to_string());
                 let next = Ticket {
                     service,
                     qualifier,
@@ -142,6 +148,7 @@ impl Queue {
                     retries,
                     on_success,
                     on_failure,
+                    stateful,
                     ..base
                 };
                 (next, None, age)

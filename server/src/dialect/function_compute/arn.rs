@@ -8,6 +8,15 @@ pub(super) fn service(settings: &Settings, name: &str) -> String {
     format!("acs:fc:{}:{}:services/{name}", settings.region, settings.account)
 }
 
+/// The name of a function at a qualifier.
+pub(super) fn function(
+    region: &str,
+    account: &str,
+    (service, qualifier, function): (&str, &str, &str),
+) -> String {
+    format!("acs:fc:{region}:{account}:services/{service}.{qualifier}/functions/{function}")
+}
+
 /// What stands behind the region and the account, if they are there.
 fn resource(arn: &str) -> Option<&str> {
     if !arn.starts_with("acs:") {

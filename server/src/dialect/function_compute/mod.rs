@@ -6,6 +6,7 @@ mod aliases;
 mod arn;
 mod async_config;
 mod catalog_route;
+mod destination_event;
 mod domains;
 pub mod errors;
 mod etag;
@@ -34,6 +35,7 @@ use super::query::Query;
 use crate::app::App;
 use crate::http::{Body, Exchange, Request, Response, read_body};
 
+pub use destination_event::DestinationEvents;
 pub use route::PREFIX;
 pub(super) use route::decode;
 pub(super) use wire::time;
