@@ -80,6 +80,7 @@ pub use guest::GuestKind;
 pub use hearth_host_api::Grants;
 pub use hearth_host_api::caller::{CallError, FunctionCaller, GuestCall};
 pub use hearth_host_api::key_value::KeyValue;
+pub use hearth_host_api::outgoing_http::{PostError, SystemResolver, post};
 pub use invocation::{Invocation, LogType, TriggerFacts};
 pub use limits::{Limits, MIB, PoolPolicy};
 pub use log_lines::{LINE_BYTES_MAX, Level, LogLine, LogSink, Stream};

@@ -9,7 +9,7 @@ use hearth_engine::{Engine, Limits};
 use crate::caller::PlatformCaller;
 use crate::journal::JournalConfig;
 use crate::package::PackageLimits;
-use crate::queue::QueueConfig;
+use crate::queue::{Deliver, QueueConfig};
 
 /// How much of everything there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct PlatformConfig {
     pub loaded_functions: usize,
     /// Async invocations.
     pub queue: QueueConfig,
+    /// Tells destinations of async invocations; without it none is told.
+    pub deliver: Option<Arc<dyn Deliver>>,
     /// What is remembered of invocations.
     pub journal: JournalConfig,
     /// How long code that no function names is kept. Default 1 hour.
@@ -90,6 +92,7 @@ impl PlatformConfig {
             package: PackageLimits::default(),
             loaded_functions: 4096,
             queue: QueueConfig::default(),
+            deliver: None,
             journal: JournalConfig::default(),
             orphan_grace: Duration::from_secs(3600),
             sealing_key: None,

@@ -30,6 +30,8 @@ pub enum Kind {
     OnDemandConfig,
     /// What is to be kept ready; its name is `service.qualifier/function`.
     ProvisionConfig,
+    /// How async invocations are run; its name is `service.qualifier/function`.
+    AsyncConfig,
     /// An invocation.
     Invocation,
 }
@@ -47,6 +49,7 @@ impl Kind {
             Self::Domain => "domain",
             Self::OnDemandConfig => "on-demand config",
             Self::ProvisionConfig => "provision config",
+            Self::AsyncConfig => "async invoke config",
             Self::Invocation => "invocation",
         }
     }

@@ -11,6 +11,8 @@
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
 //! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | say how async invocations are run | [`Platform::put_async_config`], `get_…`, `delete_…`, `list_async_configs` |
+//! | look up and stop stateful invocations | [`Platform::stateful_invocation`], [`Platform::stateful_invocations`], [`Platform::stop_stateful`] |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
 //! | bind services | [`Platform::bind_network`], `unbind_network`, `bound_networks` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
@@ -23,6 +25,7 @@
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
+mod async_config;
 mod binding;
 mod caller;
 mod catalog;
@@ -56,6 +59,7 @@ mod upkeep;
 mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
+pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
 pub use checksum::crc64;
@@ -81,7 +85,10 @@ pub use name::{
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
-pub use queue::{DeadLetter, EnqueueOptions, QueueConfig};
+pub use queue::{
+    Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
+    QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
+};
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,

@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::key::Keys;
 use crate::loaded::Loaded;
 use crate::package::PackageLimits;
-use crate::queue::Queue;
+use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
@@ -34,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) provisions: Provisions,
     pub(crate) journal: Journal,
     pub(crate) queue: Queue,
+    pub(crate) deliver: Option<Arc<dyn Deliver>>,
     pub(crate) limits: Limits,
     pub(crate) package: PackageLimits,
     pub(crate) orphan_grace: std::time::Duration,
@@ -106,6 +107,7 @@ impl Platform {
             loaded: Loaded::new(config.loaded_functions),
             provisions: Provisions::default(),
             queue,
+            deliver: config.deliver,
             limits: config.limits,
             package: config.package,
             orphan_grace: config.orphan_grace,

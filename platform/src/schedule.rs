@@ -227,7 +227,7 @@ mod tests {
             ("@every 1m", 60),
             ("@every 60s", 60),
             ("@every 2h", 7200),
-            ("@every 1hm", "@every 1h30", "@every h1", "@every 1 h", 5400),
+            ("@every 1h30m", 5400),
             ("@every 30s30s", 60),
             (" @every  5m ", 300),
         ] {

@@ -49,6 +49,7 @@ impl Platform {
         let inner = self.inner();
         inner.journal.prune().await?;
         inner.queue.prune_dead_letters().await?;
+        inner.queue.prune_stateful().await?;
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
         let digests = || -> HashSet<String> {
             let mut digests = HashSet::new();

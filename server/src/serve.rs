@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::config::{AdminListen, Auth, Settings, Span, open_address};
+use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
 use crate::http::{
     Bound, ConnectionBounds, CoreThread, Cores, PortFile, Seat, Serving, Shutdown, ShutdownSignal,
@@ -287,6 +288,7 @@ async fn open_platform(
     let mut config = PlatformConfig::new(dir, engine);
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
+    config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
     let sealing_key = &settings.sealing_key;
     config.sealing_key = (!sealing_key.as_os_str().is_empty()).then(|| sealing_key.clone());

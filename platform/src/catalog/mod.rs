@@ -28,6 +28,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::async_config::AsyncConfig;
 use crate::config::Quotas;
 use crate::domain::Domain;
 use crate::error::{Kind, PlatformError, RequestError};
@@ -58,6 +59,7 @@ pub(crate) struct Catalog {
     pub(crate) domains: Arc<Table<Domain>>,
     pub(crate) on_demand: Arc<Table<OnDemandConfig>>,
     pub(crate) provisions: Arc<Table<ProvisionConfig>>,
+    pub(crate) async_configs: Arc<Table<AsyncConfig>>,
     functions: AtomicU64,
     /// Functions in published versions, each version's counted.
     published: AtomicU64,

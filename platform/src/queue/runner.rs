@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::attempt::Execute;
@@ -32,9 +33,11 @@ pub(super) async fn run<O: Send + Sync + 'static>(
             Ok(items) if !items.is_empty() => {
                 // More may be due: look again at once, unless all places are taken.
                 wait = if items.len() == free { wait } else { Duration::ZERO };
-                for item in items {
+                for (item, cancelled) in items {
                     let (owner, executor) = (owner.clone(), executor.clone());
-                    tasks.spawn(async move { queue_of(&owner).attend(&*executor, item).await });
+                    tasks.spawn(async move {
+                        queue_of(&owner).attend(&*executor, item, cancelled).await;
+                    });
                 }
             }
             Ok(_) => {}
@@ -55,13 +58,21 @@ pub(super) async fn run<O: Send + Sync + 'static>(
 }
 
 impl Queue {
-    async fn claim(&self, free: usize) -> Result<Vec<Leased>, StorageError> {
+    /// Leases items and holds them before anybody who stops one can look for it.
+    async fn claim(&self, free: usize) -> Result<Vec<(Leased, Arc<Notify>)>, StorageError> {
         if free == 0 {
             return Ok(Vec::new());
         }
         let now_ms = self.clock.now_ms();
         let until_ms = now_ms.saturating_add(millis(self.config.lease));
-        self.storage.claim(Claim { now_ms, limit: free.min(CLAIM_MAX), until_ms }).await
+        let _claiming = self.claiming.lock().await;
+        let claim = Claim { now_ms, limit: free.min(CLAIM_MAX), until_ms };
+        let items = self.storage.claim(claim).await?;
+        let hold = |item: Leased| {
+            let cancelled = self.hold(&item);
+            (item, cancelled)
+        };
+        Ok(items.into_iter().map(hold).collect())
     }
 
     async fn drain(&self, mut tasks: JoinSet<()>) {
@@ -91,7 +102,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn count_settled(&self) {
+    /// Counts one that ended, and the events that entered the queue with its end.
+    pub(super) fn count_settled(&self, events: u64) {
+        self.enqueued.fetch_add(events, Ordering::Relaxed);
         self.settled.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -252,6 +252,12 @@ impl State {
                 });
                 Found::Entries(records.take(limit.min(ROWS_MAX)).map(entry).collect())
             }
+            Query::ListDown { collection, prefix, before, limit } => {
+                let records = self.records.iter().rev().filter(|((other, key), _)| {
+                    *other == collection && *key < before && key.starts_with(&prefix)
+                });
+                Found::Entries(records.take(limit.min(ROWS_MAX)).map(entry).collect())
+            }
             Query::Item { id } => {
                 Found::Item(self.queue.values().find(|item| item.new.id == id).cloned())
             }

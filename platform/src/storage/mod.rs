@@ -296,6 +296,17 @@ pub enum Query {
         /// Most records, at most [`ROWS_MAX`].
         limit: usize,
     },
+    /// The same from the last key to the first.
+    ListDown {
+        /// Where.
+        collection: Collection,
+        /// Only keys that begin with this.
+        prefix: String,
+        /// Only keys before this.
+        before: String,
+        /// Most records, at most [`ROWS_MAX`].
+        limit: usize,
+    },
     /// One queued item.
     Item {
         /// Which.
@@ -326,7 +337,7 @@ pub enum Query {
 pub enum Found {
     /// To [`Query::Get`].
     Entry(Option<Entry>),
-    /// To [`Query::List`].
+    /// To [`Query::List`] and [`Query::ListDown`].
     Entries(Vec<Entry>),
     /// To [`Query::Item`].
     Item(Option<Item>),

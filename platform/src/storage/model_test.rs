@@ -75,6 +75,14 @@ fn query() -> impl Strategy<Value = Query> {
         (prop::sample::select(THINGS.to_vec()), key(), key(), 0..4_usize).prop_map(
             |(collection, prefix, start, limit)| Query::List { collection, prefix, start, limit }
         ),
+        (prop::sample::select(THINGS.to_vec()), key(), key(), 0..4_usize).prop_map(
+            |(collection, prefix, before, limit)| Query::ListDown {
+                collection,
+                prefix,
+                before,
+                limit
+            }
+        ),
         id().prop_map(|id| Query::Item { id }),
         (prop::option::of(lane()), prop::option::of(0..300_u64), 0..5_usize).prop_map(
             |(lane, since_ms, limit)| {

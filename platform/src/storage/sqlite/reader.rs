@@ -56,6 +56,15 @@ fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
             let rows = statement.query_map(values, entry)?;
             Ok(Found::Entries(rows.collect::<rusqlite::Result<_>>()?))
         }
+        Query::ListDown { collection, prefix, before, limit } => {
+            let sql = "SELECT key, version, value FROM records
+                       WHERE collection = ?1 AND key >= ?2 AND key < ?3 AND substr(key, 1, length(?2)) = ?2
+                       ORDER BY key DESC LIMIT ?4";
+            let values = params![collection.0, prefix, before, rows(limit)];
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(values, entry)?;
+            Ok(Found::Entries(rows.collect::<rusqlite::Result<_>>()?))
+        }
         Query::Item { id } => {
             let sql = format!("SELECT {COLUMNS} FROM queue WHERE id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;

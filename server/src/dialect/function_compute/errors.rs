@@ -264,6 +264,9 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let network = name.rsplit('/').next().unwrap_or_default();
             ("BindingNotFound", format!("binding to '{network}' does not exist"))
         }
+        Kind::AsyncConfig => {
+            ("AsyncConfigNotExists", format!("async invoke config of '{name}' does not exist"))
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -289,7 +292,7 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }
-        Kind::OnDemandConfig | Kind::ProvisionConfig | Kind::Binding => {
+        Kind::OnDemandConfig | Kind::ProvisionConfig | Kind::Binding | Kind::AsyncConfig => {
             ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
         }
         Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
@@ -311,6 +314,10 @@ fn wire_name(field: &'static str) -> &'static str {
         "routes" => "routeConfig.routes",
         "network" => "vpcId",
         "maximum" => "maximumInstanceCount",
+        "invocation_id" => "statefulAsyncInvocationId",
+        "retries" => "maxAsyncRetryAttempts",
+        "age" => "maxAsyncEventAgeInSeconds",
+        "destination" => "destinationConfig.destination",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",

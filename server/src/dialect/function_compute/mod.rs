@@ -4,8 +4,10 @@
 
 mod aliases;
 mod arn;
+mod async_config;
 mod bindings;
 mod catalog_route;
+mod destination_event;
 mod domains;
 pub mod errors;
 mod etag;
@@ -18,6 +20,7 @@ mod route;
 mod scaling;
 mod services;
 pub mod signature;
+mod stateful;
 mod tags;
 mod triggers;
 mod versions;
@@ -35,6 +38,7 @@ use super::query::Query;
 use crate::app::App;
 use crate::http::{Body, Exchange, Request, Response, read_body};
 
+pub use destination_event::DestinationEvents;
 pub use route::PREFIX;
 pub(super) use route::decode;
 pub(crate) use wire::time;
