@@ -15,6 +15,7 @@ mod bad_guests;
 mod cli;
 mod crowd;
 mod crud;
+mod dead_letters;
 mod destinations;
 mod disconnect;
 mod domains;
