@@ -182,7 +182,8 @@ impl Platform {
         request: &ListRequest,
     ) -> Result<Page<AsyncConfig>, RequestError> {
         let catalog = &self.inner().catalog;
-        catalog.service(service)?;
+        // A function that is gone from the newest may still be in a version, which has its own configs.
+        let is_there = catalog.revision(service, function);
         // Keys are of a service, then a qualifier, then a function. Those of one function are few: they are asked for in full.
         let configs = catalog.async_configs.all();
         let prefix = format!("{service}.");
@@ -196,6 +197,9 @@ impl Platform {
         if !(1..=PAGE_MAX).contains(&request.limit) {
             let why = format!("{} is not 1 to {PAGE_MAX}", request.limit);
             return Err(RequestError::invalid("limit", why));
+        }
+        if found.is_empty() {
+            is_there?;
         }
         found.sort_by(|one, other| one.qualifier.cmp(&other.qualifier));
         let next = found.get(request.limit).map(|config| config.qualifier.clone());

@@ -151,6 +151,18 @@ impl InvocationId {
         Self(Arc::from(uuid::Uuid::new_v4().to_string()))
     }
 
+    /// One that a caller chose for an invocation to look up later: a name like others.
+    ///
+    /// # Errors
+    /// [`RequestError::Invalid`] with the rule.
+    pub fn chosen(text: &str) -> Result<Self, RequestError> {
+        if is_name(text, NAME_BYTES_MAX) {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(refuse("invocation_id", text, NAME_BYTES_MAX))
+        }
+    }
+
     /// Checks `text`.
     ///
     /// # Errors

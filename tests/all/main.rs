@@ -16,6 +16,7 @@ mod bad_guests;
 mod cli;
 mod crowd;
 mod crud;
+mod dead_letters;
 mod destinations;
 mod disconnect;
 mod domains;

@@ -84,7 +84,7 @@ fn a_config_or_a_header_makes_it_stateful() {
     assert_eq!(server.call("PUT", config, &json!({"statefulInvocation": true})).status, 200);
     let id = server.invoke_async("wat-echo", "x");
     becomes(&server, "wat-echo", &id, "Succeeded");
-    for (header, value) in [("id", "a/b"), ("id", "a b"), ("enable", "maybe")] {
+    for (header, value) in [("id", "a/b"), ("id", "a b"), ("id", "1a"), ("enable", "maybe")] {
         let name = format!("x-fc-stateful-async-invocation-{header}");
         let headers = [("x-fc-invocation-type", "Async"), (&*name, value)];
         server.invoke_with("wat-echo", "x", &headers).is_error(400, "InvalidArgument");

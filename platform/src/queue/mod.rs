@@ -46,7 +46,7 @@ pub struct QueueConfig {
     pub payload_bytes: u64,
     /// Invocations queued for one function. Default 1,000,000.
     pub depth: u64,
-    /// Queued invocations that run at once. Default 64.
+    /// Queued invocations that run at once; with 0 they only wait. Default 64.
     pub in_flight: usize,
     /// Attempts after the first when the function fails. Default 3.
     pub retries: u32,

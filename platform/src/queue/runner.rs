@@ -27,7 +27,7 @@ pub(super) async fn run<O: Send + Sync + 'static>(
     tokio::pin!(shutdown);
     loop {
         while tasks.try_join_next().is_some() {}
-        let free = queue.config.in_flight.max(1).saturating_sub(tasks.len());
+        let free = queue.config.in_flight.saturating_sub(tasks.len());
         let mut wait = queue.config.poll;
         match queue.claim(free).await {
             Ok(items) if !items.is_empty() => {

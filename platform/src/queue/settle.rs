@@ -64,7 +64,8 @@ impl Queue {
             (_, error) => {
                 let reason =
                     error.as_ref().map(|error| format!("{}: {}", error.kind, error.message));
-                Op::Park { id, token, reason: reason.unwrap_or_default(), record: row }
+                let reason = reason.unwrap_or_default();
+                Op::Park { id, token, attempts, reason, record: row }
             }
         };
         rest.insert(0, first);

@@ -173,10 +173,17 @@ pub enum Op {
         id: String,
         /// The lease.
         token: u64,
+        /// Attempts that counted.
+        attempts: u32,
         /// Why.
         reason: String,
         /// What came of it; its time is when the item was parked.
         record: JournalRow,
+    },
+    /// A parked item is parked no longer; fails with [`StorageError::NotParked`] if it is not.
+    Unpark {
+        /// Which.
+        id: String,
     },
     /// The lease lasts longer.
     Extend {
@@ -327,6 +334,11 @@ pub enum Query {
         after: String,
         /// Most items, at most [`ROWS_MAX`].
         limit: usize,
+    },
+    /// One parked item; answered by [`Found::Parked`].
+    ParkedItem {
+        /// Which.
+        id: String,
     },
     /// Lines of the journal.
     Journal(JournalFilter),

@@ -10,6 +10,7 @@ mod client;
 mod compile_child;
 mod completions;
 mod config;
+mod dead;
 mod deploy;
 mod function_args;
 mod invoke;
@@ -88,6 +89,8 @@ enum Command {
     Ls(list::List),
     /// Show what functions logged
     Logs(logs::Logs),
+    /// Look at invocations that gave up, and queue them again
+    Dead(dead::Dead),
     /// Remove functions from the server
     #[command(visible_alias = "remove")]
     Rm(remove::Remove),
@@ -172,6 +175,7 @@ fn dispatch(cli: Cli, terminal: &Terminal) -> anyhow::Result<Ending> {
         Command::Invoke(command) => command.run(&client()?, terminal),
         Command::Ls(command) => command.run(&client()?, terminal),
         Command::Logs(command) => command.run(&client()?, terminal),
+        Command::Dead(command) => command.run(&client()?, terminal),
         Command::Rm(command) => command.run(&client()?, terminal),
         Command::Run(command) => command.run(terminal),
         Command::Key(command) => command.run(&client()?, terminal),

@@ -139,7 +139,7 @@ fn needed_of_ours<'a>(rest: &'a str, query: Query<'a>) -> (Role, Service<'a>) {
     let named = |service: Option<Cow<'a, str>>| service.map_or(Service::None, Service::Named);
     match elements.next() {
         Some("functions") => (Role::Deploy, named(elements.next().and_then(service))),
-        Some("logs" | "stats" | "invocations") => {
+        Some("logs" | "stats" | "invocations" | "dead") => {
             let function = query.get("function");
             let service = function.and_then(|name| {
                 name.split_once('/').map(|(service, _)| Cow::Owned(service.to_owned()))

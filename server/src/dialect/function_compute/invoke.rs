@@ -148,7 +148,7 @@ fn stateful(headers: &HeaderMap) -> Result<(Option<bool>, Option<InvocationId>),
             return Err(bad_value("StatefulAsyncInvocationEnable", "true | false", other));
         }
     };
-    let id = text(&STATEFUL_ID).map(|text| InvocationId::parse(&text)).transpose()?;
+    let id = text(&STATEFUL_ID).map(|text| InvocationId::chosen(&text)).transpose()?;
     Ok((enabled, id))
 }
 
