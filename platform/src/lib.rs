@@ -20,12 +20,14 @@
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
+//! | keep a copy | [`backup`] of a directory while a server works with it, [`check`] whether one is whole |
 //! | keep house | [`Platform::run_upkeep`] (bounds of journal, dead letters and code files), [`Platform::stats`], `check` |
 //!
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
 mod async_config;
+mod backup;
 mod binding;
 mod caller;
 mod catalog;
@@ -60,6 +62,7 @@ mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
+pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
 pub use checksum::crc64;

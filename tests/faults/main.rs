@@ -10,6 +10,7 @@
 )]
 
 mod artifacts;
+mod backup;
 mod disk;
 mod kill;
 #[cfg(target_os = "linux")]

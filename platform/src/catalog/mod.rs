@@ -109,6 +109,13 @@ impl Catalog {
         }
     }
 
+    /// The same with the name of a function that has the code.
+    pub(crate) fn each_named_code(&self, mut visit: impl FnMut(&str, &crate::function::Code)) {
+        for (service, entry) in self.services.load_full().iter() {
+            entry.each_code(&mut |code| visit(service.as_str(), code));
+        }
+    }
+
     /// Writes one record; returns the version it stands at.
     async fn put(
         &self,

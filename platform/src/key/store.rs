@@ -136,6 +136,18 @@ impl Keys {
         Self::open(Arc::new(storage), clock, data_dir, sealing_key).await
     }
 
+    /// How many keys are stored, none of them opened.
+    pub(crate) async fn count(storage: &Arc<dyn Storage>) -> Result<usize, KeyError> {
+        let mut count = 0;
+        storage
+            .each(KEYS, |_| {
+                count += 1;
+                Ok::<_, KeyError>(())
+            })
+            .await?;
+        Ok(count)
+    }
+
     /// Reads and opens all keys.
     pub(crate) async fn open(
         storage: Arc<dyn Storage>,

@@ -3,6 +3,7 @@
 //! Data goes to standard output and everything for a person to standard error. An error says what to do. Everything that needs
 //! a server goes through `client`; `run` and `bench FILE` use the engine in this process.
 
+mod backup;
 mod bench;
 mod bench_file;
 mod bench_server;
@@ -96,6 +97,10 @@ enum Command {
     Rm(remove::Remove),
     /// Run a file once, without a server
     Run(run::Run),
+    /// Copy a data directory, while its server works or not
+    Backup(backup::Backup),
+    /// Look whether a data directory, or a backup of one, is whole
+    Check(backup::Check),
     /// Make, list, rotate and revoke access keys
     Key(key::Key),
     /// Measure a function on a server, or a file without one
@@ -178,6 +183,8 @@ fn dispatch(cli: Cli, terminal: &Terminal) -> anyhow::Result<Ending> {
         Command::Dead(command) => command.run(&client()?, terminal),
         Command::Rm(command) => command.run(&client()?, terminal),
         Command::Run(command) => command.run(terminal),
+        Command::Backup(command) => command.run(terminal),
+        Command::Check(command) => command.run(terminal),
         Command::Key(command) => command.run(&client()?, terminal),
         Command::Bench(command) => command.run(&cli.shared.server, signer.as_ref(), terminal),
         Command::Config(command) => command.run(terminal),

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::errors::storage_error;
 use crate::storage::StorageError;
 
-const FILE: &str = "hearth.db";
+pub(super) const FILE: &str = "hearth.db";
 /// "hrth": marks the file as this program's.
 const APPLICATION_ID: i64 = 0x6872_7468;
 /// Files up to this size are checked whole when they are opened; larger ones would delay the start too long.
