@@ -10,6 +10,7 @@
 )]
 
 mod artifacts;
+mod destinations;
 mod disk;
 mod kill;
 #[cfg(target_os = "linux")]
