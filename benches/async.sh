@@ -8,9 +8,9 @@ cd "$(dirname "$0")/.."
 seconds=${1:-4} rounds=${2:-3} connections=64
 command -v wrk >/dev/null || { echo "needs wrk (Debian: apt-get install wrk)" >&2; exit 1; }
 
-[[ -n ${HEARTH_BENCH_BUILT:-} ]] || cargo build --quiet --profile bench -p hearth -p hearth-benches --bins
+[[ -n ${BENCH_BUILT:-} ]] || cargo build --quiet --profile bench -p hearth -p hearth-benches --bins
 target=${CARGO_TARGET_DIR:-target}/release
-scratch=$(mktemp -d -p "${HEARTH_BENCH_DIR:-${TMPDIR:-/tmp}}")
+scratch=$(mktemp -d -p "${BENCH_DIR:-${TMPDIR:-/tmp}}")
 pids=()
 trap '((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 
@@ -53,7 +53,7 @@ stop
 # Working down what was accepted, then the same with a sync caller beside it.
 start_ms=$(date +%s%3N)
 "$target/hearth" serve --listen 127.0.0.1:0 --data-dir "$scratch/accept" --port-file "$scratch/drain.ports" \
-    --queue-depth 100000000 2>"$scratch/drain.log" & pids+=($!)
+    --queue-depth 100000000 --queue-concurrency 256 2>"$scratch/drain.log" & pids+=($!)
 for _ in $(seq 100); do [[ -s $scratch/drain.ports ]] && break; sleep 0.1; done
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$scratch/drain.ports")
 sleep 1

@@ -84,7 +84,7 @@ pub use key::{AccessKey, KeyError, Keys, NewKey, OpenKey, Role, SealError, Secre
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
 pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX,
-    Qualifier, ServiceName, Target, TriggerName,
+    Qualifier, ServiceName, Target, TriggerName, ordered_id,
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};

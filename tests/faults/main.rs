@@ -11,6 +11,7 @@
 
 mod artifacts;
 mod backup;
+mod destinations;
 mod disk;
 mod kill;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,8 @@ mod accept;
 mod attempt;
 mod backoff;
 mod cancel;
+#[cfg(test)]
+mod clock_tests;
 mod dead_letter;
 mod destination;
 mod runner;

@@ -14,6 +14,10 @@ use super::attempt::Execute;
 use super::{Queue, millis};
 use crate::storage::{CLAIM_MAX, Claim, Leased, Op, StorageError};
 
+/// Between two claims while there is work: those that end meanwhile are replaced by one claim, which shares its sync, and not by one
+/// each.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Runs until `shutdown` is ready. `owner` is what keeps the queue alive, `queue_of` finds the queue in it.
 pub(super) async fn run<O: Send + Sync + 'static>(
     owner: &Arc<O>,
@@ -29,10 +33,12 @@ pub(super) async fn run<O: Send + Sync + 'static>(
         while tasks.try_join_next().is_some() {}
         let free = queue.config.in_flight.saturating_sub(tasks.len());
         let mut wait = queue.config.poll;
+        let mut gather = Duration::ZERO;
         match queue.claim(free).await {
             Ok(items) if !items.is_empty() => {
                 // More may be due: look again at once, unless all places are taken.
                 wait = if items.len() == free { wait } else { Duration::ZERO };
+                gather = GATHER;
                 for (item, cancelled) in items {
                     let (owner, executor) = (owner.clone(), executor.clone());
                     tasks.spawn(async move {
@@ -44,6 +50,13 @@ pub(super) async fn run<O: Send + Sync + 'static>(
             Err(error) => {
                 tracing::warn!(%error, hint = error.hint(), "queue cannot be claimed from");
                 wait = queue.config.poll.max(Duration::from_secs(1));
+            }
+        }
+        if !gather.is_zero() {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                () = tokio::time::sleep(gather) => {}
             }
         }
         tokio::select! {

@@ -21,7 +21,7 @@ use crate::storage::{Claim, JournalFilter, JournalRow};
 type Script = dyn Fn(&str, u32) -> Attempted + Send + Sync;
 
 /// Answers by item and number of the call; counts the calls.
-struct Scripted {
+pub(super) struct Scripted {
     script: Box<Script>,
     calls: Mutex<HashMap<String, u32>>,
     running: AtomicUsize,
@@ -54,7 +54,7 @@ impl Execute for Scripted {
     }
 }
 
-fn scripted(
+pub(super) fn scripted(
     takes: Duration,
     script: impl Fn(&str, u32) -> Attempted + Send + Sync + 'static,
 ) -> Arc<Scripted> {
@@ -67,7 +67,7 @@ fn scripted(
     })
 }
 
-fn quick() -> QueueConfig {
+pub(super) fn quick() -> QueueConfig {
     QueueConfig {
         poll: Duration::from_millis(5),
         backoff: Duration::from_millis(4),
@@ -81,7 +81,7 @@ async fn queue(config: QueueConfig) -> Arc<Queue> {
     Arc::new(Queue::open(storage, Arc::new(SystemClock::default()), config).await.unwrap())
 }
 
-async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
+pub(super) async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
     let ticket = Ticket {
         service: "s".into(),
         function: "f".into(),
@@ -94,7 +94,7 @@ async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
 }
 
 /// A running queue; ends when told.
-fn start(
+pub(super) fn start(
     queue: &Arc<Queue>,
     executor: &Arc<Scripted>,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
@@ -116,7 +116,7 @@ async fn journal(queue: &Queue) -> Vec<JournalRow> {
 }
 
 /// Waits until so many terminal records are there.
-async fn ended(queue: &Queue, count: usize) -> Vec<JournalRow> {
+pub(super) async fn ended(queue: &Queue, count: usize) -> Vec<JournalRow> {
     for _ in 0..2000 {
         let rows = journal(queue).await;
         if rows.len() >= count {
