@@ -9,7 +9,7 @@ use hearth_engine::{Engine, Limits};
 use crate::caller::PlatformCaller;
 use crate::journal::JournalConfig;
 use crate::package::PackageLimits;
-use crate::queue::QueueConfig;
+use crate::queue::{Deliver, QueueConfig};
 
 /// How much of everything there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +73,14 @@ pub struct PlatformConfig {
     pub loaded_functions: usize,
     /// Async invocations.
     pub queue: QueueConfig,
+    /// Tells destinations of async invocations; without it none is told.
+    pub deliver: Option<Arc<dyn Deliver>>,
     /// What is remembered of invocations.
     pub journal: JournalConfig,
     /// How long code that no function names is kept. Default 1 hour.
     pub orphan_grace: Duration,
+    /// The file that opens the secrets of access keys; `sealing.key` in the data directory unless given.
+    pub sealing_key: Option<PathBuf>,
 }
 
 impl PlatformConfig {
@@ -91,8 +95,10 @@ impl PlatformConfig {
             package: PackageLimits::default(),
             loaded_functions: 4096,
             queue: QueueConfig::default(),
+            deliver: None,
             journal: JournalConfig::default(),
             orphan_grace: Duration::from_secs(3600),
+            sealing_key: None,
         }
     }
 }

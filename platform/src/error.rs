@@ -34,6 +34,8 @@ pub enum Kind {
     OnDemandConfig,
     /// What is to be kept ready; its name is `service.qualifier/function`.
     ProvisionConfig,
+    /// How async invocations are run; its name is `service.qualifier/function`.
+    AsyncConfig,
     /// An invocation.
     Invocation,
 }
@@ -53,6 +55,7 @@ impl Kind {
             Self::Domain => "domain",
             Self::OnDemandConfig => "on-demand config",
             Self::ProvisionConfig => "provision config",
+            Self::AsyncConfig => "async invoke config",
             Self::Invocation => "invocation",
         }
     }
@@ -227,6 +230,15 @@ impl PlatformError {
             Self::Code(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Failure { .. } => "look into the server's log",
+        }
+    }
+}
+
+impl From<crate::key::KeyError> for PlatformError {
+    fn from(error: crate::key::KeyError) -> Self {
+        match error {
+            crate::key::KeyError::Storage(error) => Self::Storage(error),
+            other => Self::Failure { what: "opening the access keys", why: other.to_string() },
         }
     }
 }

@@ -139,6 +139,9 @@ pub struct InvocationRecord {
     pub error: Option<ErrorNote>,
     /// What it used, if it ran.
     pub figures: Option<Figures>,
+    /// The request id of the event that tells its destination, if one is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Arc<str>>,
 }
 
 impl InvocationRecord {
@@ -218,6 +221,7 @@ impl Journal {
             ended_ms: self.clock.now_ms(),
             error,
             figures,
+            event: None,
         };
         self.push(record);
     }
@@ -240,6 +244,7 @@ impl Journal {
             ended_ms: self.clock.now_ms(),
             error: None,
             figures: None,
+            event: None,
         });
     }
 

@@ -11,6 +11,8 @@
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
 //! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | say how async invocations are run | [`Platform::put_async_config`], `get_…`, `delete_…`, `list_async_configs` |
+//! | look up and stop stateful invocations | [`Platform::stateful_invocation`], [`Platform::stateful_invocations`], [`Platform::stop_stateful`] |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
 //! | bind services | [`Platform::bind_network`], `unbind_network`, `bound_networks` |
 //! | keep layers | [`Platform::publish_layer_version`], `get_layer_version`, `layer_archive`, `delete_layer_version`, `set_layer_public`, `list_layers`, `list_layer_versions` |
@@ -18,11 +20,15 @@
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
+//! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
+//! | keep a copy | [`backup`] of a directory while a server works with it, [`check`] whether one is whole |
 //! | keep house | [`Platform::run_upkeep`] (bounds of journal, dead letters and code files), [`Platform::stats`], `check` |
 //!
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
+mod async_config;
+mod backup;
 mod binding;
 mod caller;
 mod catalog;
@@ -35,6 +41,7 @@ mod error;
 mod function;
 mod invoke;
 mod journal;
+mod key;
 mod layer;
 mod loaded;
 mod logs;
@@ -57,6 +64,8 @@ mod upkeep;
 mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
+pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
+pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
 pub use checksum::crc64;
@@ -74,6 +83,7 @@ pub use invoke::Invoked;
 pub use journal::{
     ErrorNote, Figures, InvocationFilter, InvocationRecord, InvocationType, JournalConfig, Status,
 };
+pub use key::{AccessKey, KeyError, Keys, NewKey, OpenKey, Role, SealError, Secret};
 pub use layer::{
     LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
     NewLayerVersion,
@@ -82,11 +92,14 @@ pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
 pub use mounted::LAYERS_PATH;
 pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, LayerName,
-    NAME_BYTES_MAX, Qualifier, ServiceName, Target, TriggerName,
+    NAME_BYTES_MAX, Qualifier, ServiceName, Target, TriggerName, ordered_id,
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
-pub use queue::{DeadLetter, EnqueueOptions, QueueConfig};
+pub use queue::{
+    Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
+    QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
+};
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,

@@ -9,10 +9,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::PlatformConfig;
 use crate::error::PlatformError;
 use crate::journal::Journal;
+use crate::key::Keys;
 use crate::loaded::Loaded;
 use crate::mounted::Mounts;
 use crate::package::PackageLimits;
-use crate::queue::Queue;
+use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
@@ -35,9 +36,11 @@ pub(crate) struct Inner {
     pub(crate) provisions: Provisions,
     pub(crate) journal: Journal,
     pub(crate) queue: Queue,
+    pub(crate) deliver: Option<Arc<dyn Deliver>>,
     pub(crate) limits: Limits,
     pub(crate) package: PackageLimits,
     pub(crate) orphan_grace: std::time::Duration,
+    pub(crate) keys: Keys,
 }
 
 /// Figures about a platform at one moment.
@@ -93,6 +96,9 @@ impl Platform {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
         let mounts = Mounts::open(&config.data_dir)?;
         let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
+        let sealing_key = config.sealing_key;
+        let keys =
+            Keys::open(storage.clone(), clock.clone(), &config.data_dir, sealing_key).await?;
         let queue = Queue::open(storage.clone(), clock.clone(), config.queue).await?;
         let inner = Arc::new(Inner {
             engine: config.engine,
@@ -105,9 +111,11 @@ impl Platform {
             loaded: Loaded::new(config.loaded_functions),
             provisions: Provisions::default(),
             queue,
+            deliver: config.deliver,
             limits: config.limits,
             package: config.package,
             orphan_grace: config.orphan_grace,
+            keys,
         });
         if let Some(caller) = config.caller {
             caller.bind(&inner);
@@ -135,6 +143,11 @@ impl Platform {
         };
         self.0.queue.count_into(&mut stats);
         stats
+    }
+
+    /// Who may call.
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
     }
 
     /// The engine that runs the functions.

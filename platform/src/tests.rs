@@ -212,7 +212,7 @@ async fn accepted_work_survives_and_ends_in_one_record_each() {
     for function in ["good", "bad", "gone"] {
         let options = EnqueueOptions { retries: Some(1), ..EnqueueOptions::default() };
         let target = Target::latest("s", function);
-        ids.push(platform.enqueue(target, Bytes::from_static(b"{}"), options).await.unwrap());
+        ids.push(platform.enqueue(target, Bytes::from_static(b"{}"), options).await.unwrap().id);
     }
     let missing =
         platform.enqueue(Target::latest("s", "no"), Bytes::new(), EnqueueOptions::default());

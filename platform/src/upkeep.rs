@@ -49,10 +49,11 @@ impl Platform {
         let inner = self.inner();
         inner.journal.prune().await?;
         inner.queue.prune_dead_letters().await?;
+        inner.queue.prune_stateful().await?;
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
         let digests = || -> HashSet<String> {
             let mut digests = HashSet::new();
-            inner.catalog.each_digest(|digest| {
+            inner.catalog.each_digest(|_, digest| {
                 // Versions name the same code again and again.
                 if !digests.contains(digest) {
                     digests.insert(digest.clone());

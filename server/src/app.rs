@@ -10,7 +10,7 @@ use hearth_platform::{Invoked, LogStore, Platform, PlatformError, Target};
 use http::header::HOST;
 use http::{HeaderMap, StatusCode};
 
-use crate::config::Settings;
+use crate::config::{Auth, Settings};
 use crate::dialect;
 use crate::dialect::hearth::CodeLinks;
 use crate::http::{
@@ -67,6 +67,15 @@ impl App {
             shutdown: shutdown.clone(),
             ready: AtomicBool::new(false),
         })
+    }
+
+    /// Whether requests must be signed.
+    pub fn checks_callers(&self) -> bool {
+        match self.settings.auth {
+            Auth::Auto => !self.platform.keys().is_empty(),
+            Auth::Required => true,
+            Auth::Off => false,
+        }
     }
 
     /// Whether it takes calls.

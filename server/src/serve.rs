@@ -13,7 +13,8 @@ use hearth_platform::{LogStore, Platform, PlatformCaller, PlatformConfig};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::config::{AdminListen, Settings, Span};
+use crate::config::{AdminListen, Auth, Settings, Span, open_address};
+use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
 use crate::http::{
     Bound, ConnectionBounds, CoreThread, Cores, PortFile, Seat, Serving, Shutdown, ShutdownSignal,
@@ -60,6 +61,12 @@ pub enum ServeError {
         /// What to do.
         hint: String,
     },
+    /// Nothing would check who calls where others can.
+    #[error("{why}")]
+    Open {
+        /// What is open, and what to do.
+        why: String,
+    },
     /// A thread, a runtime or a signal handler could not be had, or the port file not be written.
     #[error("{what}: {source}")]
     System {
@@ -74,6 +81,8 @@ pub enum ServeError {
 /// Where a server listens.
 #[derive(Debug, Clone, Copy)]
 pub struct Listening {
+    /// Whether requests must be signed.
+    pub checks_callers: bool,
     /// Where functions are deployed and called.
     pub listen: SocketAddr,
     /// Where health and metrics are.
@@ -150,9 +159,23 @@ impl Server {
         signal: &ShutdownSignal,
     ) -> Result<Self, ServeError> {
         // Sockets first: a taken port is found before anything is opened or changed.
-        let (bound, admin) = bind_all(&settings)?;
+        let early = if settings.needs_keys() { None } else { Some(bind_all(&settings)?) };
         let (platform, logs) = open_platform(&settings, options).await?;
+        // But where keys are needed, nobody reaches a socket before it is known that there are some.
+        let (bound, admin) = match early {
+            Some(bound) => bound,
+            None if platform.keys().is_empty() => {
+                return Err(ServeError::Open { why: open_address(settings.listen) });
+            }
+            None => bind_all(&settings)?,
+        };
+        let checks_callers = match settings.auth {
+            Auth::Auto => !platform.keys().is_empty(),
+            Auth::Required => true,
+            Auth::Off => false,
+        };
         let listening = Listening {
+            checks_callers,
             listen: bound.address,
             admin: admin.as_ref().map_or(bound.address, |admin| admin.address),
         };
@@ -265,7 +288,10 @@ async fn open_platform(
     let mut config = PlatformConfig::new(dir, engine);
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
+    config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
+    let sealing_key = &settings.sealing_key;
+    config.sealing_key = (!sealing_key.as_os_str().is_empty()).then(|| sealing_key.clone());
     let platform = Platform::open(config)
         .await
         .map_err(|error| ServeError::Platform { hint: error.hint().to_owned(), error })?;

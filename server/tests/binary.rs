@@ -55,7 +55,7 @@ fn settings_are_shown_as_they_would_count() {
     let shown = hearth(&["config", "--drain-time", "7s", "--format", "json"]);
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     assert!(text(&shown.stdout).contains("7s"), "{}", text(&shown.stdout));
-    let refused = hearth(&["config", "--listen", "0.0.0.0:9000"]);
+    let refused = hearth(&["config", "--listen", "0.0.0.0:9000", "--auth", "off"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("--allow-unauthenticated"));
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use base64::Engine as _;
-use hearth_tests::{Reply, Server, guest};
+use hearth_tests::{Reply, Server, binary, guest};
 use serde_json::{Value, json};
 
 fn zip(files: &[(&str, &str)]) -> Vec<u8> {
@@ -110,6 +110,33 @@ fn its_archive_can_be_fetched_for_a_while() {
         server.send("GET", &wrong, &[], b"").is_error(403, "AccessDenied");
     }
     server.send("GET", "/hearth/v1/layers/words/x", &[], b"").is_error(400, "PathNotSupported");
+}
+
+#[test]
+fn where_keys_are_asked_for_only_the_link_works_without() {
+    let server = Server::start();
+    publish(&server, "words", &[("a", "1")]);
+    let record = get(&server, "/layers/words/versions/1").json();
+    let link = record["code"]["location"].as_str().unwrap();
+    let path = &link[link.find("/hearth/").unwrap()..];
+    let made = std::process::Command::new(binary())
+        .args(["--server", &format!("http://{}", server.address()), "key", "create"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(server.send("GET", path, &[], b"").status, 200);
+    server
+        .send("GET", &path.replace("signature=", "signature=0"), &[], b"")
+        .is_error(403, "AccessDenied");
+    for closed in
+        ["/layers", "/layers/words/versions", "/layers/words/versions/1", "/layerarn/x%23words%231"]
+    {
+        let refused = get(&server, closed);
+        assert!(matches!(refused.status, 400 | 403), "{closed}: {}", refused.status);
+        assert_eq!(refused.error_code(), "MissingRequiredHeader", "{closed}");
+    }
+    let refused = publish_with(&server, "mine", &[("a", "1")], &json!({}));
+    assert_eq!(refused.error_code(), "MissingRequiredHeader");
 }
 
 #[test]

@@ -10,10 +10,14 @@
 
 mod aliases;
 mod archives;
+mod async_config;
+mod auth;
 mod bad_guests;
 mod cli;
 mod crowd;
 mod crud;
+mod dead_letters;
+mod destinations;
 mod disconnect;
 mod domains;
 mod edges;
@@ -28,6 +32,7 @@ mod no_effect;
 mod replace;
 mod scaling;
 mod secrets;
+mod stateful;
 mod stop;
 mod tags;
 mod triggers;

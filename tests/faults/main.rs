@@ -10,6 +10,8 @@
 )]
 
 mod artifacts;
+mod backup;
+mod destinations;
 mod disk;
 mod kill;
 #[cfg(target_os = "linux")]

@@ -18,6 +18,7 @@ mod disk;
 mod reply;
 mod running;
 mod server;
+mod sink;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
@@ -26,6 +27,7 @@ pub use disk::Disk;
 pub use reply::Reply;
 pub use running::Running;
 pub use server::{Server, Start};
+pub use sink::{Posted, Sink};
 pub use wire::{raw, raw_many};
 
 use std::time::{Duration, Instant};

@@ -64,8 +64,22 @@ impl Egress {
         Ok(Admitted { destination, reach, slot })
     }
 
+    /// The checks for a request of the host's own.
+    pub(super) fn admit_own(
+        &self,
+        request: &Request<WasiBody>,
+        deadline: Instant,
+    ) -> Result<(Destination, Reach, OwnedSemaphorePermit), Denial> {
+        let Admitted { destination, reach, slot } = self.admit(request, deadline)?;
+        Ok((destination, reach, slot))
+    }
+
+    pub(super) fn response_bytes(&self) -> u64 {
+        self.grant.response_bytes
+    }
+
     /// The addresses a request may connect to: resolved once, here, and filtered. Nothing later resolves again.
-    async fn vetted(
+    pub(super) async fn vetted(
         &self,
         destination: &Destination,
         reach: Reach,

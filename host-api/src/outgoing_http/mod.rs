@@ -20,6 +20,7 @@ mod body;
 mod denial;
 mod destination;
 mod egress;
+mod post;
 mod resolve;
 mod send;
 #[cfg(feature = "tls")]
@@ -34,6 +35,7 @@ pub use allow_list::{DestinationPattern, PatternError};
 pub use denial::{Denial, EgressCounts};
 pub use destination::{Destination, HttpScheme};
 pub use egress::{Egress, EgressHooks};
+pub use post::{PostError, post};
 pub use resolve::{MAX_ADDRESSES, Resolve, Resolved, SystemResolver};
 
 /// The longest wait for a connection, for the first byte of a response and between two pieces of it, whatever the guest asks

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use crate::async_config::AsyncConfig;
 use crate::config::Quotas;
 use crate::domain::Domain;
 use crate::error::{Kind, PlatformError, RequestError};
@@ -61,6 +62,7 @@ pub(crate) struct Catalog {
     pub(crate) layers: Arc<Table<Layer>>,
     pub(crate) on_demand: Arc<Table<OnDemandConfig>>,
     pub(crate) provisions: Arc<Table<ProvisionConfig>>,
+    pub(crate) async_configs: Arc<Table<AsyncConfig>>,
     functions: AtomicU64,
     /// Functions in published versions, each version's counted.
     published: AtomicU64,
@@ -101,15 +103,19 @@ impl Catalog {
         entry.resolve(target)
     }
 
-    /// Calls `visit` with the digests of all files that anything names. Code that moves from the newest code of a function into a
-    /// version meanwhile is seen at least once: the newest is looked at first. Layers come before the functions that take them over.
-    pub(crate) fn each_digest(&self, mut visit: impl FnMut(&String)) {
-        for layer in self.layers.all().values() {
-            layer.digests().for_each(&mut visit);
+    /// Calls `visit` with the digests of all files that anything names, and whose they are: a service or a layer. Code that moves from
+    /// the newest code of a function into a version meanwhile is seen at least once: the newest is looked at first. Layers come before
+    /// the functions that take them over.
+    pub(crate) fn each_digest(&self, mut visit: impl FnMut(&str, &String)) {
+        for (name, layer) in self.layers.all().iter() {
+            layer.digests().for_each(|digest| visit(name, digest));
         }
         self.each_function(|function| {
-            [&function.code.digest, &function.code.package_digest].into_iter().for_each(&mut visit);
-            function.settings.layers.iter().for_each(|layer| visit(&layer.digest));
+            let (owner, code) = (function.service.as_str(), &function.code);
+            [&code.digest, &code.package_digest]
+                .into_iter()
+                .for_each(|digest| visit(owner, digest));
+            function.settings.layers.iter().for_each(|layer| visit(owner, &layer.digest));
         });
     }
 

@@ -12,6 +12,7 @@ use super::records::Record;
 use super::tags::TAGS;
 use super::{Catalog, FUNCTIONS, SERVICES, ServiceEntry};
 use crate::alias::Alias;
+use crate::async_config::AsyncConfig;
 use crate::binding::Binding;
 use crate::config::Quotas;
 use crate::domain::Domain;
@@ -53,6 +54,7 @@ impl Catalog {
             layers: Arc::default(),
             on_demand: Arc::default(),
             provisions: Arc::default(),
+            async_configs: Arc::default(),
             quotas,
             services: ArcSwap::from_pointee(services),
             functions: AtomicU64::new(functions),
@@ -66,6 +68,7 @@ impl Catalog {
         catalog.read_table::<Layer>().await?;
         catalog.read_table::<OnDemandConfig>().await?;
         catalog.read_table::<ProvisionConfig>().await?;
+        catalog.read_table::<AsyncConfig>().await?;
         Ok(catalog)
     }
 

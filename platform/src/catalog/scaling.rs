@@ -1,6 +1,7 @@
-//! Scaling configs in the catalog: gone with the function or the alias that they speak of.
+//! Configs of functions at qualifiers in the catalog: gone with the function or the alias that they speak of.
 
 use super::{Catalog, Table};
+use crate::async_config::AsyncConfig;
 use crate::error::PlatformError;
 use crate::scaling::{OnDemandConfig, ProvisionConfig};
 use crate::storage::{Collection, Expect, Op};
@@ -18,7 +19,8 @@ impl Catalog {
         wanted: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<(), PlatformError> {
         self.drop_rows(OnDemandConfig::COLLECTION, &self.on_demand, prefix, &wanted).await?;
-        self.drop_rows(ProvisionConfig::COLLECTION, &self.provisions, prefix, &wanted).await
+        self.drop_rows(ProvisionConfig::COLLECTION, &self.provisions, prefix, &wanted).await?;
+        self.drop_rows(AsyncConfig::COLLECTION, &self.async_configs, prefix, &wanted).await
     }
 
     async fn drop_rows<T: Record>(

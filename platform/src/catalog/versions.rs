@@ -141,6 +141,7 @@ impl Catalog {
             let version = entry.version(id)?;
             let label = format!("{service}.{id}");
             as_expected(Kind::Version, &label, expect, version.version.revision)?;
+            catalog.drop_scaling(&format!("{label}/"), |_| true).await?;
             catalog.delete(VERSIONS, version_key(&service, id)).await?;
             let held = entry.versions();
             let mut left = BTreeMap::clone(&held);

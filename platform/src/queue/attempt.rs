@@ -6,13 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use hearth_engine::{Fault, Invocation, Refusal, TriggerFacts};
 use tokio::sync::Notify;
 
 use super::backoff::backoff;
+use super::destination::Told;
+use super::settle::Ending;
 use super::{Held, Queue, Ticket, millis};
+use crate::async_config::AsyncSettings;
 use crate::error::PlatformError;
 use crate::journal::{ErrorNote, Figures, Status, judge, note, note_of};
+use crate::name::Target;
 use crate::platform::Inner;
 use crate::storage::{Leased, Op, StorageError};
 
@@ -20,7 +25,7 @@ use crate::storage::{Leased, Op, StorageError};
 #[derive(Debug, Clone)]
 pub(crate) enum Attempted {
     /// The guest answered.
-    Succeeded(Option<Figures>),
+    Succeeded(Option<Figures>, Bytes),
     /// The guest failed: this attempt counts.
     Faulted(ErrorNote, Option<Figures>),
     /// Not the guest's fault: this attempt does not count.
@@ -33,11 +38,28 @@ pub(crate) enum Attempted {
 #[async_trait]
 pub(crate) trait Execute: Send + Sync {
     async fn execute(&self, item: &Leased, ticket: &Ticket) -> Attempted;
+
+    /// The event that tells a destination.
+    fn event(&self, told: &Told<'_>) -> Option<Bytes>;
+
+    /// What holds for an event that is sent to a function.
+    fn settings(&self, target: Target<'_>) -> AsyncSettings;
 }
 
 #[async_trait]
 impl Execute for Inner {
+    fn event(&self, told: &Told<'_>) -> Option<Bytes> {
+        self.deliver.as_ref().map(|deliver| deliver.event(told))
+    }
+
+    fn settings(&self, target: Target<'_>) -> AsyncSettings {
+        self.catalog.async_settings(target)
+    }
+
     async fn execute(&self, item: &Leased, ticket: &Ticket) -> Attempted {
+        if let Some(address) = &ticket.address {
+            return self.send(item, address).await;
+        }
         let revision = match self.resolve(ticket.target()) {
             Ok(revision) => revision,
             Err(error) => return Attempted::Rejected(note_of(&error.into())),
@@ -54,7 +76,7 @@ impl Execute for Inner {
         let error = error.unwrap_or_else(|| note("failure", ""));
         match result {
             Ok(outcome) => match outcome.result {
-                Ok(_) => Attempted::Succeeded(figures),
+                Ok(answer) => Attempted::Succeeded(figures, answer),
                 // Ended from outside, as when the engine drains: the guest did nothing wrong.
                 Err(Fault::Cancelled) => Attempted::Deferred(error),
                 Err(_) => Attempted::Faulted(error, figures),
@@ -68,9 +90,25 @@ impl Execute for Inner {
     }
 }
 
+impl Inner {
+    /// Sends an event to a destination that is no function.
+    async fn send(&self, item: &Leased, address: &str) -> Attempted {
+        let Some(deliver) = &self.deliver else {
+            return Attempted::Deferred(note("delivery", "this platform sends nothing"));
+        };
+        match deliver.send(&item.new.id, address, item.new.payload.clone()).await {
+            Ok(()) => Attempted::Succeeded(None, Bytes::new()),
+            Err(error) if error.is_final => {
+                Attempted::Rejected(note("delivery", &error.to_string()))
+            }
+            Err(error) => Attempted::Faulted(note("delivery", &error.to_string()), None),
+        }
+    }
+}
+
 impl Queue {
-    /// Sees a leased item through one attempt.
-    pub(super) async fn attend(&self, executor: &dyn Execute, item: Leased) {
+    /// Holds a lease from the moment it is known, so that whoever stops its invocation finds it.
+    pub(super) fn hold(&self, item: &Leased) -> Arc<Notify> {
         let cancelled = Arc::new(Notify::new());
         let held = Held {
             token: item.token,
@@ -79,61 +117,82 @@ impl Queue {
             cancelled: cancelled.clone(),
         };
         self.held.insert(item.new.id.clone(), held);
-        let op = tokio::select! {
-            op = self.attempt(executor, &item) => Some(op),
-            () = self.heartbeat(&item) => None,
+        cancelled
+    }
+
+    /// Sees a leased item through one attempt.
+    pub(super) async fn attend(
+        &self,
+        executor: &dyn Execute,
+        item: Leased,
+        cancelled: Arc<Notify>,
+    ) {
+        let ops = tokio::select! {
+            biased;
             () = cancelled.notified() => None,
+            () = self.heartbeat(&item) => None,
+            ops = self.attempt(executor, &item) => Some(ops),
         };
-        match op {
-            Some(op) => self.settle(&item, op).await,
+        match ops {
+            Some(ops) => self.settle(&item, ops).await,
             None => tracing::debug!(id = item.new.id, "result dropped: the lease is lost"),
         }
         self.held.remove(&item.new.id);
     }
 
     /// Runs it unless it is hopeless, and says what is to be written.
-    async fn attempt(&self, executor: &dyn Execute, item: &Leased) -> Op {
+    async fn attempt(&self, executor: &dyn Execute, item: &Leased) -> Vec<Op> {
+        let parsed = serde_json::from_slice::<Ticket>(&item.new.body);
+        let ticket = parsed.as_ref().ok();
+        let attempts = item.attempts;
+        let ending = |status, attempts, error| {
+            let (figures, answer) = (None, Bytes::new());
+            Ending { item, ticket, status, attempts, error: Some(error), figures, answer }
+        };
         if self.clock.now_ms() >= item.new.expire_ms {
             let age = item.new.expire_ms.saturating_sub(item.new.accepted_ms);
             let message = format!("became older than {age} ms before it could run");
-            return self.park(item, Status::Expired, note("expired", &message), None);
+            let expired = ending(Status::Expired, attempts, note("expired", &message));
+            return self.end(executor, &expired);
         }
         if item.crashes > self.config.crashes {
             let message = format!("{} leases ended without a word", item.crashes);
-            return self.park(item, Status::Failed, note("crashed", &message), None);
+            let crashed = ending(Status::Failed, attempts, note("crashed", &message));
+            return self.end(executor, &crashed);
         }
-        let ticket = match serde_json::from_slice::<Ticket>(&item.new.body) {
+        let ticket = match &parsed {
             Ok(ticket) => ticket,
             Err(error) => {
                 let error = note("failure", &format!("queued record is damaged: {error}"));
-                return self.park(item, Status::Failed, error, None);
+                return self.end(executor, &ending(Status::Failed, attempts, error));
             }
         };
-        match executor.execute(item, &ticket).await {
-            Attempted::Succeeded(figures) => {
-                let mut record = self.record(item, Status::Succeeded);
-                record.attempt = item.attempts.saturating_add(1);
-                record.figures = figures;
-                let (id, token) = (item.new.id.clone(), item.token);
-                Op::Ack { id, token, record: record.row() }
+        match executor.execute(item, ticket).await {
+            Attempted::Succeeded(figures, answer) => {
+                let (status, attempts) = (Status::Succeeded, attempts.saturating_add(1));
+                let ticket = Some(ticket);
+                let error = None;
+                self.end(
+                    executor,
+                    &Ending { item, ticket, status, attempts, error, figures, answer },
+                )
             }
             Attempted::Faulted(error, figures) => {
-                let mut item = item.clone();
-                let wait = self.wait(item.attempts);
-                item.attempts = item.attempts.saturating_add(1);
-                if item.attempts > ticket.retries {
-                    return self.park(&item, Status::Failed, error, figures);
+                let attempts = attempts.saturating_add(1);
+                if attempts > ticket.retries {
+                    let ending = ending(Status::Failed, attempts, error);
+                    return self.end(executor, &Ending { figures, ..ending });
                 }
-                self.retry(&item, wait)
+                vec![self.retry(item, attempts, item.deferrals, self.wait(item.attempts))]
             }
             Attempted::Deferred(error) => {
                 tracing::debug!(id = item.new.id, why = error.message, "attempt put off");
-                let mut item = item.clone();
-                let wait = self.wait(item.deferrals);
-                item.deferrals = item.deferrals.saturating_add(1);
-                self.retry(&item, wait)
+                let deferrals = item.deferrals.saturating_add(1);
+                vec![self.retry(item, attempts, deferrals, self.wait(item.deferrals))]
             }
-            Attempted::Rejected(error) => self.park(item, Status::Failed, error, None),
+            Attempted::Rejected(error) => {
+                self.end(executor, &ending(Status::Failed, attempts, error))
+            }
         }
     }
 
@@ -142,29 +201,10 @@ impl Queue {
     }
 
     /// Back into the queue; not beyond its age, so that it ends as expired on time.
-    fn retry(&self, item: &Leased, wait: Duration) -> Op {
+    fn retry(&self, item: &Leased, attempts: u32, deferrals: u32, wait: Duration) -> Op {
         let due_ms = self.clock.now_ms().saturating_add(millis(wait)).min(item.new.expire_ms);
-        Op::Retry {
-            id: item.new.id.clone(),
-            token: item.token,
-            due_ms,
-            attempts: item.attempts,
-            deferrals: item.deferrals,
-        }
-    }
-
-    fn park(
-        &self,
-        item: &Leased,
-        status: Status,
-        error: ErrorNote,
-        figures: Option<Figures>,
-    ) -> Op {
-        let reason = format!("{}: {}", error.kind, error.message);
-        let mut record = self.record(item, status);
-        record.error = Some(error);
-        record.figures = figures;
-        Op::Park { id: item.new.id.clone(), token: item.token, reason, record: record.row() }
+        let (id, token) = (item.new.id.clone(), item.token);
+        Op::Retry { id, token, due_ms, attempts, deferrals }
     }
 
     /// Extends the lease at each third of it; returns when it is lost.
@@ -189,13 +229,14 @@ impl Queue {
     }
 
     /// Writes what was decided; tries for as long as the lease lasts.
-    async fn settle(&self, item: &Leased, op: Op) {
-        let retry = matches!(op, Op::Retry { .. });
+    async fn settle(&self, item: &Leased, ops: Vec<Op>) {
+        let retry = matches!(ops.first(), Some(Op::Retry { .. }));
+        let tells = ops.iter().filter(|op| matches!(op, Op::Enqueue { .. })).count() as u64;
         let give_up = tokio::time::Instant::now() + self.config.lease;
         for times in 0.. {
-            match self.storage.commit(vec![op.clone()]).await {
+            match self.storage.commit(ops.clone()).await {
                 Ok(_) if retry => return self.count_retry(),
-                Ok(_) => return self.count_settled(),
+                Ok(_) => return self.count_settled(tells),
                 Err(StorageError::LeaseLost { .. }) => return self.lost(),
                 Err(error) => {
                     tracing::warn!(id = item.new.id, %error, "outcome could not be written");

@@ -4,32 +4,40 @@
 //! Bounded per function by a depth, by payload and by age; payloads stay on disk until their turn. The queue runs nothing itself: the
 //! runner does, through the same line as a sync invocation.
 
+mod accept;
 mod attempt;
 mod backoff;
+mod cancel;
+#[cfg(test)]
+mod clock_tests;
+mod dead_letter;
+mod destination;
 mod runner;
 #[cfg(test)]
 mod runner_tests;
+mod settle;
+mod stateful;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::error::{Kind, PlatformError, RequestError};
-use crate::journal::{InvocationRecord, InvocationType, Status, note};
-use crate::name::{InvocationId, Target};
+use crate::error::PlatformError;
+use crate::journal::{InvocationRecord, InvocationType, Status};
+use crate::name::Target;
 use crate::platform::{Platform, PlatformStats};
-use crate::storage::{
-    Effect, Found, Item, Leased, NewItem, Op, PRUNE_MAX, Query, Storage, StorageError,
-};
+use crate::storage::{Found, Leased, Op, Query, Storage, StorageError};
 
-/// Most dead letters on one page: each may carry a whole payload.
-const DEAD_LETTERS_MAX: usize = 100;
+pub use accept::{Accepted, EnqueueOptions};
+pub use dead_letter::DeadLetter;
+pub use destination::{Deliver, DeliveryError, Destination, DestinationKind, Told};
+pub use stateful::{StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus};
+
 /// Most attempts after the first that a caller may ask for.
 pub const RETRIES_MAX: u32 = 8;
 
@@ -40,7 +48,7 @@ pub struct QueueConfig {
     pub payload_bytes: u64,
     /// Invocations queued for one function. Default 1,000,000.
     pub depth: u64,
-    /// Queued invocations that run at once. Default 64.
+    /// Queued invocations that run at once; with 0 they only wait. Default 64.
     pub in_flight: usize,
     /// Attempts after the first when the function fails. Default 3.
     pub retries: u32,
@@ -62,6 +70,10 @@ pub struct QueueConfig {
     pub dead_letters: u64,
     /// How long dead letters are kept. Default 7 days.
     pub dead_letter_age: Duration,
+    /// Records of stateful invocations kept for one function. Default 100,000.
+    pub stateful_kept: u64,
+    /// How long they are kept. Default 7 days.
+    pub stateful_age: Duration,
 }
 
 impl Default for QueueConfig {
@@ -80,48 +92,14 @@ impl Default for QueueConfig {
             crashes: 16,
             dead_letters: 100_000,
             dead_letter_age: Duration::from_secs(7 * 24 * 3600),
+            stateful_kept: 100_000,
+            stateful_age: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }
 
-/// How one invocation is to be queued. The default is: now, with the platform's retries and age.
-#[derive(Debug, Clone, Default)]
-pub struct EnqueueOptions {
-    /// Its id; a fresh one unless given. Queued and parked invocations cannot share one.
-    pub id: Option<InvocationId>,
-    /// Not before this time has passed.
-    pub delay: Duration,
-    /// Attempts after the first, at most [`RETRIES_MAX`].
-    pub retries: Option<u32>,
-    /// How old it may become.
-    pub age: Option<Duration>,
-    /// W3C `traceparent`.
-    pub trace_parent: Option<String>,
-    /// Name and type of the trigger that caused it.
-    pub trigger: Option<(String, String)>,
-}
-
-/// An invocation that gave up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Its request id.
-    pub id: String,
-    /// `service/function`.
-    pub function: String,
-    /// Why it gave up.
-    pub reason: String,
-    /// Its event.
-    pub payload: Bytes,
-    /// Attempts that the function failed.
-    pub attempts: u32,
-    /// When it was accepted, in milliseconds since the Unix epoch.
-    pub accepted_ms: u64,
-    /// When it gave up.
-    pub parked_ms: u64,
-}
-
 /// What the queue needs to run an item; kept with it as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ticket {
     pub(crate) service: String,
     pub(crate) qualifier: Option<String>,
@@ -129,6 +107,25 @@ pub(crate) struct Ticket {
     pub(crate) retries: u32,
     pub(crate) trace_parent: Option<String>,
     pub(crate) trigger: Option<(String, String)>,
+    /// Who is told when it succeeded, and when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_success: Option<Destination>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_failure: Option<Destination>,
+    /// Its id among the stateful invocations of its function, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stateful: Option<String>,
+    /// How many destinations it came through.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) hops: u32,
+    /// Where to send the payload in place of running a function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(hops: &u32) -> bool {
+    *hops == 0
 }
 
 impl Ticket {
@@ -159,6 +156,8 @@ pub(crate) struct Queue {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: QueueConfig,
     held: DashMap<String, Held>,
+    /// Held from before items are claimed until all of them are in `held`.
+    claiming: tokio::sync::Mutex<()>,
     enqueued: AtomicU64,
     settled: AtomicU64,
     retried: AtomicU64,
@@ -180,6 +179,7 @@ impl Queue {
             clock,
             config,
             held: DashMap::new(),
+            claiming: tokio::sync::Mutex::new(()),
             enqueued: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -197,72 +197,6 @@ impl Queue {
         stats.leases_lost = self.leases_lost.load(Ordering::Relaxed);
     }
 
-    /// Puts an item on disk.
-    pub(crate) async fn enqueue(
-        &self,
-        ticket: &Ticket,
-        payload: Bytes,
-        options: &EnqueueOptions,
-    ) -> Result<InvocationId, PlatformError> {
-        let (size_bytes, limit_bytes) = (payload.len() as u64, self.config.payload_bytes);
-        if size_bytes > limit_bytes {
-            let what = "event";
-            return Err(RequestError::TooLarge { what, size_bytes, limit_bytes }.into());
-        }
-        let id = options.id.clone().unwrap_or_else(InvocationId::random);
-        let now = self.clock.now_ms();
-        let body = serde_json::to_vec(ticket).map_err(|error| PlatformError::Failure {
-            what: "encoding a queued invocation",
-            why: error.to_string(),
-        })?;
-        let item = NewItem {
-            id: id.to_string(),
-            lane: format!("{}/{}", ticket.service, ticket.function),
-            body: body.into(),
-            payload,
-            accepted_ms: now,
-            due_ms: now.saturating_add(millis(options.delay)),
-            expire_ms: now.saturating_add(millis(options.age.unwrap_or(self.config.age))),
-        };
-        let op = Op::Enqueue { item, lane_limit: self.config.depth };
-        match self.storage.commit(vec![op]).await {
-            Ok(_) => {
-                self.enqueued.fetch_add(1, Ordering::Relaxed);
-                Ok(id)
-            }
-            Err(StorageError::LaneFull { lane, limit }) => {
-                let retry_after = Duration::from_secs(1);
-                Err(RequestError::Throttled { function: lane, limit, retry_after }.into())
-            }
-            Err(StorageError::Duplicate { id }) => {
-                Err(RequestError::AlreadyExists { kind: Kind::Invocation, name: id }.into())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Ends an invocation that is queued or running.
-    async fn cancel(&self, id: &str) -> Result<(), PlatformError> {
-        let missing = || RequestError::NotFound { kind: Kind::Invocation, name: id.to_owned() };
-        let Found::Item(Some(item)) = self.storage.read(Query::Item { id: id.to_owned() }).await?
-        else {
-            return Err(missing().into());
-        };
-        let error = note("cancelled", "stopped on request");
-        let mut record = self.record(&item, Status::Cancelled);
-        record.error = Some(error);
-        let op = Op::Cancel { id: id.to_owned(), record: record.row() };
-        let effects = self.storage.commit(vec![op]).await?;
-        if effects.first() != Some(&Effect::Removed(1)) {
-            return Err(missing().into());
-        }
-        self.settled.fetch_add(1, Ordering::Relaxed);
-        if let Some(held) = self.held.get(id) {
-            held.cancelled.notify_one();
-        }
-        Ok(())
-    }
-
     /// A terminal record of an item, as far as the item tells.
     fn record(&self, item: &Leased, status: Status) -> InvocationRecord {
         InvocationRecord {
@@ -275,93 +209,12 @@ impl Queue {
             ended_ms: self.clock.now_ms(),
             error: None,
             figures: None,
-        }
-    }
-
-    /// Removes dead letters beyond the bounds.
-    pub(crate) async fn prune_dead_letters(&self) -> Result<(), StorageError> {
-        let before_ms = self.clock.now_ms().saturating_sub(millis(self.config.dead_letter_age));
-        loop {
-            let op = Op::PruneParked { before_ms, keep: self.config.dead_letters };
-            let effects = self.storage.commit(vec![op]).await?;
-            if effects.first() != Some(&Effect::Removed(PRUNE_MAX as u64)) {
-                return Ok(());
-            }
+            event: None,
         }
     }
 }
 
 impl Platform {
-    /// Accepts an invocation to be run later. It is on disk when this returns, and ends in exactly one terminal record.
-    ///
-    /// # Errors
-    /// The target does not exist; the payload is too large; the function's queue is full; the id is taken; storage. Nothing was
-    /// accepted then, except after [`StorageError::Io`], when it is unknown.
-    pub async fn enqueue(
-        &self,
-        target: Target<'_>,
-        payload: Bytes,
-        options: EnqueueOptions,
-    ) -> Result<InvocationId, PlatformError> {
-        self.inner().resolve(target)?;
-        let queue = &self.inner().queue;
-        let retries = options.retries.unwrap_or(queue.config.retries);
-        if retries > RETRIES_MAX {
-            let why = format!("{retries} is more than {RETRIES_MAX}");
-            return Err(RequestError::invalid("retries", why).into());
-        }
-        let ticket = Ticket {
-            service: target.service.to_owned(),
-            qualifier: target.qualifier.map(str::to_owned),
-            function: target.function.to_owned(),
-            retries,
-            trace_parent: options.trace_parent.clone(),
-            trigger: options.trigger.clone(),
-        };
-        queue.enqueue(&ticket, payload, &options).await
-    }
-
-    /// Stops an invocation that is queued or running. It ends as cancelled, and a running guest is ended.
-    ///
-    /// # Errors
-    /// No such invocation, or it ended already; storage.
-    pub async fn cancel(&self, id: &str) -> Result<(), PlatformError> {
-        self.inner().queue.cancel(id).await
-    }
-
-    /// Invocations that gave up, in order of id, from after `after`; at most 100.
-    ///
-    /// # Errors
-    /// Storage failed.
-    pub async fn dead_letters(
-        &self,
-        function: Option<&str>,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, PlatformError> {
-        let query = Query::Parked {
-            lane: function.map(str::to_owned),
-            after: after.to_owned(),
-            limit: limit.clamp(1, DEAD_LETTERS_MAX),
-        };
-        let Found::Parked(parked) = self.inner().storage.read(query).await? else {
-            return Ok(Vec::new());
-        };
-        let letters = parked.into_iter().map(|parked| {
-            let Item { new, attempts, .. } = parked.item;
-            DeadLetter {
-                id: new.id,
-                function: new.lane,
-                reason: parked.reason,
-                payload: new.payload,
-                attempts,
-                accepted_ms: new.accepted_ms,
-                parked_ms: parked.parked_ms,
-            }
-        });
-        Ok(letters.collect())
-    }
-
     /// How many invocations are queued for each function that has any, in order of `service/function`, from after `after`; at most
     /// 1,000.
     ///

@@ -7,11 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::attempt::Execute;
 use super::{Queue, millis};
 use crate::storage::{CLAIM_MAX, Claim, Leased, Op, StorageError};
+
+/// Between two claims while there is work: those that end meanwhile are replaced by one claim, which shares its sync, and not by one
+/// each.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// Runs until `shutdown` is ready. `owner` is what keeps the queue alive, `queue_of` finds the queue in it.
 pub(super) async fn run<O: Send + Sync + 'static>(
@@ -26,21 +31,32 @@ pub(super) async fn run<O: Send + Sync + 'static>(
     tokio::pin!(shutdown);
     loop {
         while tasks.try_join_next().is_some() {}
-        let free = queue.config.in_flight.max(1).saturating_sub(tasks.len());
+        let free = queue.config.in_flight.saturating_sub(tasks.len());
         let mut wait = queue.config.poll;
+        let mut gather = Duration::ZERO;
         match queue.claim(free).await {
             Ok(items) if !items.is_empty() => {
                 // More may be due: look again at once, unless all places are taken.
                 wait = if items.len() == free { wait } else { Duration::ZERO };
-                for item in items {
+                gather = GATHER;
+                for (item, cancelled) in items {
                     let (owner, executor) = (owner.clone(), executor.clone());
-                    tasks.spawn(async move { queue_of(&owner).attend(&*executor, item).await });
+                    tasks.spawn(async move {
+                        queue_of(&owner).attend(&*executor, item, cancelled).await;
+                    });
                 }
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, hint = error.hint(), "queue cannot be claimed from");
                 wait = queue.config.poll.max(Duration::from_secs(1));
+            }
+        }
+        if !gather.is_zero() {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                () = tokio::time::sleep(gather) => {}
             }
         }
         tokio::select! {
@@ -55,13 +71,21 @@ pub(super) async fn run<O: Send + Sync + 'static>(
 }
 
 impl Queue {
-    async fn claim(&self, free: usize) -> Result<Vec<Leased>, StorageError> {
+    /// Leases items and holds them before anybody who stops one can look for it.
+    async fn claim(&self, free: usize) -> Result<Vec<(Leased, Arc<Notify>)>, StorageError> {
         if free == 0 {
             return Ok(Vec::new());
         }
         let now_ms = self.clock.now_ms();
         let until_ms = now_ms.saturating_add(millis(self.config.lease));
-        self.storage.claim(Claim { now_ms, limit: free.min(CLAIM_MAX), until_ms }).await
+        let _claiming = self.claiming.lock().await;
+        let claim = Claim { now_ms, limit: free.min(CLAIM_MAX), until_ms };
+        let items = self.storage.claim(claim).await?;
+        let hold = |item: Leased| {
+            let cancelled = self.hold(&item);
+            (item, cancelled)
+        };
+        Ok(items.into_iter().map(hold).collect())
     }
 
     async fn drain(&self, mut tasks: JoinSet<()>) {
@@ -91,7 +115,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn count_settled(&self) {
+    /// Counts one that ended, and the events that entered the queue with its end.
+    pub(super) fn count_settled(&self, events: u64) {
+        self.enqueued.fetch_add(events, Ordering::Relaxed);
         self.settled.fetch_add(1, Ordering::Relaxed);
     }
 

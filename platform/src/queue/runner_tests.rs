@@ -4,20 +4,24 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::attempt::{Attempted, Execute};
 use super::*;
+use crate::async_config::AsyncSettings;
 use crate::clock::SystemClock;
+use crate::error::RequestError;
 use crate::journal::note;
+use crate::name::InvocationId;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::{Claim, JournalFilter, JournalRow};
 
 type Script = dyn Fn(&str, u32) -> Attempted + Send + Sync;
 
 /// Answers by item and number of the call; counts the calls.
-struct Scripted {
+pub(super) struct Scripted {
     script: Box<Script>,
     calls: Mutex<HashMap<String, u32>>,
     running: AtomicUsize,
@@ -27,6 +31,14 @@ struct Scripted {
 
 #[async_trait]
 impl Execute for Scripted {
+    fn event(&self, told: &Told<'_>) -> Option<Bytes> {
+        Some(told.request_id.to_owned().into())
+    }
+
+    fn settings(&self, _: Target<'_>) -> AsyncSettings {
+        AsyncSettings::default()
+    }
+
     async fn execute(&self, item: &Leased, _: &Ticket) -> Attempted {
         let now = self.running.fetch_add(1, SeqCst) + 1;
         self.most_running.fetch_max(now, SeqCst);
@@ -42,7 +54,7 @@ impl Execute for Scripted {
     }
 }
 
-fn scripted(
+pub(super) fn scripted(
     takes: Duration,
     script: impl Fn(&str, u32) -> Attempted + Send + Sync + 'static,
 ) -> Arc<Scripted> {
@@ -55,7 +67,7 @@ fn scripted(
     })
 }
 
-fn quick() -> QueueConfig {
+pub(super) fn quick() -> QueueConfig {
     QueueConfig {
         poll: Duration::from_millis(5),
         backoff: Duration::from_millis(4),
@@ -69,14 +81,12 @@ async fn queue(config: QueueConfig) -> Arc<Queue> {
     Arc::new(Queue::open(storage, Arc::new(SystemClock::default()), config).await.unwrap())
 }
 
-async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
+pub(super) async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
     let ticket = Ticket {
         service: "s".into(),
-        qualifier: None,
         function: "f".into(),
         retries: queue.config.retries,
-        trace_parent: None,
-        trigger: None,
+        ..Ticket::default()
     };
     let id = Some(InvocationId::parse(id).unwrap());
     let options = EnqueueOptions { id, ..options };
@@ -84,7 +94,7 @@ async fn add(queue: &Queue, id: &str, options: EnqueueOptions) {
 }
 
 /// A running queue; ends when told.
-fn start(
+pub(super) fn start(
     queue: &Arc<Queue>,
     executor: &Arc<Scripted>,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
@@ -106,7 +116,7 @@ async fn journal(queue: &Queue) -> Vec<JournalRow> {
 }
 
 /// Waits until so many terminal records are there.
-async fn ended(queue: &Queue, count: usize) -> Vec<JournalRow> {
+pub(super) async fn ended(queue: &Queue, count: usize) -> Vec<JournalRow> {
     for _ in 0..2000 {
         let rows = journal(queue).await;
         if rows.len() >= count {
@@ -128,7 +138,7 @@ async fn parked(queue: &Queue) -> usize {
 #[tokio::test]
 async fn success_ends_in_one_record() {
     let queue = queue(quick()).await;
-    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None));
+    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None, Bytes::new()));
     for n in 0..200 {
         add(&queue, &format!("i{n}"), EnqueueOptions::default()).await;
     }
@@ -146,7 +156,7 @@ async fn success_ends_in_one_record() {
 async fn faults_count_and_end_among_the_dead_letters() {
     let queue = queue(quick()).await;
     let executor = scripted(Duration::ZERO, |id, call| match (id, call) {
-        ("recovers", 3..) => Attempted::Succeeded(None),
+        ("recovers", 3..) => Attempted::Succeeded(None, Bytes::new()),
         _ => Attempted::Faulted(note("trap", "boom"), None),
     });
     add(&queue, "recovers", EnqueueOptions::default()).await;
@@ -169,7 +179,7 @@ async fn refusals_do_not_count() {
     let queue = queue(quick()).await;
     let executor = scripted(Duration::ZERO, |_, call| match call {
         ..=9 => Attempted::Deferred(note("queue_full", "busy")),
-        _ => Attempted::Succeeded(None),
+        _ => Attempted::Succeeded(None, Bytes::new()),
     });
     add(&queue, "i", EnqueueOptions::default()).await;
     let (stop, running) = start(&queue, &executor);
@@ -210,7 +220,7 @@ async fn age_bounds_refusals() {
 #[tokio::test]
 async fn a_delay_is_waited_for() {
     let queue = queue(quick()).await;
-    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None));
+    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None, Bytes::new()));
     let begun = std::time::Instant::now();
     let options = EnqueueOptions { delay: Duration::from_millis(60), ..Default::default() };
     add(&queue, "i", options).await;
@@ -225,7 +235,8 @@ async fn a_delay_is_waited_for() {
 async fn a_long_attempt_keeps_its_lease() {
     let config = QueueConfig { lease: Duration::from_millis(60), ..quick() };
     let queue = queue(config).await;
-    let executor = scripted(Duration::from_millis(300), |_, _| Attempted::Succeeded(None));
+    let executor =
+        scripted(Duration::from_millis(300), |_, _| Attempted::Succeeded(None, Bytes::new()));
     add(&queue, "i", EnqueueOptions::default()).await;
     let (stop, running) = start(&queue, &executor);
     let rows = ended(&queue, 1).await;
@@ -237,7 +248,8 @@ async fn a_long_attempt_keeps_its_lease() {
 #[tokio::test]
 async fn a_lost_lease_drops_the_result() {
     let queue = queue(quick()).await;
-    let executor = scripted(Duration::from_millis(100), |_, _| Attempted::Succeeded(None));
+    let executor =
+        scripted(Duration::from_millis(100), |_, _| Attempted::Succeeded(None, Bytes::new()));
     add(&queue, "i", EnqueueOptions::default()).await;
     let (stop, running) = start(&queue, &executor);
     while executor.running.load(SeqCst) == 0 {
@@ -266,7 +278,8 @@ async fn a_lost_lease_drops_the_result() {
 async fn shutdown_gives_leases_back_and_acknowledges_nothing() {
     let config = QueueConfig { drain: Duration::from_millis(20), ..quick() };
     let queue = queue(config).await;
-    let executor = scripted(Duration::from_secs(60), |_, _| Attempted::Succeeded(None));
+    let executor =
+        scripted(Duration::from_secs(60), |_, _| Attempted::Succeeded(None, Bytes::new()));
     add(&queue, "i", EnqueueOptions::default()).await;
     let (stop, running) = start(&queue, &executor);
     while executor.running.load(SeqCst) == 0 {
@@ -285,7 +298,8 @@ async fn shutdown_gives_leases_back_and_acknowledges_nothing() {
 #[tokio::test]
 async fn running_and_queued_invocations_can_be_cancelled_once() {
     let queue = queue(quick()).await;
-    let executor = scripted(Duration::from_secs(60), |_, _| Attempted::Succeeded(None));
+    let executor =
+        scripted(Duration::from_secs(60), |_, _| Attempted::Succeeded(None, Bytes::new()));
     add(&queue, "running", EnqueueOptions::default()).await;
     let hour = Duration::from_secs(3600);
     add(&queue, "queued", EnqueueOptions { delay: hour, ..EnqueueOptions::default() }).await;
@@ -316,7 +330,7 @@ async fn what_crashes_its_runner_again_and_again_gives_up() {
         queue.storage.claim(Claim { now_ms, limit: 1, until_ms: 0 }).await.unwrap();
         queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
     }
-    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None));
+    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None, Bytes::new()));
     let (stop, running) = start(&queue, &executor);
     let rows = ended(&queue, 1).await;
     drop(stop);
@@ -328,14 +342,8 @@ async fn what_crashes_its_runner_again_and_again_gives_up() {
 #[tokio::test]
 async fn bounds_refuse_before_anything_is_accepted() {
     let queue = queue(QueueConfig { depth: 1, payload_bytes: 4, ..quick() }).await;
-    let ticket = Ticket {
-        service: "s".into(),
-        qualifier: None,
-        function: "f".into(),
-        retries: 0,
-        trace_parent: None,
-        trigger: None,
-    };
+    let ticket =
+        Ticket { service: "s".into(), function: "f".into(), retries: 0, ..Ticket::default() };
     let options = EnqueueOptions::default();
     let enqueue = |payload: &'static [u8]| queue.enqueue(&ticket, payload.into(), &options);
     let error = enqueue(b"12345").await.unwrap_err();

@@ -131,7 +131,7 @@ async fn an_item_is_leased_by_one_and_fenced(storage: &dyn Storage) {
     let late = [
         Op::Ack { id: id(), token, record: row("i", 1) },
         Op::Retry { id: id(), token, due_ms: 0, attempts: 9, deferrals: 9 },
-        Op::Park { id: id(), token, reason: "r".into(), record: row("i", 1) },
+        Op::Park { id: id(), token, attempts: 1, reason: "r".into(), record: row("i", 1) },
         Op::Extend { id: id(), token, until_ms: 9999 },
     ];
     for op in late {
@@ -163,14 +163,26 @@ async fn ids_are_unique_in_queue_and_parked(storage: &dyn Storage) {
     let duplicate = StorageError::Duplicate { id: "i".into() };
     assert_eq!(storage.commit(vec![enqueue("i", "m", 0)]).await, Err(duplicate.clone()));
     storage.claim(at(1, 1)).await.unwrap();
-    let park = Op::Park { id: "i".into(), token: 1, reason: "why".into(), record: row("i", 77) };
+    let park = Op::Park {
+        id: "i".into(),
+        token: 1,
+        attempts: 2,
+        reason: "why".into(),
+        record: row("i", 77),
+    };
     storage.commit(vec![park]).await.unwrap();
     assert_eq!(storage.commit(vec![enqueue("i", "l", 0)]).await, Err(duplicate));
     let letters = parked(storage, Some("l")).await;
     assert_eq!((letters[0].reason.as_str(), letters[0].parked_ms), ("why", 77));
     assert_eq!(letters[0].item.new, item("i", "l", 0));
     assert!(parked(storage, Some("m")).await.is_empty());
+    assert_eq!(letters[0].item.attempts, 2);
     assert!(claim_ids(storage, 999, 9).await.is_empty());
+    let again = || vec![Op::Unpark { id: "i".into() }, enqueue("j", "l", 0)];
+    storage.commit(again()).await.unwrap();
+    let gone = StorageError::NotParked { id: "i".into() };
+    assert_eq!(storage.commit(again()).await, Err(gone), "and nothing was enqueued");
+    assert_eq!(claim_ids(storage, 999, 9).await, ["j"]);
 }
 
 async fn a_lane_has_a_limit(storage: &dyn Storage) {
@@ -257,7 +269,10 @@ async fn parked_items_are_pruned(storage: &dyn Storage) {
         storage.commit(vec![enqueue(&id, "l", 0)]).await.unwrap();
         storage.claim(at(1, 1)).await.unwrap();
         let record = row(&id, n * 10);
-        storage.commit(vec![Op::Park { id, token: 1, reason: "r".into(), record }]).await.unwrap();
+        storage
+            .commit(vec![Op::Park { id, token: 1, attempts: 1, reason: "r".into(), record }])
+            .await
+            .unwrap();
     }
     let prune = |before_ms, keep| vec![Op::PruneParked { before_ms, keep }];
     assert_eq!(storage.commit(prune(10, 100)).await.unwrap(), [Effect::Removed(1)]);

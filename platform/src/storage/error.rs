@@ -52,6 +52,12 @@ pub enum StorageError {
         /// Its limit.
         limit: u64,
     },
+    /// There is no such parked item, or no more.
+    #[error("item `{id}` is not parked")]
+    NotParked {
+        /// Which.
+        id: String,
+    },
     /// The lease was overtaken, given back or settled: whoever holds it must drop its result.
     #[error("lease {token} on item `{id}` is lost")]
     LeaseLost {
@@ -129,6 +135,7 @@ impl StorageError {
             Self::Precondition { .. } => "read the record again and decide anew",
             Self::Duplicate { .. } => "use another id, or take it as accepted",
             Self::LaneFull { .. } => "wait until the function has worked its queue down",
+            Self::NotParked { .. } => "list what is parked; somebody else may have taken it",
             Self::LeaseLost { .. } => "drop the result; another run owns the item now",
             Self::BatchTooLarge { .. } => "split the batch",
             Self::Full { .. } => {

@@ -105,14 +105,20 @@ impl State {
                     (item.visible_ms, item.leased) = (due_ms, false);
                 }
             }
-            Op::Park { id, token, reason, record } => {
+            Op::Park { id, token, attempts, reason, record } => {
                 let position = self.leased(&id, token)?;
-                if let Some(item) = self.queue.remove(&position) {
+                if let Some(mut item) = self.queue.remove(&position) {
+                    item.attempts = attempts;
                     self.parked_last += 1;
                     let parked = ParkedItem { item, parked_ms: record.time_ms, reason };
                     self.parked.insert(id, (self.parked_last, parked));
                 }
                 self.append(record);
+            }
+            Op::Unpark { id } => {
+                if self.parked.remove(&id).is_none() {
+                    return Err(StorageError::NotParked { id });
+                }
             }
             Op::Extend { id, token, until_ms } => {
                 let position = self.leased(&id, token)?;
@@ -252,6 +258,12 @@ impl State {
                 });
                 Found::Entries(records.take(limit.min(ROWS_MAX)).map(entry).collect())
             }
+            Query::ListDown { collection, prefix, before, limit } => {
+                let records = self.records.iter().rev().filter(|((other, key), _)| {
+                    *other == collection && *key < before && key.starts_with(&prefix)
+                });
+                Found::Entries(records.take(limit.min(ROWS_MAX)).map(entry).collect())
+            }
             Query::Item { id } => {
                 Found::Item(self.queue.values().find(|item| item.new.id == id).cloned())
             }
@@ -269,6 +281,10 @@ impl State {
                 let parked =
                     parked.take(limit.min(ROWS_MAX)).map(|(_, (_, parked))| parked.clone());
                 Found::Parked(parked.collect())
+            }
+            Query::ParkedItem { id } => {
+                let parked = self.parked.get(&id);
+                Found::Parked(parked.map(|(_, parked)| parked.clone()).into_iter().collect())
             }
             Query::Journal(filter) => {
                 let rows = self.journal.iter().rev().filter(|(at, row)| {

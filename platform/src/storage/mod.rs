@@ -173,10 +173,17 @@ pub enum Op {
         id: String,
         /// The lease.
         token: u64,
+        /// Attempts that counted.
+        attempts: u32,
         /// Why.
         reason: String,
         /// What came of it; its time is when the item was parked.
         record: JournalRow,
+    },
+    /// A parked item is parked no longer; fails with [`StorageError::NotParked`] if it is not.
+    Unpark {
+        /// Which.
+        id: String,
     },
     /// The lease lasts longer.
     Extend {
@@ -296,6 +303,17 @@ pub enum Query {
         /// Most records, at most [`ROWS_MAX`].
         limit: usize,
     },
+    /// The same from the last key to the first.
+    ListDown {
+        /// Where.
+        collection: Collection,
+        /// Only keys that begin with this.
+        prefix: String,
+        /// Only keys before this.
+        before: String,
+        /// Most records, at most [`ROWS_MAX`].
+        limit: usize,
+    },
     /// One queued item.
     Item {
         /// Which.
@@ -317,6 +335,11 @@ pub enum Query {
         /// Most items, at most [`ROWS_MAX`].
         limit: usize,
     },
+    /// One parked item; answered by [`Found::Parked`].
+    ParkedItem {
+        /// Which.
+        id: String,
+    },
     /// Lines of the journal.
     Journal(JournalFilter),
 }
@@ -326,7 +349,7 @@ pub enum Query {
 pub enum Found {
     /// To [`Query::Get`].
     Entry(Option<Entry>),
-    /// To [`Query::List`].
+    /// To [`Query::List`] and [`Query::ListDown`].
     Entries(Vec<Entry>),
     /// To [`Query::Item`].
     Item(Option<Item>),

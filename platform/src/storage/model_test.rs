@@ -55,12 +55,13 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (id(), token(), time(), 0..3_u32, 0..3_u32).prop_map(
             |(id, token, due_ms, attempts, deferrals)| Op::Retry { id, token, due_ms, attempts, deferrals }
         ),
-        2 => (id(), token(), time()).prop_map(|(id, token, time)| {
-            Op::Park { record: row(&id, time), id, token, reason: "r".to_owned() }
+        2 => (id(), token(), time(), 0..3_u32).prop_map(|(id, token, time, attempts)| {
+            Op::Park { record: row(&id, time), id, token, attempts, reason: "r".to_owned() }
         }),
         2 => (id(), token(), time())
             .prop_map(|(id, token, until_ms)| Op::Extend { id, token, until_ms }),
         1 => (id(), time()).prop_map(|(id, time)| Op::Cancel { record: row(&id, time), id }),
+        1 => id().prop_map(|id| Op::Unpark { id }),
         1 => time().prop_map(|now_ms| Op::Reclaim { now_ms }),
         1 => time().prop_map(|time| Op::Append { record: row("x", time) }),
         1 => (time(), 0..5_u64)
@@ -75,7 +76,16 @@ fn query() -> impl Strategy<Value = Query> {
         (prop::sample::select(THINGS.to_vec()), key(), key(), 0..4_usize).prop_map(
             |(collection, prefix, start, limit)| Query::List { collection, prefix, start, limit }
         ),
+        (prop::sample::select(THINGS.to_vec()), key(), key(), 0..4_usize).prop_map(
+            |(collection, prefix, before, limit)| Query::ListDown {
+                collection,
+                prefix,
+                before,
+                limit
+            }
+        ),
         id().prop_map(|id| Query::Item { id }),
+        id().prop_map(|id| Query::ParkedItem { id }),
         (prop::option::of(lane()), prop::option::of(0..300_u64), 0..5_usize).prop_map(
             |(lane, since_ms, limit)| {
                 Query::Journal(JournalFilter { lane, since_ms, limit, ..JournalFilter::default() })

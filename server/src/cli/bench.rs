@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::client::Signer;
 use super::function_args::FunctionArgs;
 use super::invoke::EventArgs;
 use super::{Ending, FunctionName, UsageError, bench_file, bench_server};
@@ -42,7 +43,12 @@ impl Figure {
 }
 
 impl Bench {
-    pub(super) fn run(self, server: &str, terminal: &Terminal) -> anyhow::Result<Ending> {
+    pub(super) fn run(
+        self,
+        server: &str,
+        signer: Option<&Signer>,
+        terminal: &Terminal,
+    ) -> anyhow::Result<Ending> {
         let event = self.event.read()?;
         let path = PathBuf::from(&self.target);
         let figures = if path.is_file() {
@@ -62,7 +68,7 @@ impl Bench {
                 duration: self.duration.0,
                 event,
             };
-            vec![bench_server::measure(server, &name, load, terminal)?]
+            vec![bench_server::measure((server, signer), &name, load, terminal)?]
         };
         print(terminal, &self.target, &figures)?;
         let failed = figures

@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::bench::Figure;
-use super::client::escape;
+use super::client::{Signer, escape};
 use super::run::runtime;
 use super::{FunctionName, UsageError};
 use crate::terminal::{Progress, Terminal};
@@ -29,12 +29,14 @@ struct Target {
     address: String,
     path: String,
     event: Bytes,
+    /// What every call carries; a signature is good for a quarter of an hour.
+    headers: http::HeaderMap,
     until: Instant,
 }
 
 /// Measures the latency of each call as its caller sees it.
 pub(super) fn measure(
-    server: &str,
+    (server, signer): (&str, Option<&Signer>),
     name: &FunctionName,
     load: Load,
     terminal: &Terminal,
@@ -54,8 +56,13 @@ pub(super) fn measure(
         Progress::bar(terminal, &format!("{name}, {} connections", load.connections), steps);
     let tasks = tokio::task::LocalSet::new();
     let began = Instant::now();
-    let target =
-        Rc::new(Target { address, path, event: load.event.into(), until: began + load.duration });
+    let mut headers = http::HeaderMap::new();
+    headers.insert(http::header::HOST, address.parse()?);
+    if let Some(signer) = signer {
+        signer.sign(&http::Method::POST, &path.parse()?, &mut headers)?;
+    }
+    let (event, until) = (load.event.into(), began + load.duration);
+    let target = Rc::new(Target { address, path, event, headers, until });
     let figure = tasks.block_on(&runtime()?, async {
         let callers: Vec<_> =
             (0..load.connections).map(|_| tokio::task::spawn_local(call(target.clone()))).collect();
@@ -102,9 +109,9 @@ async fn call(target: Rc<Target>) -> anyhow::Result<Counted> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::task::spawn_local(connection);
     while Instant::now() < target.until {
-        let request = http::Request::post(&target.path)
-            .header("host", &target.address)
-            .body(Full::new(target.event.clone()))?;
+        let mut request =
+            http::Request::post(&target.path).body(Full::new(target.event.clone()))?;
+        request.headers_mut().clone_from(&target.headers);
         let start = Instant::now();
         let response =
             sender.send_request(request).await.context("the server closed the connection")?;

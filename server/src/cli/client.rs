@@ -1,12 +1,14 @@
 //! Talking to a server over HTTP, and saying what to do when that does not work.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 use ureq::Body;
-use ureq::http::{Method, Response, StatusCode};
+use ureq::http::header::{AUTHORIZATION, DATE, HeaderMap};
+use ureq::http::{Method, Response, StatusCode, Uri};
 
 use super::UsageError;
+use crate::dialect::function_compute::signature::{Signed, authorization};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,6 +21,56 @@ const ANSWER_BYTES: u64 = 64 << 20;
 pub(super) struct Client {
     agent: ureq::Agent,
     server: String,
+    signer: Option<Signer>,
+}
+
+/// Signs requests with an access key.
+#[derive(Clone)]
+pub(super) struct Signer {
+    id: String,
+    secret: String,
+    token: Option<String>,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Signer {
+    /// From what was given; none if nothing was.
+    pub(super) fn of(
+        id: Option<String>,
+        secret: Option<String>,
+        token: Option<String>,
+    ) -> anyhow::Result<Option<Self>> {
+        match (id, secret) {
+            (Some(id), Some(secret)) => Ok(Some(Self { id, secret, token })),
+            (None, None) => Ok(None),
+            _ => {
+                let hint = "an access key has an id and a secret; give both, or neither";
+                Err(UsageError(hint.to_owned()).into())
+            }
+        }
+    }
+
+    /// Adds date, token and signature to a request that has all its other headers.
+    pub(super) fn sign(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &mut HeaderMap,
+    ) -> anyhow::Result<()> {
+        headers.insert(DATE, httpdate::fmt_http_date(SystemTime::now()).parse()?);
+        if let Some(token) = &self.token {
+            headers.insert("x-fc-security-token", token.parse()?);
+        }
+        let signed = Signed { method, uri, headers };
+        let made = authorization(signed, &self.id, &self.secret);
+        headers.insert(AUTHORIZATION, made.parse()?);
+        Ok(())
+    }
 }
 
 /// What the server said was wrong.
@@ -48,7 +100,7 @@ impl Call<'_> {
 }
 
 impl Client {
-    pub(super) fn new(server: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(server: &str, signer: Option<Signer>) -> anyhow::Result<Self> {
         let server = server.trim_end_matches('/');
         if !server.starts_with("http://") && !server.starts_with("https://") {
             let hint = format!("server `{server}` is no URL; write it as http://HOST:PORT");
@@ -60,7 +112,7 @@ impl Client {
             .user_agent(concat!("hearth/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        Ok(Self { agent, server: server.to_owned() })
+        Ok(Self { agent, server: server.to_owned(), signer })
     }
 
     pub(super) fn server(&self) -> &str {
@@ -75,7 +127,11 @@ impl Client {
         for (name, value) in &call.headers {
             request = request.header(*name, value.as_bytes());
         }
-        let request = request.body(call.body)?;
+        let mut request = request.body(call.body)?;
+        if let Some(signer) = &self.signer {
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            signer.sign(&method, &uri, request.headers_mut())?;
+        }
         let mut response = self.agent.run(request).map_err(|error| self.explain(error))?;
         if response.status().as_u16() < 400 {
             return Ok(response);

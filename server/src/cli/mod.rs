@@ -3,6 +3,7 @@
 //! Data goes to standard output and everything for a person to standard error. An error says what to do. Everything that needs
 //! a server goes through `client`; `run` and `bench FILE` use the engine in this process.
 
+mod backup;
 mod bench;
 mod bench_file;
 mod bench_server;
@@ -10,9 +11,11 @@ mod client;
 mod compile_child;
 mod completions;
 mod config;
+mod dead;
 mod deploy;
 mod function_args;
 mod invoke;
+mod key;
 mod list;
 mod logs;
 mod remove;
@@ -48,6 +51,27 @@ struct Shared {
         value_name = "URL"
     )]
     server: String,
+    /// The access key that signs requests, where the server asks for one
+    #[arg(long, global = true, env = "HEARTH_ACCESS_KEY_ID", value_name = "ID")]
+    access_key_id: Option<String>,
+    /// Its secret; better given in the environment, where other users cannot see it
+    #[arg(
+        long,
+        global = true,
+        env = "HEARTH_ACCESS_KEY_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    access_key_secret: Option<String>,
+    /// The security token of a temporary key
+    #[arg(
+        long,
+        global = true,
+        env = "HEARTH_SECURITY_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    security_token: Option<String>,
     /// The form of data; JSON unless standard output is a terminal
     #[arg(long, global = true, env = "HEARTH_FORMAT")]
     format: Option<Format>,
@@ -66,11 +90,19 @@ enum Command {
     Ls(list::List),
     /// Show what functions logged
     Logs(logs::Logs),
+    /// Look at invocations that gave up, and queue them again
+    Dead(dead::Dead),
     /// Remove functions from the server
     #[command(visible_alias = "remove")]
     Rm(remove::Remove),
     /// Run a file once, without a server
     Run(run::Run),
+    /// Copy a data directory, while its server works or not
+    Backup(backup::Backup),
+    /// Look whether a data directory, or a backup of one, is whole
+    Check(backup::Check),
+    /// Make, list, rotate and revoke access keys
+    Key(key::Key),
     /// Measure a function on a server, or a file without one
     Bench(bench::Bench),
     /// Print the settings a server would start with
@@ -138,16 +170,23 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli, terminal: &Terminal) -> anyhow::Result<Ending> {
-    let client = || client::Client::new(&cli.shared.server);
+    let shared = cli.shared.clone();
+    let signer =
+        client::Signer::of(shared.access_key_id, shared.access_key_secret, shared.security_token)?;
+    let client = || client::Client::new(&cli.shared.server, signer.clone());
     match cli.command {
         Command::Serve(command) => command.run(terminal),
         Command::Deploy(command) => command.run(&client()?, terminal),
         Command::Invoke(command) => command.run(&client()?, terminal),
         Command::Ls(command) => command.run(&client()?, terminal),
         Command::Logs(command) => command.run(&client()?, terminal),
+        Command::Dead(command) => command.run(&client()?, terminal),
         Command::Rm(command) => command.run(&client()?, terminal),
         Command::Run(command) => command.run(terminal),
-        Command::Bench(command) => command.run(&cli.shared.server, terminal),
+        Command::Backup(command) => command.run(terminal),
+        Command::Check(command) => command.run(terminal),
+        Command::Key(command) => command.run(&client()?, terminal),
+        Command::Bench(command) => command.run(&cli.shared.server, signer.as_ref(), terminal),
         Command::Config(command) => command.run(terminal),
         Command::Completions(command) => command.run(terminal),
         Command::CompileChild(command) => command.run(),

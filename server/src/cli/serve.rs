@@ -7,7 +7,7 @@ use clap::Args;
 use super::compile_child::CompileChild;
 use super::settings_args::SettingsArgs;
 use super::{Ending, UsageError};
-use crate::serve::{Listening, ServeOptions, serve};
+use crate::serve::{Listening, ServeError, ServeOptions, serve};
 use crate::telemetry::start_logging;
 use crate::terminal::{Style, Terminal};
 
@@ -34,8 +34,11 @@ impl Serve {
             compile_child: &CompileChild::ARGUMENTS,
             port_file: self.port_file.as_deref(),
         };
-        serve(settings, &options, |listening| greet(terminal, listening, &data_dir))?;
-        Ok(Ending::Done)
+        match serve(settings, &options, |listening| greet(terminal, listening, &data_dir)) {
+            Ok(()) => Ok(Ending::Done),
+            Err(error @ ServeError::Open { .. }) => Err(UsageError(error.to_string()).into()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -57,8 +60,9 @@ fn greet(terminal: &Terminal, listening: &Listening, data_dir: &str) {
     terminal
         .note(&format!("                health      http://{}/readyz, /metrics", listening.admin));
     terminal.note(&format!("                data        {data_dir}"));
-    let warning =
-        "nothing checks who calls: anyone who reaches this address can deploy and run functions";
-    terminal.note(&format!("{} {warning}", terminal.paint(Style::Yellow, "warning:")));
+    if !listening.checks_callers {
+        let warning = "nothing checks who calls: anyone who reaches this address can deploy and run functions";
+        terminal.note(&format!("{} {warning}", terminal.paint(Style::Yellow, "warning:")));
+    }
     terminal.note(&format!("next: hearth deploy FILE.wasm --name demo/hello{flag}"));
 }

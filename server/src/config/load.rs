@@ -13,7 +13,14 @@ use super::Settings;
 const FILE_NAME: &str = "hearth.toml";
 
 /// Variables with the prefix that are not settings of the server but of its command line.
-const NOT_SETTINGS: [&str; 3] = ["HEARTH_SERVER", "HEARTH_CONFIG", "HEARTH_FORMAT"];
+const NOT_SETTINGS: [&str; 6] = [
+    "HEARTH_SERVER",
+    "HEARTH_CONFIG",
+    "HEARTH_FORMAT",
+    "HEARTH_ACCESS_KEY_ID",
+    "HEARTH_ACCESS_KEY_SECRET",
+    "HEARTH_SECURITY_TOKEN",
+];
 
 /// Why the settings could not be put together.
 #[derive(Debug, thiserror::Error)]

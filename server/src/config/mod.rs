@@ -3,6 +3,7 @@
 //! Values come from defaults, then a TOML file, then `HEARTH_*`, then flags; see [`load`]. A setting belongs here only if
 //! something reads it. Library crates get their own configuration types from here and read no file and no variable.
 
+mod auth;
 mod engine;
 mod http;
 mod load;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 use hearth_engine::Isolation;
 use serde::{Deserialize, Serialize};
 
+pub use auth::Auth;
 pub use engine::EngineSection;
 pub use http::HttpSection;
 pub use load::{ConfigError, Loaded, Sources, keys, load};
@@ -37,6 +39,10 @@ pub struct Settings {
     pub admin_listen: AdminListen,
     /// Where everything durable lives. Default `hearth-data` in the current directory.
     pub data_dir: PathBuf,
+    /// When requests must be signed with an access key: `auto` (the default) as soon as there is one, `required`, or `off`.
+    pub auth: Auth,
+    /// The file that opens the secrets of access keys. Default `sealing.key` in the data directory.
+    pub sealing_key: PathBuf,
     /// Serve on an address that other machines can reach although nothing checks who calls. Default false.
     pub allow_unauthenticated: bool,
     /// How long running invocations may take to finish after SIGTERM. Default 30s.
@@ -63,6 +69,8 @@ impl Default for Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)),
             admin_listen: AdminListen::Next,
             data_dir: PathBuf::from("hearth-data"),
+            auth: Auth::Auto,
+            sealing_key: PathBuf::new(),
             allow_unauthenticated: false,
             drain_time: Span::seconds(30),
             isolation: Isolation::default(),
@@ -86,12 +94,8 @@ impl Settings {
     /// [`ConfigError::Refused`] names the setting and what to do.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |why: String| Err(ConfigError::Refused { why });
-        if !self.allow_unauthenticated && !is_local(self.listen.ip()) {
-            return refuse(format!(
-                "{} can be reached by other machines and nothing checks who calls; listen on 127.0.0.1, or say \
-                 --allow-unauthenticated",
-                self.listen
-            ));
+        if self.auth == Auth::Off && self.needs_keys() {
+            return refuse(open_address(self.listen));
         }
         if let AdminListen::Address(address) = self.admin_listen
             && !self.allow_unauthenticated
@@ -110,6 +114,21 @@ impl Settings {
             .validate()
             .map_err(|source| ConfigError::Refused { why: source.to_string() })
     }
+}
+
+impl Settings {
+    /// Whether it may only be served where callers are checked.
+    pub fn needs_keys(&self) -> bool {
+        self.auth == Auth::Required || !(self.allow_unauthenticated || is_local(self.listen.ip()))
+    }
+}
+
+/// Why an address is refused that nobody guards.
+pub fn open_address(listen: SocketAddr) -> String {
+    format!(
+        "{listen} can be reached by other machines and nothing checks who calls; make an access key with `hearth key create \
+         --data-dir PATH`, listen on 127.0.0.1, or say --allow-unauthenticated"
+    )
 }
 
 /// Whether only this machine can reach the address.
@@ -172,8 +191,11 @@ mod tests {
     fn an_open_address_needs_saying_so() {
         let mut settings =
             Settings { listen: "0.0.0.0:9000".parse().unwrap(), ..Settings::default() };
+        assert!(settings.needs_keys(), "with keys it may be served");
+        settings.auth = Auth::Off;
         assert!(settings.validate().unwrap_err().to_string().contains("--allow-unauthenticated"));
         settings.allow_unauthenticated = true;
+        assert!(!settings.needs_keys());
         settings.validate().unwrap();
         let mapped =
             Settings { listen: "[::ffff:127.0.0.1]:0".parse().unwrap(), ..Settings::default() };

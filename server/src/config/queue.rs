@@ -1,5 +1,7 @@
 //! The queue of asynchronous invocations.
 
+use std::time::Duration;
+
 use hearth_platform::QueueConfig;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ pub struct QueueSection {
     pub event_size: Size,
     /// Invocations queued for one function; more are refused. Default 1000000.
     pub depth: u64,
-    /// Queued invocations that run at once. Default 64.
+    /// Queued invocations that run at once; with 0 they only wait. Default 64.
     pub concurrency: u32,
     /// Attempts after the first when the function fails. Default 3.
     pub retries: u32,
@@ -27,7 +29,18 @@ pub struct QueueSection {
     pub dead_letters: u64,
     /// How long they are kept. Default 168h.
     pub dead_letter_age: Span,
+    /// How long an HTTP destination may take to answer. Default 10s.
+    pub destination_timeout: Span,
+    /// Whether HTTP destinations may be at addresses that are not public: this machine's, private networks'. Default false.
+    pub destination_private: bool,
+    /// How long records of stateful invocations are kept. Default 168h.
+    pub stateful_age: Span,
+    /// How many of them are kept for one function. Default 100000.
+    pub stateful_kept: u64,
 }
+
+/// How long an HTTP destination may take to answer.
+const DESTINATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Default for QueueSection {
     fn default() -> Self {
@@ -42,6 +55,10 @@ impl Default for QueueSection {
             backoff_max: Span(queue.backoff_max),
             dead_letters: queue.dead_letters,
             dead_letter_age: Span(queue.dead_letter_age),
+            destination_timeout: Span(DESTINATION_TIMEOUT),
+            destination_private: false,
+            stateful_age: Span(queue.stateful_age),
+            stateful_kept: queue.stateful_kept,
         }
     }
 }
@@ -60,6 +77,8 @@ impl QueueSection {
             drain: drain.0,
             dead_letters: self.dead_letters,
             dead_letter_age: self.dead_letter_age.0,
+            stateful_age: self.stateful_age.0,
+            stateful_kept: self.stateful_kept,
             ..QueueConfig::default()
         }
     }

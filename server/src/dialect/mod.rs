@@ -2,6 +2,7 @@
 //!
 //! Which dialect a request is for is told by the beginning of its path. Invocations are looked at first.
 
+mod auth;
 pub mod function_compute;
 pub mod health;
 pub mod hearth;
@@ -18,10 +19,16 @@ use crate::http::{Exchange, Rejection, Request, Response};
 pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Response {
     let path = request.uri().path();
     if path.starts_with(function_compute::PREFIX) {
-        return function_compute::serve(app, request, exchange).await;
+        return match auth::admit(app, &request) {
+            Ok(caller) => function_compute::serve(app, request, exchange, &caller).await,
+            Err(error) => error.into_response(request.method()),
+        };
     }
     if path.starts_with(hearth::PREFIX) {
-        return Box::pin(hearth::serve(app, request)).await;
+        return match auth::admit(app, &request) {
+            Ok(_) => Box::pin(hearth::serve(app, request)).await,
+            Err(error) => error.into_response(request.method()),
+        };
     }
     let shown = app.settings.admin_listen == AdminListen::Off;
     match health::answer(app, &request).filter(|_| shown) {

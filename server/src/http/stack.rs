@@ -45,7 +45,7 @@ pub(super) async fn answer<H: Handle>(
 ) -> Response {
     let arrived = Instant::now();
     let mut id = [0u8; uuid::fmt::Hyphenated::LENGTH];
-    let id: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut id);
+    let id: &str = hearth_platform::ordered_id().hyphenated().encode_lower(&mut id);
     let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
     let trace_parent = parent.and_then(TraceParent::parse).map(|parent| parent.child().to_text());
     let logged = AccessLine::new(&request);

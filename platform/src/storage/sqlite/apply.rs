@@ -54,9 +54,14 @@ impl Batch<'_> {
                 let lane = self.text(sql, values)?.ok_or(StorageError::LeaseLost { id, token })?;
                 self.due(&lane, due_ms)?;
             }
-            Op::Park { id, token, reason, record } => {
-                self.park(&id, token, &reason, &record)?;
+            Op::Park { id, token, attempts, reason, record } => {
+                self.park(&id, (token, attempts), &reason, &record)?;
                 self.append(&record)?;
+            }
+            Op::Unpark { id } => {
+                if self.run("DELETE FROM parked WHERE id = ?1", params![id])? == 0 {
+                    return Err(StorageError::NotParked { id });
+                }
             }
             Op::Extend { id, token, until_ms } => {
                 let sql = "UPDATE queue SET visible_ms = ?3
@@ -163,17 +168,17 @@ impl Batch<'_> {
     fn park(
         &self,
         id: &str,
-        token: u64,
+        (token, attempts): (u64, u32),
         reason: &str,
         record: &JournalRow,
     ) -> Result<(), StorageError> {
         let sql =
             "INSERT INTO parked (parked_ms, reason, id, lane, visible_ms, leased, token, attempts,
                        deferrals, crashes, accepted_ms, due_ms, expire_ms, body, payload)
-                   SELECT ?3, ?4, id, lane, visible_ms, leased, token, attempts,
+                   SELECT ?3, ?4, id, lane, visible_ms, leased, token, ?5,
                        deferrals, crashes, accepted_ms, due_ms, expire_ms, body, payload
                    FROM queue WHERE id = ?1 AND token = ?2 AND leased = 1";
-        self.run(sql, params![id, int(token), int(record.time_ms), reason])?;
+        self.run(sql, params![id, int(token), int(record.time_ms), reason, attempts])?;
         self.take(id, token)
     }
 

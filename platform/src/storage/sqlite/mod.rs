@@ -7,6 +7,7 @@
 
 mod apply;
 mod claim;
+mod copy;
 mod errors;
 mod reader;
 mod schema;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lock::DirectoryLock;
 use super::{Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError};
+pub(crate) use copy::{copy, problems};
 use reader::Question;
 use writer::Job;
 

@@ -56,6 +56,15 @@ fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
             let rows = statement.query_map(values, entry)?;
             Ok(Found::Entries(rows.collect::<rusqlite::Result<_>>()?))
         }
+        Query::ListDown { collection, prefix, before, limit } => {
+            let sql = "SELECT key, version, value FROM records
+                       WHERE collection = ?1 AND key >= ?2 AND key < ?3 AND substr(key, 1, length(?2)) = ?2
+                       ORDER BY key DESC LIMIT ?4";
+            let values = params![collection.0, prefix, before, rows(limit)];
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map(values, entry)?;
+            Ok(Found::Entries(rows.collect::<rusqlite::Result<_>>()?))
+        }
         Query::Item { id } => {
             let sql = format!("SELECT {COLUMNS} FROM queue WHERE id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
@@ -74,12 +83,14 @@ fn answer(connection: &Connection, query: Query) -> rusqlite::Result<Found> {
                 "SELECT parked_ms, reason, {COLUMNS} FROM parked
                  WHERE id > ?1 AND (?2 IS NULL OR lane = ?2) ORDER BY id LIMIT ?3"
             );
-            let parked = |row: &Row<'_>| {
-                let (parked_ms, reason) = (unsigned(row.get(0)?), row.get(1)?);
-                Ok(ParkedItem { item: item(row, 2)?, parked_ms, reason })
-            };
             let mut statement = connection.prepare_cached(&sql)?;
             let rows = statement.query_map(params![after, lane, rows(limit)], parked)?;
+            Ok(Found::Parked(rows.collect::<rusqlite::Result<_>>()?))
+        }
+        Query::ParkedItem { id } => {
+            let sql = format!("SELECT parked_ms, reason, {COLUMNS} FROM parked WHERE id = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let rows = statement.query_map([id], parked)?;
             Ok(Found::Parked(rows.collect::<rusqlite::Result<_>>()?))
         }
         Query::Journal(filter) => Ok(Found::Journal(journal(connection, &filter)?)),
@@ -133,6 +144,11 @@ fn journal(
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let value = row.get::<_, Vec<u8>>(2).map(Bytes::from)?;
     Ok(Entry { key: row.get(0)?, version: unsigned(row.get(1)?), value })
+}
+
+fn parked(row: &Row<'_>) -> rusqlite::Result<ParkedItem> {
+    let (parked_ms, reason) = (unsigned(row.get(0)?), row.get(1)?);
+    Ok(ParkedItem { item: item(row, 2)?, parked_ms, reason })
 }
 
 fn rows(limit: usize) -> i64 {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::errors::storage_error;
 use crate::storage::StorageError;
 
-const FILE: &str = "hearth.db";
+pub(super) const FILE: &str = "hearth.db";
 /// "hrth": marks the file as this program's.
 const APPLICATION_ID: i64 = 0x6872_7468;
 /// Files up to this size are checked whole when they are opened; larger ones would delay the start too long.
@@ -93,6 +93,8 @@ fn check_owner(connection: &Connection, dir: &Path) -> Result<(), StorageError> 
     Ok(())
 }
 
+/// Beside durability: 8 MiB of the log before it is copied back, so that a page changed by many groups is copied once and nobody waits
+/// long for the copying, and a cache that holds what is changed.
 fn configure(connection: &Connection, dir: &Path) -> Result<(), StorageError> {
     let failed = |error: rusqlite::Error| storage_error(dir, &error);
     connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
@@ -103,7 +105,7 @@ fn configure(connection: &Connection, dir: &Path) -> Result<(), StorageError> {
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
-             PRAGMA journal_size_limit = 67108864;",
+             PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2048; PRAGMA cache_size = -32768;",
         )
         .map_err(failed)?;
     let synchronous: i64 =

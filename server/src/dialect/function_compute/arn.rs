@@ -10,15 +10,41 @@ pub(super) fn service(settings: &Settings, name: &str) -> String {
     format!("acs:fc:{}:{}:services/{name}", settings.region, settings.account)
 }
 
+/// The name of a function at a qualifier.
+pub(super) fn function(
+    region: &str,
+    account: &str,
+    (service, qualifier, function): (&str, &str, &str),
+) -> String {
+    format!("acs:fc:{region}:{account}:services/{service}.{qualifier}/functions/{function}")
+}
+
+/// What stands behind the region and the account, if they are there.
+fn resource(arn: &str) -> Option<&str> {
+    if !arn.starts_with("acs:") {
+        return Some(arn);
+    }
+    let mut parts = arn.splitn(5, ':');
+    let is_ours = parts.next() == Some("acs") && parts.next() == Some("fc");
+    parts.nth(2).filter(|_| is_ours)
+}
+
+/// The service, the qualifier and the function that a resource name is of, if it is of a function.
+pub(super) fn parse_function(arn: &str) -> Option<(&str, Option<&str>, &str)> {
+    let (service, function) =
+        resource(arn)?.strip_prefix("services/")?.split_once("/functions/")?;
+    let (service, qualifier) = match service.split_once('.') {
+        Some((service, qualifier)) => (service, Some(qualifier)),
+        None => (service, None),
+    };
+    let named = |text: &str| !text.is_empty() && !text.contains(['/', ':', '.']);
+    let fits = named(service) && named(function) && qualifier.is_none_or(named);
+    fits.then_some((service, qualifier, function))
+}
+
 /// The service that a resource name is of, if it is of a service and of nothing within.
 pub(super) fn parse_service(arn: &str) -> Option<&str> {
-    let resource = if arn.starts_with("acs:") {
-        let mut parts = arn.splitn(5, ':');
-        let is_ours = parts.next() == Some("acs") && parts.next() == Some("fc");
-        parts.nth(2).filter(|_| is_ours)?
-    } else {
-        arn
-    };
+    let resource = resource(arn)?;
     let name = resource.strip_prefix("services/")?;
     (!name.is_empty() && !name.contains(['/', ':', '.'])).then_some(name)
 }
@@ -47,6 +73,22 @@ pub(super) fn parse_layer(arn: &str) -> Option<(&str, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_are_found_with_their_qualifiers() {
+        let found = |arn| parse_function(arn);
+        assert_eq!(found("acs:fc:r:1:services/s/functions/f"), Some(("s", None, "f")));
+        assert_eq!(found("services/s.1/functions/f"), Some(("s", Some("1"), "f")));
+        for arn in [
+            "services/s",
+            "services/s/functions/",
+            "services/s./functions/f",
+            "services/s/functions/f/triggers/t",
+            "acs:mns:r:1:services/s/functions/f",
+        ] {
+            assert_eq!(found(arn), None, "{arn}");
+        }
+    }
 
     #[test]
     fn services_are_found_in_both_forms() {

@@ -8,7 +8,8 @@ use serde_json::json as object;
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
 use super::{
-    aliases, bindings, domains, json, layers, scaling, tags, triggers, versions, writable,
+    aliases, async_config, bindings, domains, json, layers, scaling, stateful, tags, triggers,
+    versions, writable,
 };
 use crate::app::App;
 use crate::dialect::query::Query;
@@ -43,6 +44,10 @@ pub(super) enum CatalogOperation<'a> {
     OnDemands,
     Provision(Verb, ServiceRef<'a>, Name<'a>),
     Provisions,
+    AsyncConfig(Verb, ServiceRef<'a>, Name<'a>),
+    AsyncConfigs(ServiceRef<'a>, Name<'a>),
+    Stateful(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
+    StatefulFunctions,
     Instances(ServiceRef<'a>, Name<'a>),
     ReservedCapacities,
     AccountSettings,
@@ -92,6 +97,21 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         ["services", s, "functions", f, "provision-config"] if *method != Method::DELETE => {
             To::Provision(on_one()?, service(s)?, decode(f)?)
         }
+        ["services", s, "functions", f, "async-invoke-config"] => {
+            To::AsyncConfig(on_one()?, service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "async-invoke-configs"] if *method == Method::GET => {
+            To::AsyncConfigs(service(s)?, decode(f)?)
+        }
+        ["services", s, "functions", f, "stateful-async-invocations"] if *method == Method::GET => {
+            To::Stateful(Verb::List, service(s)?, decode(f)?, "".into())
+        }
+        ["services", s, "functions", f, "stateful-async-invocations", id]
+            if *method != Method::DELETE =>
+        {
+            To::Stateful(on_one()?, service(s)?, decode(f)?, decode(id)?)
+        }
+        ["stateful-async-invocation-functions"] if *method == Method::GET => To::StatefulFunctions,
         ["services", s, "functions", f, "instances"] if *method == Method::GET => {
             To::Instances(service(s)?, decode(f)?)
         }
@@ -157,6 +177,14 @@ pub(super) async fn serve(
             scaling::provision(verb, service.target(&function), asked).await
         }
         To::Provisions => scaling::provisions(asked),
+        To::AsyncConfig(verb, service, function) => {
+            async_config::one(verb, service.target(&function), asked).await
+        }
+        To::AsyncConfigs(service, function) => async_config::list(service.target(&function), asked),
+        To::Stateful(verb, service, function, id) => {
+            stateful::serve(verb, service.target(&function), &id, asked).await
+        }
+        To::StatefulFunctions => stateful::functions(asked).await,
         To::Instances(service, function) => scaling::instances(service.target(&function), asked),
         To::ReservedCapacities => Ok(json(&object!({ "reservedCapacities": [] }))),
         To::AccountSettings => {

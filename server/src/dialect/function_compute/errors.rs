@@ -272,6 +272,9 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
                 format!("version '{version}' of layer '{layer}' does not exist"),
             )
         }
+        Kind::AsyncConfig => {
+            ("AsyncConfigNotExists", format!("async invoke config of '{name}' does not exist"))
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -300,6 +303,7 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
         Kind::OnDemandConfig
         | Kind::ProvisionConfig
         | Kind::Binding
+        | Kind::AsyncConfig
         | Kind::Layer
         | Kind::LayerVersion => {
             ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
@@ -325,6 +329,10 @@ fn wire_name(field: &'static str) -> &'static str {
         "layer_name" => "layerName",
         "runtimes" => "compatibleRuntime",
         "maximum" => "maximumInstanceCount",
+        "invocation_id" => "statefulAsyncInvocationId",
+        "retries" => "maxAsyncRetryAttempts",
+        "age" => "maxAsyncEventAgeInSeconds",
+        "destination" => "destinationConfig.destination",
         "weights" => "additionalVersionWeight",
         "function_name" => "functionName",
         "memory_mb" => "memorySize",

@@ -30,6 +30,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("NotFound, layer version", missing(named(Kind::LayerVersion, "words/7"))),
         ("NotFound, binding", missing(named(Kind::Binding, "shop/vpc-1"))),
         ("NotFound, on-demand config", missing(named(Kind::OnDemandConfig, "shop.prod/order"))),
+        ("NotFound, async config", missing(named(Kind::AsyncConfig, "shop.prod/order"))),
         ("NotEmpty, service", held(Kind::Service, "shop", "2 functions")),
         ("NotEmpty, function", held(Kind::Function, "shop/order", "1 trigger")),
         ("AlreadyExists, alias", taken(named(Kind::Alias, "shop.prod"))),

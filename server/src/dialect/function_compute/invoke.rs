@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome};
-use hearth_platform::{EnqueueOptions, Invoked, Revision, Target};
+use hearth_platform::{EnqueueOptions, InvocationId, Invoked, Revision, Target};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
@@ -23,6 +23,9 @@ use crate::http::{Body, Exchange, Request, Response, header_value, read_body};
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-fc-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-fc-log-type");
+const STATEFUL_ID: HeaderName = HeaderName::from_static("x-fc-stateful-async-invocation-id");
+const STATEFUL_ENABLE: HeaderName =
+    HeaderName::from_static("x-fc-stateful-async-invocation-enable");
 const CODE_CHECKSUM: HeaderName = HeaderName::from_static("x-fc-code-checksum");
 const DURATION: HeaderName = HeaderName::from_static("x-fc-invocation-duration");
 const VERSION: HeaderName = HeaderName::from_static("x-fc-invocation-service-version");
@@ -93,7 +96,7 @@ pub(super) async fn invoke(
     let (payload, _held) =
         read_body(body, http.event_size.0, http.body_timeout.0, &app.bodies).await?;
     if kind == Kind::Async {
-        return enqueue(app, target, payload, exchange).await;
+        return enqueue(app, target, payload, exchange, &parts.headers).await;
     }
     let mut invocation = Invocation::new(payload).request_id(exchange.request_id.clone());
     invocation.log = log;
@@ -112,16 +115,41 @@ async fn enqueue(
     target: Target<'_>,
     payload: Bytes,
     exchange: Exchange,
+    headers: &HeaderMap,
 ) -> Result<Response, WireError> {
+    let (stateful, stateful_id) = stateful(headers)?;
     let options = EnqueueOptions {
         trace_parent: exchange.trace_parent.as_deref().map(str::to_owned),
-        id: Some(hearth_platform::InvocationId::parse(&exchange.request_id)?),
+        id: Some(InvocationId::parse(&exchange.request_id)?),
+        stateful,
+        stateful_id,
         ..EnqueueOptions::default()
     };
-    app.platform.enqueue(target, payload, options).await?;
+    let accepted = app.platform.enqueue(target, payload, options).await?;
     let mut response = Response::new(Body::empty());
+    if let Some(id) = accepted.stateful_id {
+        response.headers_mut().insert(STATEFUL_ID, header_value(id.as_str()));
+    }
     *response.status_mut() = StatusCode::ACCEPTED;
     Ok(response)
+}
+
+/// Whether an async invocation is to be stateful, and under which id.
+fn stateful(headers: &HeaderMap) -> Result<(Option<bool>, Option<InvocationId>), WireError> {
+    let text = |name: &HeaderName| {
+        let value = headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        value.filter(|text| !text.is_empty())
+    };
+    let enabled = match text(&STATEFUL_ENABLE).as_deref() {
+        None => None,
+        Some("true" | "True") => Some(true),
+        Some("false" | "False") => Some(false),
+        Some(other) => {
+            return Err(bad_value("StatefulAsyncInvocationEnable", "true | false", other));
+        }
+    };
+    let id = text(&STATEFUL_ID).map(|text| InvocationId::chosen(&text)).transpose()?;
+    Ok((enabled, id))
 }
 
 /// The documented response.

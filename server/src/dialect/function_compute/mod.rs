@@ -4,8 +4,10 @@
 
 mod aliases;
 mod arn;
+mod async_config;
 mod bindings;
 mod catalog_route;
+mod destination_event;
 mod domains;
 pub mod errors;
 mod etag;
@@ -18,6 +20,8 @@ mod layers;
 mod route;
 mod scaling;
 mod services;
+pub mod signature;
+mod stateful;
 mod tags;
 mod triggers;
 mod versions;
@@ -30,16 +34,23 @@ use serde_json::Value;
 use self::catalog_route::Asked;
 use self::errors::WireError;
 use self::route::{Operation, ServiceRef};
+use super::auth::Caller;
 use super::query::Query;
 use crate::app::App;
 use crate::http::{Body, Exchange, Request, Response, read_body};
 
+pub use destination_event::DestinationEvents;
 pub use route::PREFIX;
 pub(super) use route::decode;
-pub(super) use wire::time;
+pub(crate) use wire::time;
 
 /// Answers one request of this dialect.
-pub(super) async fn serve(app: &App, request: Request, exchange: Exchange) -> Response {
+pub(super) async fn serve(
+    app: &App,
+    request: Request,
+    exchange: Exchange,
+    caller: &Caller,
+) -> Response {
     let method = request.method().clone();
     // A reference count: the path is borrowed by the operation while the request goes to the handler.
     let uri = request.uri().clone();
@@ -53,7 +64,7 @@ pub(super) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
         // Boxed, so that a call of a function does not carry the size of what it is not.
         other => {
             let known = etag::known(&method, request.headers());
-            let result = Box::pin(manage(app, other, request)).await;
+            let result = Box::pin(manage(app, other, request, caller)).await;
             result.map(|response| etag::unless_known(response, known.as_deref()))
         }
     };
@@ -65,6 +76,7 @@ async fn manage(
     app: &App,
     operation: Operation<'_>,
     request: Request,
+    caller: &Caller,
 ) -> Result<Response, WireError> {
     let (parts, body) = request.into_parts();
     let http = &app.settings.http;
@@ -73,7 +85,7 @@ async fn manage(
     let read = read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies);
     let (body, _held) = read.await?;
     match operation {
-        Operation::CreateService => services::create(app, &body).await,
+        Operation::CreateService => services::create(app, &body, caller).await,
         Operation::ListServices => services::list(app, query),
         Operation::GetService(service) => services::get(app, &service),
         Operation::UpdateService(service) => {

@@ -1,7 +1,8 @@
 //! The operations on services.
 
-use hearth_platform::ServiceName;
+use hearth_platform::{Role, ServiceName};
 
+use super::super::auth::Caller;
 use super::errors::WireError;
 use super::route::ServiceRef;
 use super::wire::{self, ServiceBody};
@@ -10,9 +11,10 @@ use crate::app::App;
 use crate::dialect::query::Query;
 use crate::http::Response;
 
-pub(super) async fn create(app: &App, body: &[u8]) -> Result<Response, WireError> {
+pub(super) async fn create(app: &App, body: &[u8], caller: &Caller) -> Result<Response, WireError> {
     let body: ServiceBody = wire::parse(body)?;
     let name = ServiceName::parse(body.service_name.as_deref().unwrap_or_default())?;
+    caller.must(Role::Deploy, Some(name.as_str()))?;
     let fields = body.without_effect();
     let service = app.platform.create_service(name, body.into_settings()?).await?;
     let response = tagged(&wire::service(&service), service.revision);

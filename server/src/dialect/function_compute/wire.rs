@@ -296,7 +296,7 @@ impl FunctionBody {
 }
 
 /// A moment as the dialect writes it: UTC, whole seconds.
-pub(in crate::dialect) fn time(ms: u64) -> String {
+pub(crate) fn time(ms: u64) -> String {
     // Beyond the year 9999 there is no such text; a record that says so is shown at the end of time.
     let moment = UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
     humantime::format_rfc3339_seconds(moment).to_string()

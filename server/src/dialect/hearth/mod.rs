@@ -11,11 +11,20 @@
 //! | `GET /logs?function=s/f&limit=&request_id=&follow=` | log lines as NDJSON; with `follow=true` until the client goes |
 //! | `GET /invocations?function=s/f&limit=` | records of invocations that ended, newest first |
 //! | `GET /invocations/{request id}` | the record of one |
+//! | `GET /keys` | lists access keys, without their secrets |
+//! | `POST /keys` | makes one from [`keys::CreateKey`]; its secret is told this once |
+//! | `POST /keys/{id}/rotate` | gives it another secret, as [`keys::RotateKey`] says |
+//! | `DELETE /keys/{id}` | revokes it |
+//! | `GET /dead?function=s/f&after=&limit=` | dead letters in order of id, at most 100, without their events |
+//! | `GET /dead/{request id}` | one of them, with its event |
+//! | `POST /dead/{request id}` | queues it again; answers the new request id |
 //! | `GET /stats` | figures of engine, platform and the function named by `?function=s/f` |
 
 mod code_link;
+mod dead;
 mod deploy;
 mod invocations;
+pub mod keys;
 mod logs;
 mod read;
 pub mod wire;
@@ -74,6 +83,13 @@ async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
         (&Method::GET, ["logs"]) => logs::logs(app, query).await,
         (&Method::GET, ["invocations"]) => invocations::list(app, query).await,
         (&Method::GET, ["invocations", id]) => invocations::show(app, id).await,
+        (&Method::GET, ["keys"]) => Ok(keys::list(app)),
+        (&Method::POST, ["keys"]) => keys::create(app, request).await,
+        (&Method::POST, ["keys", id, "rotate"]) => keys::rotate(app, id, request).await,
+        (&Method::DELETE, ["keys", id]) => keys::revoke(app, id).await,
+        (&Method::GET, ["dead"]) => dead::list(app, query).await,
+        (&Method::GET, ["dead", id]) => dead::show(app, id).await,
+        (&Method::POST, ["dead", id]) => dead::redrive(app, id).await,
         (&Method::GET, ["stats"]) => read::stats(app, query),
         _ => Err(missing()),
     }

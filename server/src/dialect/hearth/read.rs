@@ -82,6 +82,7 @@ pub(super) fn stats(app: &App, query: Query<'_>) -> Result<Response, WireError> 
             "functions": platform.functions,
             "loaded_functions": platform.loaded_functions,
             "queue_running": platform.queue_running,
+            "queue_depth": platform.queue_depth,
             "enqueued": platform.enqueued,
             "settled": platform.settled,
             "retried": platform.retried,

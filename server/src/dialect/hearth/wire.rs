@@ -164,6 +164,45 @@ pub struct LogLineView {
     pub cut: bool,
 }
 
+/// An invocation that gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetterView {
+    /// Its request id.
+    pub request_id: String,
+    /// The function, as `service/function`; where it was to be sent, if it was for no function.
+    pub function: String,
+    /// Why it gave up.
+    pub reason: String,
+    /// Attempts that the function failed.
+    pub attempts: u32,
+    /// When it was accepted, as RFC 3339.
+    pub accepted: String,
+    /// When it gave up.
+    pub parked: String,
+    /// Bytes of its event.
+    pub event_bytes: u64,
+    /// Its event in base64; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+}
+
+/// Invocations that gave up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLettersReply {
+    /// In the order of their request ids.
+    pub dead_letters: Vec<DeadLetterView>,
+    /// Where the next page begins, if there may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A dead letter that was queued again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedriveReply {
+    /// The request id of the new invocation.
+    pub request_id: String,
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

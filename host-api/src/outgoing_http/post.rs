@@ -1,0 +1,83 @@
+//! One request of the host's own through the gate that guests' requests go through: resolved once, vetted, bounded in time, redirects not
+//! followed. What comes back is its status; the body is not read.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+
+use super::send::{self, Timeouts};
+use super::{AllowedDestination, Destination, Egress, OutgoingHttp, Reach, Resolve};
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct PostError {
+    /// What happened.
+    pub why: String,
+    /// Whether it is so for good: the address cannot be one, or may not be reached.
+    pub is_final: bool,
+}
+
+/// Posts `body` to `uri` and waits at most `limit` for the answer's head. Only to public addresses, unless `private`.
+///
+/// # Errors
+/// The address is refused, or there was no answer in time. Answers of any status are no errors.
+pub async fn post(
+    resolver: Arc<dyn Resolve>,
+    uri: &str,
+    headers: HeaderMap,
+    body: Bytes,
+    private: bool,
+    limit: Duration,
+) -> Result<StatusCode, PostError> {
+    let refused = |why: String| PostError { why, is_final: true };
+    let uri: Uri = uri.parse().map_err(|_| refused("its address is not one".to_owned()))?;
+    let destination = Destination::of(&uri).map_err(|denial| refused(denial.to_string()))?;
+    let to = destination.to_string().parse();
+    let to = to.map_err(|error: super::PatternError| refused(error.to_string()))?;
+    let grant = OutgoingHttp {
+        allow: vec![AllowedDestination { to, private }],
+        concurrent_requests: 1,
+        ..OutgoingHttp::default()
+    };
+    let mut request = Request::new(
+        Full::new(body).map_err(|never: std::convert::Infallible| match never {}).boxed_unsync(),
+    );
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    let deadline = Instant::now() + limit;
+    let egress = Egress::new(grant, resolver);
+    let (admitted, reach, slot) =
+        egress.admit_own(&request, deadline).map_err(|denial| refused(denial.to_string()))?;
+    let sending = async {
+        let timeouts = Timeouts::new(wasmtime_wasi_http::RequestOptions::default(), deadline);
+        let addresses = egress.vetted(&admitted, reach, &timeouts).await?;
+        let limit = egress.response_bytes();
+        // With the response goes the connection.
+        let (response, _) =
+            send::send(request, &admitted, &addresses, timeouts, limit, slot).await?;
+        Ok(response.status())
+    };
+    match tokio::time::timeout(limit, sending).await {
+        Ok(Ok(status)) => Ok(status),
+        Ok(Err(error)) => {
+            let error: wasmtime_wasi_http::Error = error;
+            let is_final = matches!(error, wasmtime_wasi_http::Error::DestinationIpProhibited)
+                && reach == Reach::Public;
+            let why = if is_final {
+                "its address is not public, and the server's settings allow no others".to_owned()
+            } else {
+                format!("{error:?}")
+            };
+            Err(PostError { why, is_final })
+        }
+        Err(_) => Err(PostError {
+            why: format!("no answer within {} ms", limit.as_millis()),
+            is_final: false,
+        }),
+    }
+}

@@ -1,0 +1,147 @@
+//! Backups: a copy of a data directory of one moment, taken while a server works with it; and the check whether a directory is whole.
+//!
+//! Records are copied first, in one snapshot, then the code that they name, which is immutable and not removed sooner than its grace
+//! period. The sealing key is not copied: a backup alone must not give secrets away.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::config::Quotas;
+use crate::error::PlatformError;
+use crate::key::Keys;
+use crate::storage::code_store::CodeStore;
+use crate::storage::sqlite::SqliteStorage;
+use crate::storage::{Storage, sqlite};
+
+/// Where code is in a data directory.
+pub(crate) const CODE: &str = "code";
+
+/// Problems that are told one by one.
+const PROBLEMS_MAX: usize = 100;
+
+/// What was copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct BackupReport {
+    /// Functions, versions' not counted.
+    pub functions: u64,
+    /// Code files, and their bytes.
+    pub code_files: u64,
+    /// Bytes of them.
+    pub code_bytes: u64,
+    /// Whether there are access keys, whose sealing key must be kept elsewhere.
+    pub has_keys: bool,
+}
+
+/// What was looked at, and what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CheckReport {
+    /// Services.
+    pub services: u64,
+    /// Functions, versions' not counted.
+    pub functions: u64,
+    /// Code files that records name and that are what they should be.
+    pub code_files: u64,
+    /// Access keys that open.
+    pub keys: u64,
+    /// A sentence each, at most 100.
+    pub problems: Vec<String>,
+}
+
+/// Copies the data directory `from` to `to`, which is made and must not be there. A server may work with `from` meanwhile.
+///
+/// # Errors
+/// `to` exists; something cannot be read or written; a code file that a record names is missing or damaged.
+pub async fn backup(from: &Path, to: &Path) -> Result<BackupReport, PlatformError> {
+    let failed = |why: std::io::Error| PlatformError::Failure {
+        what: "making the directory of the backup",
+        why: format!("{}: {why}", to.display()),
+    };
+    std::fs::create_dir(to).map_err(failed)?;
+    let (source, target) = (from.to_owned(), to.to_owned());
+    blocking(move || sqlite::copy(&source, &target)).await??;
+    let storage = open(to).await?;
+    let keys = Keys::count(&storage).await?;
+    let catalog = Catalog::read(storage, Quotas::default()).await?;
+    let (here, there) = (CodeStore::open(&from.join(CODE))?, CodeStore::open(&to.join(CODE))?);
+    let mut report = BackupReport {
+        functions: catalog.functions(),
+        has_keys: keys > 0,
+        ..BackupReport::default()
+    };
+    for (digest, function) in digests(&catalog) {
+        let bytes = here.get(&digest, &function).await?;
+        report.code_files += 1;
+        report.code_bytes += bytes.len() as u64;
+        drop(there.put(bytes).await?);
+    }
+    Ok(report)
+}
+
+/// Looks whether a data directory is whole: its file page by page, every record, every code file that one names by its digest, every
+/// access key. No server may work with it; to look at a running one's data, check a backup of it.
+///
+/// # Errors
+/// It cannot be looked at: it is in use, or not there. What is wrong with it is in the report.
+pub async fn check(
+    data_dir: &Path,
+    sealing_key: Option<PathBuf>,
+) -> Result<CheckReport, PlatformError> {
+    let dir = data_dir.to_owned();
+    let mut report = CheckReport {
+        problems: blocking(move || sqlite::problems(&dir)).await??,
+        ..Default::default()
+    };
+    let storage = open(data_dir).await?;
+    let clock = Arc::new(crate::clock::SystemClock::default());
+    match Keys::open(storage.clone(), clock, data_dir, sealing_key).await {
+        Ok(keys) => report.keys = keys.list().len() as u64,
+        Err(error) => report.problems.push(error.to_string()),
+    }
+    let catalog = match Catalog::read(storage, Quotas::default()).await {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            report.problems.push(error.to_string());
+            return Ok(report);
+        }
+    };
+    (report.services, report.functions) = (catalog.services(), catalog.functions());
+    let code = CodeStore::open(&data_dir.join(CODE))?;
+    for (digest, function) in digests(&catalog) {
+        match code.get(&digest, &function).await {
+            Ok(_) => report.code_files += 1,
+            Err(error) if report.problems.len() < PROBLEMS_MAX => {
+                report.problems.push(error.to_string());
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(report)
+}
+
+/// The digests that records name, each with a service or layer that it is of.
+fn digests(catalog: &Catalog) -> BTreeSet<(String, String)> {
+    let mut seen = BTreeSet::new();
+    let mut digests = BTreeSet::new();
+    catalog.each_digest(|owner, digest| {
+        if seen.insert(digest.clone()) {
+            digests.insert((digest.clone(), owner.to_owned()));
+        }
+    });
+    digests
+}
+
+async fn open(dir: &Path) -> Result<Arc<dyn Storage>, PlatformError> {
+    let dir = dir.to_owned();
+    Ok(Arc::new(blocking(move || SqliteStorage::open(&dir)).await??))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PlatformError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| PlatformError::Failure {
+        what: "looking at the storage",
+        why: error.to_string(),
+    })
+}

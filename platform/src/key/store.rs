@@ -1,0 +1,367 @@
+//! The keys of a platform: made, rotated, revoked, and found by their id.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::seal::{SealError, Sealer};
+use super::{AccessKey, OpenKey, Role, Secret};
+use crate::clock::{Clock, SystemClock};
+use crate::storage::sqlite::SqliteStorage;
+use crate::storage::{Collection, Effect, Expect, Op, Storage, StorageError};
+
+const KEYS: Collection = Collection("key");
+
+/// Keys that there may be, revoked ones included.
+pub(super) const KEYS_MAX: usize = 10_000;
+
+/// The sealing key, unless another file is named.
+const SEALING_KEY: &str = "sealing.key";
+
+/// Characters of an id after its beginning, of a secret and of a token: about 119, 238 and 381 bits.
+const ID_LENGTH: usize = 20;
+const SECRET_LENGTH: usize = 40;
+const TOKEN_LENGTH: usize = 64;
+
+/// Longest account id and service prefix, in bytes.
+const TEXT_BYTES_MAX: usize = 128;
+
+/// Longest overlap of a rotation, and longest life of a temporary key.
+const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+const LIFE_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Why something about keys did not work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// There is no such key.
+    #[error("access key `{id}` does not exist")]
+    NotFound {
+        /// Its id.
+        id: String,
+    },
+    /// A key that was revoked does not come back.
+    #[error("access key `{id}` is revoked; make another")]
+    Revoked {
+        /// Its id.
+        id: String,
+    },
+    /// A value is out of bounds.
+    #[error("{what} is invalid: {why}")]
+    Invalid {
+        /// Which.
+        what: &'static str,
+        /// What would be right.
+        why: String,
+    },
+    /// There are as many keys as there may be.
+    #[error("there are {KEYS_MAX} access keys, as many as there may be")]
+    TooMany,
+    /// Secrets cannot be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Storage did not do it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A record cannot be read.
+    #[error("the record of access key `{id}` is damaged: {why}")]
+    Damaged {
+        /// Its id.
+        id: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a new key shall be.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewKey {
+    /// What it may do.
+    pub role: Role,
+    /// The account that it acts for.
+    pub account: String,
+    /// The beginning that the names of its services have; empty for all.
+    pub services: String,
+    /// How long it lives. Such a key is temporary: its requests carry a security token as well.
+    pub life: Option<Duration>,
+}
+
+impl NewKey {
+    /// A lasting key for all services.
+    pub fn new(role: Role, account: impl Into<String>) -> Self {
+        Self { role, account: account.into(), services: String::new(), life: None }
+    }
+}
+
+/// A key as it is stored: with its secrets sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    key: AccessKey,
+    secret: String,
+    previous: Option<String>,
+    token: Option<String>,
+}
+
+/// All keys.
+#[derive(Debug)]
+pub struct Keys {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    sealing_key: PathBuf,
+    sealer: OnceLock<Sealer>,
+    open: ArcSwap<BTreeMap<Arc<str>, Arc<OpenKey>>>,
+    /// Records as stored and at which version; held by the one who changes them.
+    stored: Mutex<BTreeMap<Arc<str>, (Stored, u64)>>,
+}
+
+impl Keys {
+    /// The keys of a data directory that no server uses at the moment.
+    ///
+    /// # Errors
+    /// Another process has the directory; it cannot be read; the sealing key is missing or open to others.
+    pub async fn of_directory(
+        data_dir: &Path,
+        sealing_key: Option<PathBuf>,
+    ) -> Result<Self, KeyError> {
+        let storage = SqliteStorage::open(data_dir)?;
+        let clock = Arc::new(SystemClock::default());
+        Self::open(Arc::new(storage), clock, data_dir, sealing_key).await
+    }
+
+    /// How many keys are stored, none of them opened.
+    pub(crate) async fn count(storage: &Arc<dyn Storage>) -> Result<usize, KeyError> {
+        let mut count = 0;
+        storage
+            .each(KEYS, |_| {
+                count += 1;
+                Ok::<_, KeyError>(())
+            })
+            .await?;
+        Ok(count)
+    }
+
+    /// Reads and opens all keys.
+    pub(crate) async fn open(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        data_dir: &Path,
+        sealing_key: Option<PathBuf>,
+    ) -> Result<Self, KeyError> {
+        let mut stored: BTreeMap<Arc<str>, (Stored, u64)> = BTreeMap::new();
+        storage
+            .each(KEYS, |entry| {
+                let id = entry.key;
+                let record: Stored = serde_json::from_slice(&entry.value).map_err(|error| {
+                    KeyError::Damaged { id: id.clone(), why: error.to_string() }
+                })?;
+                stored.insert(Arc::from(id), (record, entry.version));
+                Ok::<_, KeyError>(())
+            })
+            .await?;
+        let sealing_key = sealing_key.unwrap_or_else(|| data_dir.join(SEALING_KEY));
+        let keys = Self {
+            storage,
+            clock,
+            sealing_key,
+            sealer: OnceLock::new(),
+            open: ArcSwap::default(),
+            stored: Mutex::default(),
+        };
+        let mut open = BTreeMap::new();
+        for (id, (record, _)) in &stored {
+            open.insert(id.clone(), Arc::new(keys.unsealed(record)?));
+        }
+        keys.open.store(Arc::new(open));
+        *keys.stored.lock().await = stored;
+        Ok(keys)
+    }
+
+    /// The key of that id, in whatever state it is.
+    pub fn find(&self, id: &str) -> Option<Arc<OpenKey>> {
+        self.open.load().get(id).cloned()
+    }
+
+    /// Whether there is any key, in whatever state: then somebody wants to know who calls.
+    pub fn is_empty(&self) -> bool {
+        self.open.load().is_empty()
+    }
+
+    /// All keys in the order of their ids.
+    pub fn list(&self) -> Vec<AccessKey> {
+        self.open.load().values().map(|open| open.key.clone()).collect()
+    }
+
+    /// Makes a key. Its secret, and its token if it is temporary, are told here and never again.
+    ///
+    /// # Errors
+    /// A value is out of bounds, there are too many, or it cannot be kept.
+    pub async fn create(&self, new: NewKey) -> Result<OpenKey, KeyError> {
+        check("account", &new.account, 1)?;
+        check("services", &new.services, 0)?;
+        if new.life.is_some_and(|life| life.is_zero() || life > LIFE_MAX) {
+            let why = format!("must be between 1 s and {} days", LIFE_MAX.as_secs() / 86_400);
+            return Err(KeyError::Invalid { what: "life", why });
+        }
+        let mut stored = self.stored.lock().await;
+        if stored.len() >= KEYS_MAX {
+            return Err(KeyError::TooMany);
+        }
+        let now_ms = self.clock.now_ms();
+        // One official client sends its security token only with ids that begin so.
+        let beginning = if new.life.is_some() { "STS." } else { "HK" };
+        let key = AccessKey {
+            id: format!("{beginning}{}", random_text(ID_LENGTH)?).into(),
+            account: new.account.into(),
+            role: new.role,
+            services: new.services,
+            is_revoked: false,
+            expire_ms: new.life.map(|life| now_ms.saturating_add(millis(life))),
+            created_ms: now_ms,
+            rotated_ms: None,
+            overlap_until_ms: None,
+        };
+        let token = match new.life {
+            Some(_) => Some(self.seal(&key.id, &random_text(TOKEN_LENGTH)?)?),
+            None => None,
+        };
+        let secret = self.seal(&key.id, &random_text(SECRET_LENGTH)?)?;
+        let record = Stored { key, secret, previous: None, token };
+        self.write(&mut stored, record, Expect::Absent).await
+    }
+
+    /// Gives a key another secret; the one before works for `overlap` longer.
+    ///
+    /// # Errors
+    /// There is no such key, it is revoked, the overlap is too long, or it cannot be kept.
+    pub async fn rotate(&self, id: &str, overlap: Duration) -> Result<OpenKey, KeyError> {
+        if overlap > OVERLAP_MAX {
+            let why = format!("must be at most {} days", OVERLAP_MAX.as_secs() / 86_400);
+            return Err(KeyError::Invalid { what: "overlap", why });
+        }
+        let mut stored = self.stored.lock().await;
+        let (mut record, version) = alive(&stored, id)?;
+        let now_ms = self.clock.now_ms();
+        let secret = self.seal(id, &random_text(SECRET_LENGTH)?)?;
+        record.previous = Some(std::mem::replace(&mut record.secret, secret));
+        record.key.rotated_ms = Some(now_ms);
+        record.key.overlap_until_ms = Some(now_ms.saturating_add(millis(overlap)));
+        self.write(&mut stored, record, Expect::Version(version)).await
+    }
+
+    /// Ends a key for good; it works for nobody from now on.
+    ///
+    /// # Errors
+    /// There is no such key, or that cannot be written.
+    pub async fn revoke(&self, id: &str) -> Result<AccessKey, KeyError> {
+        let mut stored = self.stored.lock().await;
+        let (mut record, version) = match alive(&stored, id) {
+            // Saying it twice changes nothing.
+            Err(KeyError::Revoked { .. }) => {
+                let open = self.find(id).ok_or_else(|| absent(id))?;
+                return Ok(open.key.clone());
+            }
+            found => found?,
+        };
+        record.key.is_revoked = true;
+        record.previous = None;
+        Ok(self.write(&mut stored, record, Expect::Version(version)).await?.key)
+    }
+
+    async fn write(
+        &self,
+        stored: &mut BTreeMap<Arc<str>, (Stored, u64)>,
+        record: Stored,
+        expect: Expect,
+    ) -> Result<OpenKey, KeyError> {
+        let id = record.key.id.clone();
+        let open = self.unsealed(&record)?;
+        let value = serde_json::to_vec(&record)
+            .map_err(|error| KeyError::Damaged { id: id.to_string(), why: error.to_string() })?;
+        let op =
+            Op::Put { collection: KEYS, key: id.to_string(), value: Bytes::from(value), expect };
+        let effects = self.storage.commit(vec![op]).await?;
+        let Some(Effect::Version(version)) = effects.first() else {
+            return Err(StorageError::Closed.into());
+        };
+        stored.insert(id.clone(), (record, *version));
+        let mut all = BTreeMap::clone(&self.open.load());
+        all.insert(id, Arc::new(open.clone()));
+        self.open.store(Arc::new(all));
+        Ok(open)
+    }
+
+    fn unsealed(&self, record: &Stored) -> Result<OpenKey, KeyError> {
+        let id = &record.key.id;
+        let open = |sealed: &String| -> Result<Secret, KeyError> {
+            Ok(Secret::new(self.sealer(false)?.unseal(id, sealed)?))
+        };
+        Ok(OpenKey {
+            key: record.key.clone(),
+            secret: open(&record.secret)?,
+            previous: record.previous.as_ref().map(open).transpose()?,
+            token: record.token.as_ref().map(open).transpose()?,
+        })
+    }
+
+    fn seal(&self, id: &str, secret: &str) -> Result<String, KeyError> {
+        // A new sealing key is made only where nothing is sealed with an old one.
+        Ok(self.sealer(self.is_empty())?.seal(id, secret)?)
+    }
+
+    fn sealer(&self, may_make: bool) -> Result<&Sealer, SealError> {
+        if let Some(sealer) = self.sealer.get() {
+            return Ok(sealer);
+        }
+        let sealer = Sealer::open(&self.sealing_key, may_make)?;
+        Ok(self.sealer.get_or_init(|| sealer))
+    }
+}
+
+fn absent(id: &str) -> KeyError {
+    KeyError::NotFound { id: id.to_owned() }
+}
+
+fn alive(stored: &BTreeMap<Arc<str>, (Stored, u64)>, id: &str) -> Result<(Stored, u64), KeyError> {
+    let (record, version) = stored.get(id).ok_or_else(|| absent(id))?;
+    if record.key.is_revoked {
+        return Err(KeyError::Revoked { id: id.to_owned() });
+    }
+    Ok((record.clone(), *version))
+}
+
+fn check(what: &'static str, text: &str, shortest: usize) -> Result<(), KeyError> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_plain && (shortest..=TEXT_BYTES_MAX).contains(&text.len()) {
+        return Ok(());
+    }
+    let why = format!("must be {shortest} to {TEXT_BYTES_MAX} letters, digits, `-`, `_` or `.`");
+    Err(KeyError::Invalid { what, why })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Random letters and digits, each as likely as the other.
+fn random_text(length: usize) -> Result<String, SealError> {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let random = SystemRandom::new();
+    let mut text = String::with_capacity(length);
+    let mut bytes = [0; 64];
+    while text.len() < length {
+        random.fill(&mut bytes).map_err(|_| SealError::System)?;
+        // What is above the largest multiple of 62 would favour the first letters.
+        let fair = bytes.iter().filter(|byte| usize::from(**byte) < 4 * LETTERS.len());
+        let letters = fair.filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()));
+        text.extend(letters.take(length - text.len()).map(|letter| char::from(*letter)));
+    }
+    Ok(text)
+}
