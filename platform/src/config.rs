@@ -30,6 +30,8 @@ pub struct Quotas {
     pub triggers_per_function: u64,
     /// Custom domains. Default 10,000.
     pub domains: u64,
+    /// Layers. Default 1,000.
+    pub layers: u64,
     /// On-demand configs, and as many provision configs. Default 10,000.
     pub scaling_configs: u64,
 }
@@ -45,6 +47,7 @@ impl Default for Quotas {
             aliases_per_service: 1000,
             triggers_per_function: 50,
             domains: 10_000,
+            layers: 1000,
             scaling_configs: 10_000,
         }
     }

@@ -32,11 +32,12 @@ impl Platform {
     pub async fn create_function(
         &self,
         service: &str,
-        new: NewFunction,
+        mut new: NewFunction,
     ) -> Result<Function, PlatformError> {
         let inner = self.inner();
         new.settings.check()?;
         inner.catalog.may_create(service, &new.name)?;
+        let _layers = inner.resolve_layers(&mut new.settings.layers, &[]).await?;
         let stored = inner.store_code(new.code, new.checksum).await?;
         let now = inner.clock.now_ms();
         let function = Function {
@@ -49,8 +50,8 @@ impl Platform {
             modified_ms: now,
             revision: 0,
         };
-        let loaded =
-            inner.engine.load(inner.spec(&function, LATEST, 0, stored.wasm.clone())).await?;
+        let spec = inner.spec(&function, LATEST, 0, stored.wasm.clone()).await?;
+        let loaded = inner.engine.load(spec).await?;
         let revision = inner.catalog.create_function(function).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
@@ -87,6 +88,8 @@ impl Platform {
         as_expected(Kind::Function, before.label(), change.expect, before.function().revision)?;
         let mut function = before.function().clone();
         function.settings = function.settings.changed(&change)?;
+        let held = &before.function().settings.layers;
+        let _layers = inner.resolve_layers(&mut function.settings.layers, held).await?;
         function.modified_ms = inner.clock.now_ms();
         let (wasm, _pins) = match change.code {
             Some(upload) => {
@@ -96,7 +99,8 @@ impl Platform {
             }
             None => (inner.code.get(&function.code.digest, before.label()).await?, None),
         };
-        let loaded = inner.engine.load(inner.spec(&function, LATEST, before.ready(), wasm)).await?;
+        let spec = inner.spec(&function, LATEST, before.ready(), wasm).await?;
+        let loaded = inner.engine.load(spec).await?;
         let revision = inner.catalog.update_function(before, function, change.expect).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
@@ -157,7 +161,6 @@ impl Inner {
         checksum: Option<u64>,
     ) -> Result<Stored, PlatformError> {
         let (limits, package) = (self.package.clone(), upload.bytes().clone());
-        // Inflating and hashing a hundred megabytes takes a second: not on a thread that serves invocations.
         let unpack = move || {
             let found = crc64(upload.bytes());
             match checksum {
@@ -167,11 +170,7 @@ impl Inner {
                 _ => Ok((found, package::open(&upload, &limits)?)),
             }
         };
-        let unpacked = tokio::task::spawn_blocking(unpack).await;
-        let (checksum, wasm) = unpacked.map_err(|error| PlatformError::Failure {
-            what: "unpacking code",
-            why: error.to_string(),
-        })??;
+        let (checksum, wasm) = aside("unpacking code", unpack).await??;
         let package_pin = self.code.put(package.clone()).await?;
         let wasm_pin = self.code.put(wasm.clone()).await?;
         let code = Code {
@@ -183,4 +182,16 @@ impl Inner {
         };
         Ok(Stored { code, wasm, _pins: (package_pin, wasm_pin) })
     }
+}
+
+/// Does what takes as long as inflating a hundred megabytes, a second, away from the threads that serve invocations.
+///
+/// # Errors
+/// It panicked.
+pub(crate) async fn aside<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PlatformError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| PlatformError::Failure { what, why: error.to_string() })
 }

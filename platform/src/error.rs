@@ -24,6 +24,10 @@ pub enum Kind {
     Trigger,
     /// A binding to a network; its name is `service/network`.
     Binding,
+    /// A layer.
+    Layer,
+    /// A version of a layer; its name is `layer/version`.
+    LayerVersion,
     /// A custom domain.
     Domain,
     /// A maximum of instances; its name is `service.qualifier/function`.
@@ -46,6 +50,8 @@ impl Kind {
             Self::Alias => "alias",
             Self::Trigger => "trigger",
             Self::Binding => "binding",
+            Self::Layer => "layer",
+            Self::LayerVersion => "layer version",
             Self::Domain => "domain",
             Self::OnDemandConfig => "on-demand config",
             Self::ProvisionConfig => "provision config",

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::RequestError;
+use crate::layer::LayerRef;
+use crate::mounted::LAYERS_PATH;
 use crate::name::{FunctionName, ServiceName};
 use crate::service::{DESCRIPTION_CHARS_MAX, check_extra, check_text, merge, set};
 
@@ -75,6 +77,8 @@ pub struct FunctionSettings {
     pub cpu_ms: Option<u64>,
     /// What it may reach outside its instance.
     pub grants: Grants,
+    /// The layers whose files it sees, read-only, under `/opt`; where two have one path, the earlier one counts.
+    pub layers: Vec<LayerRef>,
     /// Fields of a dialect that it must echo and that have no effect.
     pub extra: Map<String, Value>,
 }
@@ -96,6 +100,7 @@ impl Default for FunctionSettings {
             isolation: Isolation::default(),
             cpu_ms: None,
             grants: Grants::default(),
+            layers: Vec::new(),
             extra: Map::new(),
         }
     }
@@ -178,6 +183,8 @@ pub struct FunctionChange {
     pub cpu_ms: Option<Option<u64>>,
     /// Replaces the grants.
     pub grants: Option<Grants>,
+    /// Replaces all layers.
+    pub layers: Option<Vec<LayerRef>>,
     /// Replaces these fields of `extra`; a null removes the field.
     pub extra: Map<String, Value>,
     /// Replaces the code.
@@ -222,6 +229,11 @@ impl FunctionSettings {
         if let Err(error) = self.grants.check() {
             return Err(RequestError::invalid("grants", error.to_string()));
         }
+        let at_opt = |grant: &hearth_engine::DirectoryGrant| grant.guest_path == LAYERS_PATH;
+        if !self.layers.is_empty() && self.grants.directories.iter().any(at_opt) {
+            let why = format!("a directory is granted at {LAYERS_PATH}, where layers are");
+            return Err(RequestError::invalid("grants", why));
+        }
         check_extra(&self.extra)
     }
 
@@ -242,6 +254,7 @@ impl FunctionSettings {
         set(&mut next.isolation, change.isolation.as_ref());
         set(&mut next.cpu_ms, change.cpu_ms.as_ref());
         set(&mut next.grants, change.grants.as_ref());
+        set(&mut next.layers, change.layers.as_ref());
         merge(&mut next.extra, &change.extra);
         next.check()?;
         Ok(next)

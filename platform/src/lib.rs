@@ -15,6 +15,7 @@
 //! | look up and stop stateful invocations | [`Platform::stateful_invocation`], [`Platform::stateful_invocations`], [`Platform::stop_stateful`] |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
 //! | bind services | [`Platform::bind_network`], `unbind_network`, `bound_networks` |
+//! | keep layers | [`Platform::publish_layer_version`], `get_layer_version`, `layer_archive`, `delete_layer_version`, `set_layer_public`, `list_layers`, `list_layer_versions` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
@@ -41,8 +42,10 @@ mod function;
 mod invoke;
 mod journal;
 mod key;
+mod layer;
 mod loaded;
 mod logs;
+mod mounted;
 mod name;
 pub mod package;
 mod platform;
@@ -81,10 +84,15 @@ pub use journal::{
     ErrorNote, Figures, InvocationFilter, InvocationRecord, InvocationType, JournalConfig, Status,
 };
 pub use key::{AccessKey, KeyError, Keys, NewKey, OpenKey, Role, SealError, Secret};
+pub use layer::{
+    LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
+    NewLayerVersion,
+};
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
+pub use mounted::LAYERS_PATH;
 pub use name::{
-    AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, NAME_BYTES_MAX,
-    Qualifier, ServiceName, Target, TriggerName, ordered_id,
+    AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, LayerName,
+    NAME_BYTES_MAX, Qualifier, ServiceName, Target, TriggerName, ordered_id,
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};

@@ -108,6 +108,10 @@ name!(
     /// The name of a trigger: `^[A-Za-z_][A-Za-z0-9_-]{0,127}$`.
     TriggerName, "trigger_name", NAME_BYTES_MAX
 );
+name!(
+    /// The name of a layer: `^[A-Za-z_][A-Za-z0-9_-]{0,63}$`.
+    LayerName, "layer_name", FUNCTION_NAME_BYTES_MAX
+);
 
 /// What a caller asks for of a service: the newest code, a version or an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

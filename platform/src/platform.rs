@@ -11,6 +11,7 @@ use crate::error::PlatformError;
 use crate::journal::Journal;
 use crate::key::Keys;
 use crate::loaded::Loaded;
+use crate::mounted::Mounts;
 use crate::package::PackageLimits;
 use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) code: CodeStore,
+    pub(crate) mounts: Mounts,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) loaded: Loaded,
     pub(crate) provisions: Provisions,
@@ -92,6 +94,7 @@ impl Platform {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PlatformError> {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
+        let mounts = Mounts::open(&config.data_dir)?;
         let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
         let sealing_key = config.sealing_key;
         let keys =
@@ -103,6 +106,7 @@ impl Platform {
             clock,
             storage,
             code,
+            mounts,
             catalog: Arc::new(catalog),
             loaded: Loaded::new(config.loaded_functions),
             provisions: Provisions::default(),

@@ -90,7 +90,7 @@ impl Inner {
             return Err(error.clone().into());
         }
         let code = self.code.get(&revision.function().code.digest, revision.label()).await?;
-        let loaded = self.engine.load(self.spec_of(revision, code)).await;
+        let loaded = self.engine.load(self.spec_of(revision, code).await?).await;
         let function = loaded.inspect_err(|error| {
             if !error.is_retryable() {
                 // Already set is as good: both say that it cannot be loaded.
@@ -115,22 +115,28 @@ impl Inner {
     }
 
     /// What the engine is asked to load for a revision.
-    pub(crate) fn spec_of(&self, revision: &Revision, code: bytes::Bytes) -> FunctionSpec {
-        self.spec(revision.function(), revision.version(), revision.ready(), code)
+    pub(crate) async fn spec_of(
+        &self,
+        revision: &Revision,
+        code: bytes::Bytes,
+    ) -> Result<FunctionSpec, PlatformError> {
+        self.spec(revision.function(), revision.version(), revision.ready(), code).await
     }
 
     /// What the engine is asked to load for a function, with at least `ready` instances kept ready.
-    pub(crate) fn spec(
+    pub(crate) async fn spec(
         &self,
         function: &Function,
         version: &str,
         ready: u32,
         code: bytes::Bytes,
-    ) -> FunctionSpec {
+    ) -> Result<FunctionSpec, PlatformError> {
         let settings = &function.settings;
         let mut pool = settings.pool.clone();
         pool.min_ready = pool.min_ready.max(ready);
         pool.max_instances = pool.max_instances.max(pool.min_ready);
+        let mut grants = settings.grants.clone();
+        grants.directories.extend(self.mount(&settings.layers, function.name.as_str()).await?);
         let mut spec = FunctionSpec::new(function.name.as_str(), code)
             .identity(Identity {
                 service: function.service.to_string(),
@@ -140,9 +146,9 @@ impl Inner {
             .limits(settings.limits(&self.limits))
             .pool(pool)
             .isolation(settings.isolation)
-            .grants(settings.grants.clone());
+            .grants(grants);
         spec.environment =
             settings.environment.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        spec
+        Ok(spec)
     }
 }

@@ -53,12 +53,10 @@ impl Platform {
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
         let digests = || -> HashSet<String> {
             let mut digests = HashSet::new();
-            inner.catalog.each_code(|code| {
-                for digest in [&code.digest, &code.package_digest] {
-                    // Versions name the same code again and again.
-                    if !digests.contains(digest) {
-                        digests.insert(digest.clone());
-                    }
+            inner.catalog.each_digest(|digest| {
+                // Versions name the same code again and again.
+                if !digests.contains(digest) {
+                    digests.insert(digest.clone());
                 }
             });
             digests
@@ -70,6 +68,7 @@ impl Platform {
                 named.contains(digest) || digests().contains(digest)
             })
             .await?;
+        inner.remove_idle_mounts().await?;
         if removed > 0 {
             tracing::info!(removed, "removed code that no function names");
         }

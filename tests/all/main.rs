@@ -27,6 +27,7 @@ mod health;
 mod http_edge;
 mod invoke_async;
 mod invoke_sync;
+mod layers;
 mod no_effect;
 mod replace;
 mod scaling;

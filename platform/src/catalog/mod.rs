@@ -32,6 +32,8 @@ use crate::async_config::AsyncConfig;
 use crate::config::Quotas;
 use crate::domain::Domain;
 use crate::error::{Kind, PlatformError, RequestError};
+use crate::function::Function;
+use crate::layer::Layer;
 use crate::name::{ServiceName, Target};
 use crate::revision::Revision;
 use crate::scaling::{OnDemandConfig, ProvisionConfig};
@@ -57,6 +59,7 @@ pub(crate) struct Catalog {
     quotas: Quotas,
     services: Names<ServiceName, ServiceEntry>,
     pub(crate) domains: Arc<Table<Domain>>,
+    pub(crate) layers: Arc<Table<Layer>>,
     pub(crate) on_demand: Arc<Table<OnDemandConfig>>,
     pub(crate) provisions: Arc<Table<ProvisionConfig>>,
     pub(crate) async_configs: Arc<Table<AsyncConfig>>,
@@ -100,19 +103,22 @@ impl Catalog {
         entry.resolve(target)
     }
 
-    /// Calls `visit` with the digests of all code that anything names. Code that moves from the newest code of a function into a
-    /// version meanwhile is seen at least once: the newest is looked at first.
-    pub(crate) fn each_code(&self, mut visit: impl FnMut(&crate::function::Code)) {
-        let services = self.services.load_full();
-        for entry in services.values() {
-            entry.each_code(&mut visit);
+    /// Calls `visit` with the digests of all files that anything names. Code that moves from the newest code of a function into a
+    /// version meanwhile is seen at least once: the newest is looked at first. Layers come before the functions that take them over.
+    pub(crate) fn each_digest(&self, mut visit: impl FnMut(&String)) {
+        for layer in self.layers.all().values() {
+            layer.digests().for_each(&mut visit);
         }
+        self.each_function(|function| {
+            [&function.code.digest, &function.code.package_digest].into_iter().for_each(&mut visit);
+            function.settings.layers.iter().for_each(|layer| visit(&layer.digest));
+        });
     }
 
-    /// The same with the name of a function that has the code.
-    pub(crate) fn each_named_code(&self, mut visit: impl FnMut(&str, &crate::function::Code)) {
-        for (service, entry) in self.services.load_full().iter() {
-            entry.each_code(&mut |code| visit(service.as_str(), code));
+    /// Calls `visit` with every function as it stands and as versions keep it.
+    pub(crate) fn each_function(&self, mut visit: impl FnMut(&Function)) {
+        for entry in self.services.load_full().values() {
+            entry.each_function(&mut visit);
         }
     }
 

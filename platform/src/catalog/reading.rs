@@ -18,6 +18,7 @@ use crate::config::Quotas;
 use crate::domain::Domain;
 use crate::error::PlatformError;
 use crate::function::Function;
+use crate::layer::Layer;
 use crate::name::ServiceName;
 use crate::revision::Revision;
 use crate::scaling::{OnDemandConfig, ProvisionConfig};
@@ -50,6 +51,7 @@ impl Catalog {
         let catalog = Self {
             storage,
             domains: Arc::default(),
+            layers: Arc::default(),
             on_demand: Arc::default(),
             provisions: Arc::default(),
             async_configs: Arc::default(),
@@ -63,6 +65,7 @@ impl Catalog {
         catalog.read_table::<Trigger>().await?;
         catalog.read_table::<Binding>().await?;
         catalog.read_table::<Domain>().await?;
+        catalog.read_table::<Layer>().await?;
         catalog.read_table::<OnDemandConfig>().await?;
         catalog.read_table::<ProvisionConfig>().await?;
         catalog.read_table::<AsyncConfig>().await?;

@@ -9,7 +9,7 @@ use super::{Names, Table, no_function, no_version};
 use crate::alias::Alias;
 use crate::binding::Binding;
 use crate::error::{Kind, RequestError};
-use crate::function::{Code, Function};
+use crate::function::Function;
 use crate::name::{FunctionName, LATEST, Qualifier, Target};
 use crate::revision::Revision;
 use crate::service::{ListRequest, Page, Service, page};
@@ -224,13 +224,13 @@ impl ServiceEntry {
         }
     }
 
-    pub(super) fn each_code(&self, visit: &mut impl FnMut(&Code)) {
+    pub(super) fn each_function(&self, visit: &mut impl FnMut(&Function)) {
         for slot in self.functions.load().values() {
-            visit(&slot.load().function().code);
+            visit(slot.load().function());
         }
         for version in self.versions.load().values() {
             for published in version.functions.values() {
-                visit(&published.function.code);
+                visit(&published.function);
             }
         }
     }

@@ -5,11 +5,13 @@
 //! bytes are wasm is the engine's to say.
 
 mod error;
+mod files;
 mod zip;
 
 use bytes::Bytes;
 
 pub use error::PackageError;
+pub(crate) use files::each_file;
 
 use crate::error::RequestError;
 use crate::function::CodeUpload;
@@ -21,6 +23,8 @@ pub struct PackageLimits {
     pub package_bytes: u64,
     /// Bytes of the wasm binary in it. Default 64 MiB.
     pub code_bytes: u64,
+    /// Bytes of all files of a layer together, inflated. Default 256 MiB.
+    pub files_bytes: u64,
     /// Entries of an archive. Default 10,000.
     pub entries: u64,
     /// How many times larger than its compressed form a binary above 1 MiB may be. Default 200.
@@ -32,6 +36,7 @@ impl Default for PackageLimits {
         Self {
             package_bytes: 100 * hearth_engine::MIB,
             code_bytes: 64 * hearth_engine::MIB,
+            files_bytes: 256 * hearth_engine::MIB,
             entries: 10_000,
             ratio: 200,
         }
@@ -57,4 +62,13 @@ pub(crate) fn open(upload: &CodeUpload, limits: &PackageLimits) -> Result<Bytes,
             Ok(zip::wasm_of(bytes, limits)?)
         }
     }
+}
+
+/// Refuses an archive whose files cannot all be unpacked.
+pub(crate) fn check_files(archive: &Bytes, limits: &PackageLimits) -> Result<(), RequestError> {
+    if archive.len() as u64 > limits.package_bytes {
+        let (size_bytes, limit_bytes) = (archive.len() as u64, limits.package_bytes);
+        return Err(RequestError::TooLarge { what: "layer", size_bytes, limit_bytes });
+    }
+    Ok(each_file::<PackageError>(archive, limits, |_, _| Ok(()))?)
 }

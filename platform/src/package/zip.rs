@@ -9,6 +9,9 @@ use bytes::Bytes;
 
 use super::{PackageError, PackageLimits};
 
+/// An archive in memory.
+pub(super) type Archive<'a> = ZipArchive<Cursor<&'a Bytes>>;
+
 /// Names that say which of several binaries is meant, best first.
 const PREFERRED: [&str; 3] = ["bootstrap.wasm", "main.wasm", "index.wasm"];
 /// End of central directory: its signature, its size, and the longest comment after it.
@@ -19,6 +22,18 @@ const COMMENT_BYTES_MAX: usize = 65_535;
 const RATIO_FROM_BYTES: u64 = 1 << 20;
 
 pub(super) fn wasm_of(archive: &Bytes, limits: &PackageLimits) -> Result<Bytes, PackageError> {
+    let mut zip = open_checked(archive, limits)?;
+    let mut candidates = file_names(&zip)?;
+    candidates.retain(|(_, name)| name.ends_with(".wasm"));
+    let (index, name) = choose(&candidates)?;
+    inflate(&mut zip, index, &shown(name.as_bytes()), limits)
+}
+
+/// Opens an archive whose number of entries and whose names are acceptable.
+pub(super) fn open_checked<'a>(
+    archive: &'a Bytes,
+    limits: &PackageLimits,
+) -> Result<Archive<'a>, PackageError> {
     check_count(archive, limits.entries)?;
     let mut zip = ZipArchive::new(Cursor::new(archive)).map_err(malformed)?;
     if zip.len() as u64 > limits.entries {
@@ -33,9 +48,7 @@ pub(super) fn wasm_of(archive: &Bytes, limits: &PackageLimits) -> Result<Bytes, 
     if zip.has_overlapping_entries().map_err(malformed)? {
         return Err(PackageError::Overlapping);
     }
-    let candidates = check_entries(&zip)?;
-    let (index, name) = choose(&candidates)?;
-    inflate(&mut zip, index, &shown(name.as_bytes()), limits)
+    Ok(zip)
 }
 
 /// Refuses archives that claim many entries before anything is allocated for them.
@@ -61,9 +74,9 @@ fn check_count(archive: &[u8], limit: u64) -> Result<(), PackageError> {
     }
 }
 
-/// Checks every entry; returns those that may be the binary.
-fn check_entries(zip: &ZipArchive<Cursor<&Bytes>>) -> Result<Vec<(usize, String)>, PackageError> {
-    let mut candidates = Vec::new();
+/// Checks every entry; returns the files by their place and name.
+pub(super) fn file_names(zip: &Archive<'_>) -> Result<Vec<(usize, String)>, PackageError> {
+    let mut files = Vec::new();
     for index in 0..zip.len() {
         let entry = zip.by_index_data(index).map_err(malformed)?;
         let raw = entry.name_raw();
@@ -76,11 +89,11 @@ fn check_entries(zip: &ZipArchive<Cursor<&Bytes>>) -> Result<Vec<(usize, String)
         if entry.encrypted() {
             return Err(PackageError::Encrypted { name: name() });
         }
-        if entry.is_file() && path.ends_with(".wasm") {
-            candidates.push((index, path.to_owned()));
+        if entry.is_file() {
+            files.push((index, path.to_owned()));
         }
     }
-    Ok(candidates)
+    Ok(files)
 }
 
 /// Whether a path stays in the archive on every system: relative, forward slashes, no `.`, `..`, drive or control character.
@@ -110,8 +123,9 @@ fn choose(candidates: &[(usize, String)]) -> Result<(usize, &str), PackageError>
     Err(PackageError::Ambiguous { names })
 }
 
-fn inflate(
-    zip: &mut ZipArchive<Cursor<&Bytes>>,
+/// One file's bytes, checked against its CRC.
+pub(super) fn inflate(
+    zip: &mut Archive<'_>,
     index: usize,
     name: &str,
     limits: &PackageLimits,
@@ -141,7 +155,7 @@ fn inflate(
 }
 
 /// A stranger's name, fit to be shown.
-fn shown(raw: &[u8]) -> String {
+pub(super) fn shown(raw: &[u8]) -> String {
     String::from_utf8_lossy(raw).chars().take(100).flat_map(char::escape_debug).collect()
 }
 

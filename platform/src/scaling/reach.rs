@@ -88,12 +88,15 @@ impl Inner {
         if before == count {
             return Ok(());
         }
-        let code = self.code.get(&revision.function().code.digest, revision.label()).await;
-        let replaced = match code {
-            Ok(code) => function.replace(self.spec_of(revision, code)).await.map(drop),
+        let spec = async {
+            let code = self.code.get(&revision.function().code.digest, revision.label()).await?;
+            self.spec_of(revision, code).await
+        };
+        let replaced = match spec.await {
+            Ok(spec) => function.replace(spec).await.map(drop),
             Err(error) => {
                 revision.keep_ready(before);
-                return Err(error.into());
+                return Err(error);
             }
         };
         replaced.inspect_err(|_| {

@@ -146,7 +146,8 @@ impl CodeStore {
         Ok(pin)
     }
 
-    async fn pin(&self, digest: String) -> Pin {
+    /// Keeps a file from being removed, if it is there.
+    pub(crate) async fn pin(&self, digest: String) -> Pin {
         let _removing = self.pins.removing.lock().await;
         *self.pins.held.lock().entry(digest.clone()).or_default() += 1;
         Pin { digest, pins: self.pins.clone() }

@@ -1,5 +1,7 @@
 //! Resource names of the dialect: `acs:fc:{region}:{account}:services/{service}[.{qualifier}][/functions/{function}]`, whole or only the
-//! part behind the last colon.
+//! part behind the last colon; and those of layers.
+
+use hearth_platform::crc64;
 
 use crate::config::Settings;
 
@@ -47,6 +49,27 @@ pub(super) fn parse_service(arn: &str) -> Option<&str> {
     (!name.is_empty() && !name.contains(['/', ':', '.'])).then_some(name)
 }
 
+/// The two names of a version of a layer: the one in use now, and the older form.
+pub(super) fn layer(settings: &Settings, name: &str, version: u64) -> (String, String) {
+    let (region, account) = (&settings.region, &settings.account);
+    let newer = format!("acs:fc:{region}:{account}:layers/{name}/versions/{version}");
+    (newer, format!("{:016x}#{name}#{version}", crc64(account.as_bytes())))
+}
+
+/// The layer and the version that a resource name of either form is of. Regions and accounts are not compared: there is one of each.
+pub(super) fn parse_layer(arn: &str) -> Option<(&str, u64)> {
+    let (name, version) = if let Some(rest) = arn.strip_prefix("acs:fc:") {
+        let resource = rest.splitn(3, ':').nth(2)?.strip_prefix("layers/")?;
+        resource.split_once("/versions/")?
+    } else {
+        let (hash, rest) = arn.split_once('#')?;
+        rest.split_once('#').filter(|_| !hash.is_empty())?
+    };
+    let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    let version = version.parse().ok().filter(|_| is_number)?;
+    (!name.is_empty() && !name.contains(['/', '#', ':'])).then_some((name, version))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +107,30 @@ mod tests {
             "/services/a",
         ] {
             assert_eq!(parse_service(arn), None, "{arn}");
+        }
+    }
+
+    #[test]
+    fn layers_are_found_in_both_forms() {
+        let (newer, older) = layer(&Settings::default(), "a", 7);
+        assert_eq!((parse_layer(&newer), parse_layer(&older)), (Some(("a", 7)), Some(("a", 7))));
+        for arn in [
+            "",
+            "no-arn",
+            "#a#1",
+            "h#a",
+            "h##1",
+            "h#a#",
+            "h#a#x",
+            "h#a#+1",
+            "h#a#99999999999999999999",
+            "acs:fc:r:1:layers/a",
+            "acs:fc:r:1:layers/a/versions/",
+            "acs:fc:r:1:layers/a/b/versions/1",
+            "acs:fc:r:layers/a/versions/1",
+            "acs:oss:r:1:layers/a/versions/1",
+        ] {
+            assert_eq!(parse_layer(arn), None, "{arn}");
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::json as object;
 
 use super::errors::WireError;
 use super::route::{ServiceRef, decode, service};
 use super::{
-    aliases, async_config, bindings, domains, json, scaling, stateful, tags, triggers, versions,
-    writable,
+    aliases, async_config, bindings, domains, json, layers, scaling, stateful, tags, triggers,
+    versions, writable,
 };
 use crate::app::App;
 use crate::dialect::query::Query;
@@ -35,6 +35,10 @@ pub(super) enum CatalogOperation<'a> {
     Triggers(Verb, ServiceRef<'a>, Name<'a>, Name<'a>),
     Bindings(Verb, ServiceRef<'a>, Name<'a>),
     Domains(Verb, Name<'a>),
+    Layers,
+    LayerVersions(Verb, Name<'a>, Name<'a>),
+    LayerAcl(Name<'a>),
+    LayerArn(Name<'a>),
     Tags(Verb),
     OnDemand(Verb, ServiceRef<'a>, Name<'a>),
     OnDemands,
@@ -57,22 +61,13 @@ pub(super) struct Asked<'a> {
     pub(super) body: &'a [u8],
     /// The revision that the caller expects.
     pub(super) expect: Option<u64>,
+    pub(super) headers: &'a HeaderMap,
 }
 
 /// The operation of a request, or none if there is no such.
 pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<CatalogOperation<'a>> {
     use CatalogOperation as To;
-    let on_all = || match method.as_str() {
-        "POST" => Some(Verb::Create),
-        "GET" => Some(Verb::List),
-        _ => None,
-    };
-    let on_one = || match method.as_str() {
-        "GET" => Some(Verb::Get),
-        "PUT" => Some(Verb::Update),
-        "DELETE" => Some(Verb::Delete),
-        _ => None,
-    };
+    let (on_all, on_one) = (|| verb_on_all(method), || verb_on_one(method));
     Some(match elements {
         ["services", s, "versions"] => To::Versions(on_all()?, service(s)?, "".into()),
         ["services", s, "versions", v] if *method == Method::DELETE => {
@@ -123,8 +118,45 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
         ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
         ["tag"] => To::Tags(on_all()?),
+        elements => return layer_route(method, elements),
+    })
+}
+
+/// The same for layers.
+fn layer_route<'a>(method: &Method, elements: &[&'a str]) -> Option<CatalogOperation<'a>> {
+    use CatalogOperation as To;
+    Some(match elements {
+        ["layers"] if *method == Method::GET => To::Layers,
+        ["layers", n, "versions"] => To::LayerVersions(verb_on_all(method)?, decode(n)?, "".into()),
+        ["layers", n, "versions", v] if *method != Method::PUT => {
+            To::LayerVersions(verb_on_one(method)?, decode(n)?, decode(v)?)
+        }
+        ["layers", n, "acl"] if *method == Method::PUT => To::LayerAcl(decode(n)?),
+        // With its slashes escaped, or not.
+        ["layerarn", rest @ ..] if *method == Method::GET => {
+            To::LayerArn(decode(&rest.join("/"))?.into_owned().into())
+        }
         _ => return None,
     })
+}
+
+/// What is done with all of something.
+fn verb_on_all(method: &Method) -> Option<Verb> {
+    match method.as_str() {
+        "POST" => Some(Verb::Create),
+        "GET" => Some(Verb::List),
+        _ => None,
+    }
+}
+
+/// What is done with one of something.
+fn verb_on_one(method: &Method) -> Option<Verb> {
+    match method.as_str() {
+        "GET" => Some(Verb::Get),
+        "PUT" => Some(Verb::Update),
+        "DELETE" => Some(Verb::Delete),
+        _ => None,
+    }
 }
 
 /// Answers it.
@@ -147,6 +179,12 @@ pub(super) async fn serve(
             bindings::serve(verb, writable(&service)?, &network, asked).await
         }
         To::Domains(verb, name) => domains::serve(verb, &name, asked).await,
+        To::Layers => layers::list(asked),
+        To::LayerVersions(verb, name, version) => {
+            layers::versions(verb, &name, &version, asked).await
+        }
+        To::LayerArn(arn) => layers::by_arn(&arn, asked),
+        To::LayerAcl(name) => layers::set_acl(&name, asked).await,
         To::Tags(verb) => tags::serve(verb, asked).await,
         To::OnDemand(verb, service, function) => {
             scaling::on_demand(verb, service.target(&function), asked).await

@@ -267,6 +267,14 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
         Kind::AsyncConfig => {
             ("AsyncConfigNotExists", format!("async invoke config of '{name}' does not exist"))
         }
+        Kind::Layer => ("LayerNotFound", format!("layer '{name}' does not exist")),
+        Kind::LayerVersion => {
+            let (layer, version) = name.split_once('/').unwrap_or((name, ""));
+            (
+                "LayerVersionNotFound",
+                format!("version '{version}' of layer '{layer}' does not exist"),
+            )
+        }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
             ("StatefulAsyncInvocationNotFound", format!("invocation '{name}' does not exist"))
@@ -292,7 +300,12 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }
-        Kind::OnDemandConfig | Kind::ProvisionConfig | Kind::Binding | Kind::AsyncConfig => {
+        Kind::OnDemandConfig
+        | Kind::ProvisionConfig
+        | Kind::Binding
+        | Kind::AsyncConfig
+        | Kind::Layer
+        | Kind::LayerVersion => {
             ("ConcurrentUpdateError", format!("config of '{name}' already exists"))
         }
         Kind::Domain => ("DomainNameAlreadyExists", format!("domain name '{name}' already exists")),
@@ -313,6 +326,8 @@ fn wire_name(field: &'static str) -> &'static str {
         "domain_name" => "domainName",
         "routes" => "routeConfig.routes",
         "network" => "vpcId",
+        "layer_name" => "layerName",
+        "runtimes" => "compatibleRuntime",
         "maximum" => "maximumInstanceCount",
         "invocation_id" => "statefulAsyncInvocationId",
         "retries" => "maxAsyncRetryAttempts",

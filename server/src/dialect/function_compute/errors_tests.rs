@@ -26,6 +26,8 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
+        ("NotFound, layer", missing(named(Kind::Layer, "words"))),
+        ("NotFound, layer version", missing(named(Kind::LayerVersion, "words/7"))),
         ("NotFound, binding", missing(named(Kind::Binding, "shop/vpc-1"))),
         ("NotFound, on-demand config", missing(named(Kind::OnDemandConfig, "shop.prod/order"))),
         ("NotFound, async config", missing(named(Kind::AsyncConfig, "shop.prod/order"))),

@@ -21,6 +21,7 @@ const NAMES: &[&str] = &[
     "cipherSuites",
     "code",
     "command",
+    "compatibleRuntime",
     "condition",
     "cpu",
     "customContainerConfig",

@@ -3,6 +3,7 @@
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
+use super::arn;
 use super::errors::WireError;
 use crate::http::Response;
 
@@ -27,7 +28,7 @@ impl Shape {
             Self::Number => value.as_f64().is_some_and(|number| number >= 0.0),
             Self::Port => value.as_u64().is_some_and(|port| (1..=65_535).contains(&port)),
             Self::Layers => value.as_array().is_some_and(|layers| {
-                layers.iter().all(|layer| layer.as_str().is_some_and(is_layer))
+                layers.iter().all(|layer| layer.as_str().and_then(arn::parse_layer).is_some())
             }),
         }
     }
@@ -41,16 +42,6 @@ impl Shape {
             Self::Layers => "a list of layer ARNs",
         }
     }
-}
-
-/// `acs:fc:{region}:{account}:layers/{name}/versions/{version}`, or the older `{hash}#{name}#{version}`.
-fn is_layer(arn: &str) -> bool {
-    let has_parts = |text: &str, mark: char, count: usize| {
-        text.split(mark).filter(|part| !part.is_empty()).count() == count
-    };
-    let newer =
-        || arn.starts_with("acs:fc:") && arn.contains(":layers/") && arn.contains("/versions/");
-    arn.len() <= 512 && (has_parts(arn, '#', 3) || newer())
 }
 
 /// Fields of one kind of thing.
@@ -84,8 +75,8 @@ pub(super) const OF_FUNCTION: KeptFields = KeptFields(&[
     ("instanceLifecycleConfig", Shape::Object),
 ]);
 
-/// Fields that say nothing new at these values, or that the guest's own exports decide about.
-const SILENT: [&str; 3] = ["caPort", "instanceLifecycleConfig", "useSLRAuthentication"];
+/// Fields that say nothing new at these values, that the guest's own exports decide about, or that have an effect elsewhere.
+const SILENT: [&str; 4] = ["caPort", "instanceLifecycleConfig", "layers", "useSLRAuthentication"];
 
 impl KeptFields {
     /// Those of the fields that a request sets; a null sets nothing.

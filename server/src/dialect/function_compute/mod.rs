@@ -16,6 +16,7 @@ mod functions;
 mod invoke;
 mod json_names;
 mod kept_fields;
+mod layers;
 mod route;
 mod scaling;
 mod services;
@@ -106,7 +107,7 @@ async fn manage(
         }
         Operation::GetCode(service, name) => functions::code(app, &service, &name, &parts.headers),
         Operation::Catalog(operation) => {
-            let asked = Asked { app, query, body: &body, expect };
+            let asked = Asked { app, query, body: &body, expect, headers: &parts.headers };
             catalog_route::serve(operation, asked).await
         }
         // Handled before; its own path reads its own body.

@@ -8,14 +8,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use hearth_platform::{
-    CodeUpload, Function, FunctionChange, FunctionSettings, Page, Service, ServiceChange,
-    ServiceSettings,
+    CodeUpload, Function, FunctionChange, FunctionSettings, LayerName, LayerRef, Page, Service,
+    ServiceChange, ServiceSettings,
 };
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
+use super::arn;
 use super::errors::WireError;
 use super::json_names::canonical;
 use super::kept_fields::{self, OF_FUNCTION, OF_SERVICE};
@@ -84,9 +86,25 @@ pub(super) struct FunctionBody {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct CodeBody {
+pub(super) struct CodeBody {
     zip_file: Option<String>,
     oss_bucket_name: Option<String>,
+}
+
+impl CodeBody {
+    /// The archive that it holds, if it holds one.
+    pub(super) fn archive(self) -> Result<Option<Bytes>, WireError> {
+        if self.oss_bucket_name.is_some() {
+            return Err(WireError::invalid(
+                "code.ossBucketName is not supported; send code.zipFile",
+            ));
+        }
+        let Some(zip) = self.zip_file else { return Ok(None) };
+        let zip = STANDARD.decode(zip).map_err(|error| {
+            WireError::invalid(format!("code.zipFile is not valid base64: {error}"))
+        })?;
+        Ok(Some(zip.into()))
+    }
 }
 
 /// What must be an object: a struct is read from a list as well otherwise.
@@ -197,16 +215,18 @@ impl FunctionBody {
 
     fn take_code(&mut self) -> Result<Option<CodeUpload>, WireError> {
         let Some(Object(code)) = self.code.take() else { return Ok(None) };
-        if code.oss_bucket_name.is_some() {
-            return Err(WireError::invalid(
-                "code.ossBucketName is not supported; send code.zipFile",
-            ));
-        }
-        let Some(zip) = code.zip_file else { return Ok(None) };
-        let zip = STANDARD.decode(zip).map_err(|error| {
-            WireError::invalid(format!("code.zipFile is not valid base64: {error}"))
-        })?;
-        Ok(Some(CodeUpload::Zip(zip.into())))
+        Ok(code.archive()?.map(CodeUpload::Zip))
+    }
+
+    /// The layers it names, if it names any list of them. Their form was checked with that of the other fields.
+    fn layers(extra: &Map<String, Value>) -> Result<Option<Vec<LayerRef>>, WireError> {
+        let Some(names) = extra.get("layers").and_then(Value::as_array) else { return Ok(None) };
+        let named = names.iter().filter_map(Value::as_str).filter_map(arn::parse_layer);
+        let layers = named.map(|(name, version)| {
+            let layer = LayerName::parse(name)?;
+            Ok(LayerRef { layer, version, digest: String::new() })
+        });
+        layers.collect::<Result<_, WireError>>().map(Some)
     }
 
     fn take_extra(&mut self) -> Result<Map<String, Value>, WireError> {
@@ -222,6 +242,7 @@ impl FunctionBody {
         self.refuse_image()?;
         let code = self.take_code()?.ok_or_else(|| required("code"))?;
         let extra = self.take_extra()?;
+        let layers = Self::layers(&extra)?.unwrap_or_default();
         let mut settings = FunctionSettings {
             runtime: self.runtime.ok_or_else(|| required("runtime"))?,
             handler: self.handler.ok_or_else(|| required("handler"))?,
@@ -229,6 +250,7 @@ impl FunctionBody {
             initializer: self.initializer.filter(|name| !name.is_empty()),
             environment: self.environment_variables.unwrap_or_default(),
             isolation,
+            layers,
             extra,
             ..FunctionSettings::default()
         };
@@ -253,6 +275,7 @@ impl FunctionBody {
         let code = self.take_code()?;
         let extra = self.take_extra()?;
         Ok(FunctionChange {
+            layers: Self::layers(&extra)?,
             description: self.description,
             runtime: self.runtime,
             handler: self.handler,
@@ -329,6 +352,11 @@ pub(super) fn function(function: &Function) -> Value {
         "lastModifiedTime": time(function.modified_ms),
     });
     extend(&mut shown, &settings.extra);
+    if let Some(names) = settings.extra.get("layers").and_then(Value::as_array) {
+        let is_newer = |name: &&Value| name.as_str().is_some_and(|name| name.starts_with("acs:"));
+        let newer: Value = names.iter().filter(is_newer).cloned().collect();
+        extend(&mut shown, &Map::from_iter([("layersArnV2".to_owned(), newer)]));
+    }
     shown
 }
 

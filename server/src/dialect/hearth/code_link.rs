@@ -65,6 +65,23 @@ impl CodeLinks {
         )
     }
 
+    /// Path and query of a link to a version of a layer.
+    pub fn sign_layer(&self, layer: &str, version: u64, digest: &str) -> String {
+        let link = self.sign(&layer_of(layer), &version.to_string(), digest);
+        // Signed for another place, so no link to a layer works for code, or the other way round.
+        link.replacen("/hearth/v1/code/layer:", "/hearth/v1/layers/", 1)
+    }
+
+    /// The same as [`check`](Self::check) for a link to a version of a layer.
+    pub(super) fn check_layer(
+        &self,
+        layer: &str,
+        version: u64,
+        query: Query<'_>,
+    ) -> Result<String, BadLink> {
+        self.check(&layer_of(layer), &version.to_string(), query)
+    }
+
     /// Returns the digest that the link is for.
     pub(super) fn check(
         &self,
@@ -86,6 +103,11 @@ impl Default for CodeLinks {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A layer where a service is expected; no service has such a name.
+fn layer_of(layer: &str) -> String {
+    format!("layer:{layer}")
 }
 
 fn now() -> u64 {
@@ -117,6 +139,7 @@ mod tests {
         assert_eq!(check(&links, &link.replace("abc", "abd")), Err(BadLink));
         assert_eq!(check(&links, &link.replace("expires=1", "expires=2")), Err(BadLink));
         assert_eq!(check(&links, &links.sign("s", "g", "abc")), Err(BadLink));
+        assert_eq!(check(&links, &links.sign_layer("s", 1, "abc")), Err(BadLink));
         assert_eq!(check(&links, "/x?signature=+0&expires=9&digest=a"), Err(BadLink));
     }
 }

@@ -77,6 +77,9 @@ async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
         (&Method::GET, ["code", service, function]) => {
             read::code(app, service, function, query).await
         }
+        (&Method::GET, ["layers", layer, version]) => {
+            read::layer(app, layer, version.parse().map_err(|_| missing())?, query).await
+        }
         (&Method::GET, ["logs"]) => logs::logs(app, query).await,
         (&Method::GET, ["invocations"]) => invocations::list(app, query).await,
         (&Method::GET, ["invocations", id]) => invocations::show(app, id).await,

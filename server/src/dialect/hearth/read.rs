@@ -1,5 +1,6 @@
 //! Looking: functions, figures and code.
 
+use bytes::Bytes;
 use hearth_platform::{Function, ListRequest, PAGE_MAX, Platform, Target};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -106,10 +107,7 @@ pub(super) async fn code(
     function: &str,
     query: Query<'_>,
 ) -> Result<Response, WireError> {
-    let refused = |why: &str| WireError::new(StatusCode::FORBIDDEN, "AccessDenied", why);
-    let digest = app.code_links.check(service, function, query).map_err(|_| {
-        refused("this link is not valid or its time is over; ask for the code again")
-    })?;
+    let digest = app.code_links.check(service, function, query).map_err(|_| bad_link())?;
     let (name, qualifier) = match service.split_once('.') {
         None => (service, None),
         Some((name, qualifier)) => (name, Some(qualifier)),
@@ -120,9 +118,32 @@ pub(super) async fn code(
         return Err(refused("the code was replaced after this link was made; ask for it again"));
     }
     let package = app.platform.function_package(target).await?;
+    Ok(file(package))
+}
+
+/// The archive of a layer that a link was signed for; versions never change.
+pub(super) async fn layer(
+    app: &App,
+    layer: &str,
+    version: u64,
+    query: Query<'_>,
+) -> Result<Response, WireError> {
+    app.code_links.check_layer(layer, version, query).map_err(|_| bad_link())?;
+    Ok(file(app.platform.layer_archive(layer, version).await?))
+}
+
+fn refused(why: &str) -> WireError {
+    WireError::new(StatusCode::FORBIDDEN, "AccessDenied", why)
+}
+
+fn bad_link() -> WireError {
+    refused("this link is not valid or its time is over; ask for the code again")
+}
+
+fn file(package: Bytes) -> Response {
     let content_type =
         if package.starts_with(b"\0asm") { "application/wasm" } else { "application/zip" };
     let mut response = Response::new(Body::Full(package));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Ok(response)
+    response
 }
