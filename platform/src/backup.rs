@@ -3,7 +3,7 @@
 //! Records are copied first, in one snapshot, then the code that they name, which is immutable and not removed sooner than its grace
 //! period. The sealing key is not copied: a backup alone must not give secrets away.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,14 +120,17 @@ pub async fn check(
     Ok(report)
 }
 
-/// The digests that records name, each with a service or layer that it is of.
-fn digests(catalog: &Catalog) -> BTreeSet<(String, String)> {
-    let mut seen = BTreeSet::new();
-    let mut digests = BTreeSet::new();
-    catalog.each_digest(|owner, digest| {
-        if seen.insert(digest.clone()) {
-            digests.insert((digest.clone(), owner.to_owned()));
+/// The digests that records name, each with whom an error speaks of.
+fn digests(catalog: &Catalog) -> BTreeMap<String, String> {
+    let mut digests = BTreeMap::new();
+    catalog.each_function(|function| {
+        let owner = format!("{}/{}", function.service, function.name);
+        for digest in [&function.code.digest, &function.code.package_digest] {
+            digests.entry(digest.clone()).or_insert_with(|| owner.clone());
         }
+    });
+    catalog.each_digest(|digest| {
+        digests.entry(digest.clone()).or_insert_with(|| "of a layer".to_owned());
     });
     digests
 }

@@ -53,7 +53,7 @@ impl Platform {
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.
         let digests = || -> HashSet<String> {
             let mut digests = HashSet::new();
-            inner.catalog.each_digest(|_, digest| {
+            inner.catalog.each_digest(|digest| {
                 // Versions name the same code again and again.
                 if !digests.contains(digest) {
                     digests.insert(digest.clone());

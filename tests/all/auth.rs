@@ -249,6 +249,16 @@ fn an_address_for_others_needs_a_key() {
 }
 
 #[test]
+fn a_link_is_for_programs_that_sign_nothing() {
+    let (server, _admin, _home) = guarded(Start::default());
+    for path in ["/hearth/v1/code/s/f?digest=a&expires=1&signature=b", "/hearth/v1/layers/l/1"] {
+        let refused = server.send("GET", path, &[], b"");
+        assert!(refused.status >= 400, "{path}: a link that nobody made");
+        assert_ne!(refused.error_code(), "MissingRequiredHeader", "{path}");
+    }
+}
+
+#[test]
 fn a_server_has_its_data_directory_to_itself() {
     let (server, _admin, home) = guarded(Start::default());
     let refused = make_in(home.path(), &[]);

@@ -137,6 +137,7 @@ const PLACES: &[Place] = &[
         only: &[
             ("platform/src/deploy.rs", "inflating and hashing an upload takes a second"),
             ("platform/src/platform.rs", "opening the data directory, once"),
+            ("platform/src/backup.rs", "copying the storage, by a command of its own"),
             ("platform/src/storage/code_store.rs", "hashing code, when it is stored or loaded"),
             ("platform/src/logs", "looking through log files"),
         ],

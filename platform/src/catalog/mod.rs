@@ -103,19 +103,15 @@ impl Catalog {
         entry.resolve(target)
     }
 
-    /// Calls `visit` with the digests of all files that anything names, and whose they are: a service or a layer. Code that moves from
-    /// the newest code of a function into a version meanwhile is seen at least once: the newest is looked at first. Layers come before
-    /// the functions that take them over.
-    pub(crate) fn each_digest(&self, mut visit: impl FnMut(&str, &String)) {
-        for (name, layer) in self.layers.all().iter() {
-            layer.digests().for_each(|digest| visit(name, digest));
+    /// Calls `visit` with the digests of all files that anything names. Code that moves from the newest code of a function into a
+    /// version meanwhile is seen at least once: the newest is looked at first. Layers come before the functions that take them over.
+    pub(crate) fn each_digest(&self, mut visit: impl FnMut(&String)) {
+        for layer in self.layers.all().values() {
+            layer.digests().for_each(&mut visit);
         }
         self.each_function(|function| {
-            let (owner, code) = (function.service.as_str(), &function.code);
-            [&code.digest, &code.package_digest]
-                .into_iter()
-                .for_each(|digest| visit(owner, digest));
-            function.settings.layers.iter().for_each(|layer| visit(owner, &layer.digest));
+            [&function.code.digest, &function.code.package_digest].into_iter().for_each(&mut visit);
+            function.settings.layers.iter().for_each(|layer| visit(&layer.digest));
         });
     }
 

@@ -67,17 +67,7 @@ pub(super) struct Asked<'a> {
 /// The operation of a request, or none if there is no such.
 pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<CatalogOperation<'a>> {
     use CatalogOperation as To;
-    let on_all = || match method.as_str() {
-        "POST" => Some(Verb::Create),
-        "GET" => Some(Verb::List),
-        _ => None,
-    };
-    let on_one = || match method.as_str() {
-        "GET" => Some(Verb::Get),
-        "PUT" => Some(Verb::Update),
-        "DELETE" => Some(Verb::Delete),
-        _ => None,
-    };
+    let (on_all, on_one) = (|| verb_on_all(method), || verb_on_one(method));
     Some(match elements {
         ["services", s, "versions"] => To::Versions(on_all()?, service(s)?, "".into()),
         ["services", s, "versions", v] if *method == Method::DELETE => {
@@ -126,20 +116,47 @@ pub(super) fn route<'a>(method: &Method, elements: &[&'a str]) -> Option<Catalog
         }
         ["custom-domains"] => To::Domains(on_all()?, "".into()),
         ["custom-domains", d] => To::Domains(on_one()?, decode(d)?),
+        ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
+        ["tag"] => To::Tags(on_all()?),
+        elements => return layer_route(method, elements),
+    })
+}
+
+/// The same for layers.
+fn layer_route<'a>(method: &Method, elements: &[&'a str]) -> Option<CatalogOperation<'a>> {
+    use CatalogOperation as To;
+    Some(match elements {
         ["layers"] if *method == Method::GET => To::Layers,
-        ["layers", n, "versions"] => To::LayerVersions(on_all()?, decode(n)?, "".into()),
+        ["layers", n, "versions"] => To::LayerVersions(verb_on_all(method)?, decode(n)?, "".into()),
         ["layers", n, "versions", v] if *method != Method::PUT => {
-            To::LayerVersions(on_one()?, decode(n)?, decode(v)?)
+            To::LayerVersions(verb_on_one(method)?, decode(n)?, decode(v)?)
         }
         ["layers", n, "acl"] if *method == Method::PUT => To::LayerAcl(decode(n)?),
         // With its slashes escaped, or not.
         ["layerarn", rest @ ..] if *method == Method::GET => {
             To::LayerArn(decode(&rest.join("/"))?.into_owned().into())
         }
-        ["tag"] if *method == Method::DELETE => To::Tags(Verb::Delete),
-        ["tag"] => To::Tags(on_all()?),
         _ => return None,
     })
+}
+
+/// What is done with all of something.
+fn verb_on_all(method: &Method) -> Option<Verb> {
+    match method.as_str() {
+        "POST" => Some(Verb::Create),
+        "GET" => Some(Verb::List),
+        _ => None,
+    }
+}
+
+/// What is done with one of something.
+fn verb_on_one(method: &Method) -> Option<Verb> {
+    match method.as_str() {
+        "GET" => Some(Verb::Get),
+        "PUT" => Some(Verb::Update),
+        "DELETE" => Some(Verb::Delete),
+        _ => None,
+    }
 }
 
 /// Answers it.

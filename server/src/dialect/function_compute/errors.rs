@@ -264,6 +264,9 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let network = name.rsplit('/').next().unwrap_or_default();
             ("BindingNotFound", format!("binding to '{network}' does not exist"))
         }
+        Kind::AsyncConfig => {
+            ("AsyncConfigNotExists", format!("async invoke config of '{name}' does not exist"))
+        }
         Kind::Layer => ("LayerNotFound", format!("layer '{name}' does not exist")),
         Kind::LayerVersion => {
             let (layer, version) = name.split_once('/').unwrap_or((name, ""));
@@ -271,9 +274,6 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
                 "LayerVersionNotFound",
                 format!("version '{version}' of layer '{layer}' does not exist"),
             )
-        }
-        Kind::AsyncConfig => {
-            ("AsyncConfigNotExists", format!("async invoke config of '{name}' does not exist"))
         }
         Kind::Domain => ("DomainNameNotFound", format!("domain name '{name}' does not exist")),
         Kind::Invocation => {
