@@ -77,7 +77,7 @@ pub use error::{BuildError, InvokeError, LoadError, Refusal};
 pub use function::Function;
 pub use function_spec::{FunctionSpec, Identity, Isolation};
 pub use guest::GuestKind;
-pub use hearth_host_api::caller::{CallError, FunctionCaller, GuestCall};
+pub use hearth_host_api::caller::{CallError, CalleePattern, FunctionCaller, GuestCall};
 pub use hearth_host_api::key_value::KeyValue;
 pub use hearth_host_api::outgoing_http::{PostError, SystemResolver, post};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};

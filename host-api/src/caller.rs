@@ -150,6 +150,12 @@ pub struct CalleePattern {
 }
 
 impl CalleePattern {
+    /// The service whose functions it names; none for the caller's own.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
     /// Whether this pattern covers `target`. A target that leaves its service out is covered only by a pattern that does, and
     /// the other way round: this layer does not know the name of the caller's own service.
     #[must_use]

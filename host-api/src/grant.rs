@@ -50,6 +50,12 @@ impl Default for Grants {
 }
 
 impl Grants {
+    /// Whether they reach what belongs to the host: its directories, or addresses that are not public.
+    #[must_use]
+    pub fn reach_the_host(&self) -> bool {
+        !self.directories.is_empty() || self.outgoing_http.allow.iter().any(|to| to.private)
+    }
+
     /// Checks what the types alone do not hold: that private hosts are named, and the paths of directory grants.
     ///
     /// # Errors

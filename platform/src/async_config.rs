@@ -57,16 +57,8 @@ impl Record for AsyncConfig {
     const KIND: Kind = Kind::AsyncConfig;
     const PLURAL: &'static str = "async invoke configs";
 
-    fn service(&self) -> &str {
-        ""
-    }
-
     fn key(&self) -> String {
         key(self.service.as_str(), &self.qualifier, self.function.as_str())
-    }
-
-    fn label(_: &str, key: &str) -> String {
-        key.to_owned()
     }
 
     fn revision(&self) -> u64 {

@@ -139,16 +139,8 @@ impl Record for Domain {
     const KIND: Kind = Kind::Domain;
     const PLURAL: &'static str = "custom domains";
 
-    fn service(&self) -> &str {
-        ""
-    }
-
     fn key(&self) -> String {
         self.name.clone()
-    }
-
-    fn label(_: &str, key: &str) -> String {
-        key.to_owned()
     }
 
     fn revision(&self) -> u64 {

@@ -125,16 +125,8 @@ impl Record for Layer {
     const KIND: Kind = Kind::Layer;
     const PLURAL: &'static str = "layers";
 
-    fn service(&self) -> &str {
-        ""
-    }
-
     fn key(&self) -> String {
         self.name.as_str().to_owned()
-    }
-
-    fn label(_: &str, key: &str) -> String {
-        key.to_owned()
     }
 
     fn revision(&self) -> u64 {

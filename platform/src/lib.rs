@@ -83,7 +83,9 @@ pub use invoke::Invoked;
 pub use journal::{
     ErrorNote, Figures, InvocationFilter, InvocationRecord, InvocationType, JournalConfig, Status,
 };
-pub use key::{AccessKey, KeyError, Keys, NewKey, OpenKey, Role, SealError, Secret};
+pub use key::{
+    AccessKey, KeyError, Keys, Needed, NewKey, OpenKey, Role, SealError, Secret, needed_for,
+};
 pub use layer::{
     LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
     NewLayerVersion,

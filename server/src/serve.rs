@@ -13,7 +13,7 @@ use hearth_platform::{LogStore, Platform, PlatformCaller, PlatformConfig};
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::config::{AdminListen, Auth, Settings, Span, open_address};
+use crate::config::{AdminListen, Settings, Span, open_address};
 use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
 use crate::http::{
@@ -169,18 +169,13 @@ impl Server {
             }
             None => bind_all(&settings)?,
         };
-        let checks_callers = match settings.auth {
-            Auth::Auto => !platform.keys().is_empty(),
-            Auth::Required => true,
-            Auth::Off => false,
-        };
+        let (cores, seats) = Cores::new(bound.listeners.len());
+        let app = App::new(platform.clone(), logs, settings, (bound.address, cores), signal);
         let listening = Listening {
-            checks_callers,
+            checks_callers: app.checks_callers(),
             listen: bound.address,
             admin: admin.as_ref().map_or(bound.address, |admin| admin.address),
         };
-        let (cores, seats) = Cores::new(bound.listeners.len());
-        let app = App::new(platform.clone(), logs, settings, (bound.address, cores), signal);
         let (alive, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
         let system = |what| move |source| ServeError::System { what, source };

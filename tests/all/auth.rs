@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use hearth_tests::{Server, Start, binary, guest_path};
+use hearth::dialect::function_compute::signature::{Signed, authorization};
+use hearth_tests::{Reply, Server, Start, binary, guest_path};
 use serde_json::{Value, json};
 
 /// A key as the command line tells it.
@@ -51,6 +52,18 @@ impl Key {
         }
         let told = errors.rsplit('(').next().unwrap_or_default();
         told.split(',').next().unwrap_or_default().to_owned()
+    }
+
+    /// Sends a request that it signs.
+    fn send(&self, server: &Server, method: &str, path: &str, body: &str) -> Reply {
+        let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+        let mut headers = http::HeaderMap::new();
+        headers.insert("date", date.parse().unwrap());
+        let (verb, uri) = (method.parse().unwrap(), path.parse().unwrap());
+        let signed = Signed { method: &verb, uri: &uri, headers: &headers };
+        let authorization = authorization(signed, &self.id, &self.secret);
+        let headers = [("date", &*date), ("authorization", &authorization)];
+        server.send(method, path, &headers, body.as_bytes())
     }
 
     fn make(&self, server: &Server, arguments: &[&str]) -> Self {
@@ -154,6 +167,35 @@ fn a_role_ends_where_it_ends() {
         assert_eq!(deployer.refusal(&server, refused), denied, "{refused:?}");
     }
     assert_eq!(admin.refusal(&server, &invoke("bank/echo")), "", "nothing was removed");
+}
+
+#[test]
+fn a_key_grants_no_more_than_it_has() {
+    let (server, admin, home) = guarded(Start::default());
+    assert_eq!(admin.refusal(&server, &["deploy", &echo(), "--name", "bank/echo"]), "");
+    let deployer = admin.make(&server, &["--role", "deploy", "--services", "shop-"]);
+    let deploy = |key: &Key, grant: &str| {
+        key.refusal(&server, &["deploy", &echo(), "--name", "shop-a/echo", "--grant", grant])
+    };
+    // With it the function could read the key that opens all secrets.
+    let directory = format!("dir={}:/data", home.path().display());
+    for grant in
+        [&*directory, "http-private=http://localhost:9000", "call=bank/*", "call=bank/echo"]
+    {
+        assert_eq!(deploy(&deployer, grant), "AccessDenied", "{grant}");
+        assert_eq!(deploy(&admin, grant), "", "{grant}");
+    }
+    for grant in ["http=https://example.com", "call=shop-b/echo", "call=echo", "kv", "tmp"] {
+        assert_eq!(deploy(&deployer, grant), "", "{grant}");
+    }
+    let config = "/2016-08-15/services/shop-a/functions/echo/async-invoke-config";
+    let put = |service: &str| {
+        let destination = format!("acs:fc:local:0:services/{service}/functions/echo");
+        let body = json!({"destinationConfig": {"onSuccess": {"destination": destination}}});
+        deployer.send(&server, "PUT", config, &body.to_string())
+    };
+    put("bank").is_error(403, "AccessDenied");
+    assert_eq!(put("shop-b").status, 200);
 }
 
 #[test]

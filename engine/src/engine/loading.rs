@@ -1,6 +1,7 @@
 //! The way from bytes to a revision: what they are, code that is resident, on disk or compiled now, linked and checked.
 //!
-//! The lock of a content's entry makes a second load of it wait for the first. Everything that blocks is off the async worker.
+//! The lock of a content's entry makes a second load of it wait for the first. What blocks is off the async worker; a small
+//! artifact that is in the page cache is read in place, which takes less time than a thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -21,12 +21,14 @@ pub(crate) trait Record:
     const PLURAL: &'static str;
 
     /// Its service; empty where it belongs to none.
-    fn service(&self) -> &str;
+    fn service(&self) -> &str {
+        ""
+    }
     /// Its key in the table.
     fn key(&self) -> String;
     /// What its name is in an error, from the service and the key.
     fn label(service: &str, key: &str) -> String {
-        format!("{service}/{key}")
+        stored_key(service, key)
     }
     /// The revision it stands at.
     fn revision(&self) -> u64;

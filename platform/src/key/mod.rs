@@ -8,6 +8,7 @@ mod store;
 
 use std::sync::Arc;
 
+use hearth_engine::{CalleePattern, Grants};
 use serde::{Deserialize, Serialize};
 
 pub use seal::SealError;
@@ -72,6 +73,24 @@ impl AccessKey {
         };
         self.role >= role && reaches
     }
+}
+
+/// What takes more than the right to deploy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed<'a> {
+    /// The role that it takes.
+    pub role: Role,
+    /// The service that the role must be for; none for all.
+    pub service: Option<&'a str>,
+}
+
+/// What must be held to give a function these grants: nobody hands out what is not theirs. What reaches the host takes an
+/// administrator, calling another service's functions the right to call them.
+pub fn needed_for(grants: &Grants) -> impl Iterator<Item = Needed<'_>> {
+    let host = grants.reach_the_host().then_some(Needed { role: Role::Admin, service: None });
+    let called = grants.call.iter().filter_map(CalleePattern::service);
+    host.into_iter()
+        .chain(called.map(|service| Needed { role: Role::Invoke, service: Some(service) }))
 }
 
 /// A secret, which nothing prints.

@@ -55,16 +55,8 @@ impl Record for OnDemandConfig {
     const KIND: Kind = Kind::OnDemandConfig;
     const PLURAL: &'static str = "on-demand configs";
 
-    fn service(&self) -> &str {
-        ""
-    }
-
     fn key(&self) -> String {
         key(self.service.as_str(), &self.qualifier, self.function.as_str())
-    }
-
-    fn label(_: &str, key: &str) -> String {
-        key.to_owned()
     }
 
     fn revision(&self) -> u64 {

@@ -65,16 +65,8 @@ impl Record for ProvisionConfig {
     const KIND: Kind = Kind::ProvisionConfig;
     const PLURAL: &'static str = "provision configs";
 
-    fn service(&self) -> &str {
-        ""
-    }
-
     fn key(&self) -> String {
         key(self.service.as_str(), &self.qualifier, self.function.as_str())
-    }
-
-    fn label(_: &str, key: &str) -> String {
-        key.to_owned()
     }
 
     fn revision(&self) -> u64 {

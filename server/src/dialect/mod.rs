@@ -26,7 +26,7 @@ pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
     }
     if path.starts_with(hearth::PREFIX) {
         return match auth::admit(app, &request) {
-            Ok(_) => Box::pin(hearth::serve(app, request)).await,
+            Ok(caller) => Box::pin(hearth::serve(app, request, &caller)).await,
             Err(error) => error.into_response(request.method()),
         };
     }

@@ -1,6 +1,6 @@
 //! How async invocations of a function are run, per qualifier: records of retries, age and destinations.
 
-use hearth_platform::{AsyncConfig, AsyncSettings, Destination, DestinationKind, Target};
+use hearth_platform::{AsyncConfig, AsyncSettings, Destination, DestinationKind, Role, Target};
 use http::Uri;
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
@@ -44,8 +44,14 @@ pub(super) async fn one(
     let platform = &asked.app.platform;
     let config = match verb {
         Verb::Update => {
-            let body: Body = wire::parse(asked.body)?;
-            platform.put_async_config(target, settings(body)?).await?
+            let settings = settings(wire::parse(asked.body)?)?;
+            for destination in [&settings.on_success, &settings.on_failure].into_iter().flatten() {
+                // Whoever is told is called.
+                if let DestinationKind::Function { service, .. } = &destination.kind {
+                    asked.caller.must(Role::Invoke, Some(service))?;
+                }
+            }
+            platform.put_async_config(target, settings).await?
         }
         Verb::Delete => {
             platform.delete_async_config(target).await?;

@@ -12,6 +12,7 @@ use super::{
     versions, writable,
 };
 use crate::app::App;
+use crate::dialect::auth::Caller;
 use crate::dialect::query::Query;
 use crate::http::Response;
 
@@ -62,6 +63,8 @@ pub(super) struct Asked<'a> {
     /// The revision that the caller expects.
     pub(super) expect: Option<u64>,
     pub(super) headers: &'a HeaderMap,
+    /// Who asks.
+    pub(super) caller: &'a Caller,
 }
 
 /// The operation of a request, or none if there is no such.

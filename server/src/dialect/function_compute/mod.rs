@@ -107,7 +107,8 @@ async fn manage(
         }
         Operation::GetCode(service, name) => functions::code(app, &service, &name, &parts.headers),
         Operation::Catalog(operation) => {
-            let asked = Asked { app, query, body: &body, expect, headers: &parts.headers };
+            let headers = &parts.headers;
+            let asked = Asked { app, query, body: &body, expect, headers, caller };
             catalog_route::serve(operation, asked).await
         }
         // Handled before; its own path reads its own body.

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use hearth_platform::{
     CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction,
-    PlatformError, RequestError, ServiceName, ServiceSettings,
+    PlatformError, RequestError, ServiceName, ServiceSettings, needed_for,
 };
 use serde_json::json;
 
+use super::super::auth::Caller;
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::{json as answer, no_content};
 use super::read::view;
@@ -21,6 +22,7 @@ pub(super) async fn deploy(
     service: &str,
     name: &str,
     request: Request,
+    caller: &Caller,
 ) -> Result<Response, WireError> {
     let began = std::time::Instant::now();
     let (parts, body) = request.into_parts();
@@ -30,6 +32,9 @@ pub(super) async fn deploy(
             WireError::invalid(format!("{SETTINGS_HEADER} is not as expected: {error}"))
         })?,
     };
+    for needed in asked.grants.iter().flat_map(needed_for) {
+        caller.must(needed.role, needed.service)?;
+    }
     let wanted = Wanted::from(&asked)?;
     let (service, name) = (ServiceName::parse(service)?, FunctionName::parse(name)?);
     let http = &app.settings.http;

@@ -31,6 +31,7 @@ pub mod wire;
 
 use http::Method;
 
+use super::auth::Caller;
 use super::function_compute::decode;
 use super::function_compute::errors::WireError;
 use super::query::Query;
@@ -46,13 +47,13 @@ pub const PREFIX: &str = "/hearth/v1";
 const ELEMENTS_MAX: usize = 4;
 
 /// Answers one request of this API.
-pub(super) async fn serve(app: &App, request: Request) -> Response {
+pub(super) async fn serve(app: &App, request: Request, caller: &Caller) -> Response {
     let method = request.method().clone();
-    let result = answer(app, request).await;
+    let result = answer(app, request, caller).await;
     result.unwrap_or_else(|error| error.into_response(&method))
 }
 
-async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
+async fn answer(app: &App, request: Request, caller: &Caller) -> Result<Response, WireError> {
     let uri = request.uri().clone();
     let missing = || WireError::no_route(request.method(), uri.path());
     let rest = uri
@@ -67,7 +68,7 @@ async fn answer(app: &App, request: Request) -> Result<Response, WireError> {
     let method = request.method().clone();
     match (&method, elements.as_slice()) {
         (&Method::PUT, ["functions", service, function]) => {
-            deploy::deploy(app, service, function, request).await
+            deploy::deploy(app, service, function, request, caller).await
         }
         (&Method::DELETE, ["functions", service, function]) => {
             deploy::remove(app, service, function).await
