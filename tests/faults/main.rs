@@ -17,3 +17,4 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod published;
+mod witness;
