@@ -17,4 +17,5 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod published;
+mod store_file;
 mod witness;

@@ -287,7 +287,7 @@ async fn everything(platform: Platform, seen: Arc<Seen>) {
         seen.accepted.lock().insert(again.to_string(), "failed");
         drained(&platform).await;
     };
-    platform.run_queue(work).await;
+    platform.run_queue(Box::pin(work)).await;
 }
 
 async fn stop(platform: &Platform, id: &str) {
@@ -321,7 +321,7 @@ async fn the_rest(platform: Platform, seen: Arc<Seen>) {
         }
         drained(&platform).await;
     };
-    platform.run_queue(work).await;
+    platform.run_queue(Box::pin(work)).await;
 }
 
 /// What must hold in the end.
