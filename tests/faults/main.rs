@@ -18,4 +18,5 @@ mod kill;
 mod memory;
 mod published;
 mod store_file;
+mod upgrade;
 mod witness;
