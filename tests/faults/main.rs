@@ -11,6 +11,7 @@
 
 mod artifacts;
 mod backup;
+mod bad_starts;
 mod destinations;
 mod disk;
 mod kill;
