@@ -11,6 +11,7 @@ use crate::*;
 
 mod attempts;
 mod crash;
+mod leases;
 mod scaling;
 mod stopping;
 mod versions;

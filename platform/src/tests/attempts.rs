@@ -116,7 +116,7 @@ impl World {
 
 /// Tells of an end with why it came.
 #[derive(Debug)]
-struct Nowhere;
+pub(super) struct Nowhere;
 
 impl Deliver for Nowhere {
     fn event(&self, told: &Told<'_>) -> Bytes {
