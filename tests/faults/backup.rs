@@ -22,6 +22,7 @@ fn a_backup_under_load_is_a_server() {
     let home = tempfile::tempdir().unwrap();
     let copy = home.path().join("copy");
     let is_over = AtomicBool::new(false);
+    let before: Vec<String> = (0..20).map(|_| server.invoke_async("wat-echo", "x")).collect();
     let accepted = thread::scope(|scope| {
         let deploying = scope.spawn(|| {
             let mut number = 0;
@@ -59,6 +60,10 @@ fn a_backup_under_load_is_a_server() {
     assert_eq!(restored.invoke("wat-echo", "alive").text(), "alive");
     assert_eq!(restored.invoke("f1", "x").text(), "000001");
     assert_eq!(server.invoke("wat-echo", "alive").text(), "alive", "the first goes on");
+    let ended = |id: &String| restored.record(id).is_some_and(|one| one["status"] == "succeeded");
+    hearth_tests::eventually("the end of what was accepted before", || before.iter().all(ended));
+    let made = restored.create("new", &answering(1, 1), json!({}));
+    assert_eq!(made.status, 200, "it is a server like another: {}", made.text());
     let (again, _, why) = hearth(&[
         "backup",
         &copy.display().to_string(),
