@@ -265,3 +265,31 @@ async fn what_becomes_too_old_ends_once_and_tells_why() {
     let filter = InvocationFilter { limit: 99, ..InvocationFilter::default() };
     assert_eq!(world.platform.invocations(&filter).await.unwrap().len(), 6, "one event for each");
 }
+
+/// The record of a stateful invocation holds its id taken, for as long as it is kept; one that has not ended is kept whatever its age.
+#[tokio::test]
+async fn an_id_is_free_again_when_its_record_is_too_old() {
+    let world = World::new().await;
+    world.deploy("f", answering("x")).await;
+    let named = |id: &str, delay| EnqueueOptions {
+        stateful_id: Some(InvocationId::parse(id).unwrap()),
+        age: Some(Duration::from_secs(30 * 86_400)),
+        delay: Duration::from_secs(delay),
+        ..EnqueueOptions::default()
+    };
+    let target = Target::latest("s", "f");
+    let first = world.accept("f", named("order", 0)).await;
+    world.accept("f", named("later", 20 * 86_400)).await;
+    let work = async {
+        world.ends(&first).await;
+        for (day, is_free) in [(6, false), (8, true)] {
+            world.set(BEGIN_MS + day * 86_400_000);
+            world.platform.upkeep().await.unwrap();
+            let again = world.platform.enqueue(target, Bytes::new(), named("order", 0)).await;
+            assert_eq!(again.is_ok(), is_free, "after {day} days");
+            let later = world.platform.enqueue(target, Bytes::new(), named("later", 0)).await;
+            assert!(later.is_err(), "it waits still");
+        }
+    };
+    world.platform.run_queue(Box::pin(work)).await;
+}
