@@ -10,7 +10,7 @@ use super::*;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::{Claim, Effect, Found, Leased, Query};
 
-const LEASE: Duration = Duration::from_millis(120);
+const LEASE: Duration = Duration::from_millis(300);
 
 /// One process's way to a store that others use as well.
 #[derive(Debug, Default)]
