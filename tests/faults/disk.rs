@@ -6,6 +6,8 @@ use std::process::Command;
 use hearth_tests::{Disk, Start, eventually, guest};
 use serde_json::{Value, json};
 
+use crate::kill::answering;
+
 #[test]
 fn two_servers_never_share_a_directory() {
     let home = tempfile::tempdir().unwrap();
@@ -102,6 +104,29 @@ fn nothing_is_accepted_that_is_not_on_disk() {
             .iter()
             .all(|id| server.record(id).is_some_and(|record| record["status"] == "succeeded"))
     });
+}
+
+#[test]
+fn what_ends_while_the_disk_is_full_is_written_once_there_is_room() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let server = Start::default().on(&disk.path().join("data")).start();
+    let made = server.create("slow", &answering(7, 600_000_000), json!({"timeout": 60}));
+    assert_eq!(made.status, 200, "{}", made.text());
+    let ids: Vec<String> = (0..20).map(|_| server.invoke_async("slow", "x")).collect();
+    eventually("they run", || server.metric("hearth_running_invocations") >= 1.0);
+    disk.fill();
+    // What the log has room for already is on disk all the same.
+    let event = "x".repeat(100 << 10);
+    let accept = || server.invoke_with("slow", &event, &[("x-fc-invocation-type", "Async")]).status;
+    eventually("it is full", || accept() == 503);
+    eventually("an end without room", || server.log().contains("outcome could not be written"));
+    disk.empty();
+    eventually("all ends", || ids.iter().all(|id| server.record(id).is_some()));
+    for id in &ids {
+        let record = server.record(id).unwrap();
+        assert_eq!((&record["status"], &record["attempt"]), (&json!("succeeded"), &json!(1)));
+    }
+    assert_eq!(server.metric("hearth_queue_leases_lost_total"), 0.0, "nothing ran again");
 }
 
 #[test]
