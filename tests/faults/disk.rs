@@ -48,6 +48,34 @@ fn a_directory_that_cannot_be_written_is_named() {
     assert_eq!(server.invoke("wat-echo", "back").text(), "back");
 }
 
+/// One file of it that cannot be written, whoever one is.
+#[test]
+fn a_file_that_cannot_be_written_is_refused_and_the_directory_named() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let data = disk.path().join("data");
+    let mut server = Start::default().on(&data).start();
+    server.deploy("wat-echo");
+    server.kill9();
+    for name in ["hearth.db", "hearth.db-wal"] {
+        let file = data.join(name);
+        let mount = |arguments: &[&str]| {
+            let status = Command::new("mount").args(arguments).arg(&file).status();
+            assert!(status.is_ok_and(|status| status.success()), "{arguments:?}");
+        };
+        mount(&["--bind", file.to_str().unwrap()]);
+        mount(&["-o", "remount,ro,bind"]);
+        let refused = Start::default().on(&data).fail();
+        assert!(Command::new("umount").arg(&file).status().unwrap().success());
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(3), "{told}");
+        let error = told.lines().last().unwrap();
+        assert!(error.starts_with("error: ") && error.contains("read-only"), "{told}");
+        assert!(error.contains(&data.display().to_string()), "{told}");
+    }
+    server.restart();
+    assert_eq!(server.invoke("wat-echo", "back").text(), "back");
+}
+
 #[test]
 fn a_full_disk_refuses_what_is_new_and_serves_what_is_there() {
     let Some(disk) = Disk::mount(16) else { return };
@@ -110,9 +138,9 @@ fn nothing_is_accepted_that_is_not_on_disk() {
 fn what_ends_while_the_disk_is_full_is_written_once_there_is_room() {
     let Some(disk) = Disk::mount(16) else { return };
     let server = Start::default().on(&disk.path().join("data")).start();
-    let made = server.create("slow", &answering(7, 600_000_000), json!({"timeout": 60}));
+    let made = server.create("slow", &answering(7, 200_000_000), json!({"timeout": 60}));
     assert_eq!(made.status, 200, "{}", made.text());
-    let ids: Vec<String> = (0..20).map(|_| server.invoke_async("slow", "x")).collect();
+    let ids: Vec<String> = (0..8).map(|_| server.invoke_async("slow", "x")).collect();
     eventually("they run", || server.metric("hearth_running_invocations") >= 1.0);
     disk.fill();
     // What the log has room for already is on disk all the same.
