@@ -59,6 +59,36 @@ fn switching_an_alias_under_load_fails_no_request_and_mixes_no_versions() {
 }
 
 #[test]
+fn removing_under_load_is_seen_as_there_or_gone() {
+    let server = Server::start();
+    server.deploy_answering("f", "here");
+    server.publish();
+    let is_there_or_gone = |reply: &Reply| match reply.status {
+        200 => assert_eq!((reply.text().as_str(), reply.header("x-fc-error-type")), ("here", None)),
+        _ => assert_eq!(reply.status, 404, "{}", reply.text()),
+    };
+    for round in 0..5 {
+        under_load(&server, "1", is_there_or_gone, || {
+            server.moment();
+            let path =
+                if round == 4 { "/services/s/versions/1" } else { "/services/s/functions/f" };
+            assert_eq!(server.call("DELETE", path, &Value::Null).status, 204);
+            if round < 4 {
+                server.deploy_answering("f", "here");
+            }
+        });
+        let wanted = if round == 4 { 404 } else { 200 };
+        assert_eq!(server.invoke_at("1", "f").status, wanted, "a version outlives its function");
+    }
+    under_load(&server, "LATEST", is_there_or_gone, || {
+        for _ in 0..20 {
+            assert_eq!(server.call("DELETE", "/services/s/functions/f", &Value::Null).status, 204);
+            server.deploy_answering("f", "here");
+        }
+    });
+}
+
+#[test]
 fn of_two_deployments_at_once_none_is_half_done() {
     let server = Server::start();
     server.deploy_answering("f", "0");

@@ -138,9 +138,9 @@ fn nothing_is_accepted_that_is_not_on_disk() {
 fn what_ends_while_the_disk_is_full_is_written_once_there_is_room() {
     let Some(disk) = Disk::mount(16) else { return };
     let server = Start::default().on(&disk.path().join("data")).start();
-    let made = server.create("slow", &answering(7, 200_000_000), json!({"timeout": 60}));
+    let made = server.create("slow", &answering(7, 400_000_000), json!({"timeout": 60}));
     assert_eq!(made.status, 200, "{}", made.text());
-    let ids: Vec<String> = (0..8).map(|_| server.invoke_async("slow", "x")).collect();
+    let ids: Vec<String> = (0..6).map(|_| server.invoke_async("slow", "x")).collect();
     eventually("they run", || server.metric("hearth_running_invocations") >= 1.0);
     disk.fill();
     // What the log has room for already is on disk all the same.

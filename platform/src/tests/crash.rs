@@ -24,6 +24,8 @@ enum Death {
     Before(u64),
     /// When that write is on disk and nobody was told.
     After(u64),
+    /// It lives, and its nth write fails for want of room.
+    Fails(u64),
     Never,
 }
 
@@ -68,13 +70,17 @@ impl Dying {
         match self.death {
             Death::Before(n) => self.writes.load(Ordering::SeqCst) >= n,
             Death::After(n) => self.writes.load(Ordering::SeqCst) > n,
-            Death::Never => false,
+            Death::Fails(_) | Death::Never => false,
         }
     }
 
-    async fn write<T>(&self, work: impl Future<Output = T>) -> T {
+    async fn write<T>(
+        &self,
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         match self.death {
+            Death::Fails(n) if number == n => Err(StorageError::Full { path: "here".into() }),
             Death::Before(n) if number >= n => self.never().await,
             Death::After(n) if number > n => self.never().await,
             Death::After(n) if number == n => {
@@ -208,8 +214,11 @@ impl House {
             config.queue.backoff_max = Duration::from_millis(2);
             config.deliver = Some(Arc::new(Sends(self.seen.clone())));
             let clock = Arc::new(SystemClock::default());
-            let platform = Platform::open_with(config, storage.clone(), clock).await.unwrap();
-            work(platform, self.seen.clone()).await;
+            match Platform::open_with(config, storage.clone(), clock).await {
+                Ok(platform) => work(platform, self.seen.clone()).await,
+                // A start that fails is tried again by the next life.
+                Err(error) => assert!(matches!(death, Death::Fails(_)), "{error}"),
+            }
         };
         runtime.block_on(async {
             tokio::select! {
@@ -263,9 +272,11 @@ async fn furnish(platform: Platform, _: Arc<Seen>) {
 async fn everything(platform: Platform, seen: Arc<Seen>) {
     let accept = async |function, ends: &'static str, options: EnqueueOptions| {
         let target = Target::latest("s", function);
-        let accepted = platform.enqueue(target, Bytes::from_static(b"{}"), options).await.unwrap();
-        seen.accepted.lock().insert(accepted.id.to_string(), ends);
-        accepted.id
+        let event = || Bytes::from_static(b"{}");
+        let accepted = persist(async || platform.enqueue(target, event(), options.clone()).await);
+        let id = accepted.await.unwrap().id;
+        seen.accepted.lock().insert(id.to_string(), ends);
+        id
     };
     let work = async {
         let hour = Duration::from_secs(3600);
@@ -282,16 +293,33 @@ async fn everything(platform: Platform, seen: Arc<Seen>) {
         while platform.dead_letter(bad.as_str()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let again = platform.redrive(bad.as_str()).await.unwrap();
+        let again = persist(async || platform.redrive(bad.as_str()).await).await.unwrap();
         seen.redriven.lock().insert(bad.to_string(), again.to_string());
         seen.accepted.lock().insert(again.to_string(), "failed");
         drained(&platform).await;
     };
-    platform.run_queue(Box::pin(work)).await;
+    worked_down_during(&platform, work).await;
+}
+
+async fn worked_down_during(platform: &Platform, work: impl Future<Output = ()>) {
+    let (stop, running) = leases::run(platform);
+    work.await;
+    drop(stop);
+    running.await.unwrap();
+}
+
+/// As a caller does who is told to come back.
+async fn persist<T>(call: impl AsyncFn() -> Result<T, PlatformError>) -> Result<T, PlatformError> {
+    loop {
+        match call().await {
+            Err(PlatformError::Storage(error)) if error.is_retryable() => {}
+            other => return other,
+        }
+    }
 }
 
 async fn stop(platform: &Platform, id: &str) {
-    if let Err(error) = platform.cancel(id).await {
+    if let Err(error) = persist(async || platform.cancel(id).await).await {
         assert!(is(&error, |error| matches!(error, RequestError::NotFound { .. })), "{error}");
     }
 }
@@ -321,7 +349,7 @@ async fn the_rest(platform: Platform, seen: Arc<Seen>) {
         }
         drained(&platform).await;
     };
-    platform.run_queue(Box::pin(work)).await;
+    worked_down_during(&platform, work).await;
 }
 
 /// What must hold in the end.
@@ -426,6 +454,13 @@ fn a_death_at_any_write_loses_nothing_and_repeats_no_end() {
     for number in 1..writes + 5 {
         story(true, &[Death::Before(number)]);
         story(true, &[Death::After(number)]);
+    }
+}
+
+#[test]
+fn nor_does_a_write_that_fails() {
+    for number in 1..story(true, &[Death::Never]) + 5 {
+        story(true, &[Death::Fails(number)]);
     }
 }
 

@@ -94,7 +94,7 @@ async fn records(platform: &Platform) -> Vec<InvocationRecord> {
 }
 
 /// Works its queue down until told to stop.
-fn run(platform: &Platform) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+pub(super) fn run(platform: &Platform) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel();
     let platform = platform.clone();
     let shutdown = async { drop(stopped.await) };
