@@ -11,6 +11,7 @@ use crate::*;
 
 mod attempts;
 mod crash;
+mod dying;
 mod leases;
 mod scaling;
 mod stopping;
