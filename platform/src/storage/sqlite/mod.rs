@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lock::DirectoryLock;
-use super::{Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError};
+use super::{BATCHES_MAX, Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError};
 pub(crate) use copy::{copy, problems};
 use reader::Question;
 use writer::Job;
@@ -91,6 +91,23 @@ impl Storage for SqliteStorage {
         let (reply, answer) = oneshot::channel();
         self.hand(Job::Commit { ops, reply }).await?;
         answer.await.map_err(|_| StorageError::Closed)?
+    }
+
+    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
+        let count = batches.len();
+        let too_many = |count, limit| Err(StorageError::BatchTooLarge { count, limit });
+        if count > BATCHES_MAX {
+            return vec![too_many(count, BATCHES_MAX); count];
+        }
+        if let Some(large) = batches.iter().map(Vec::len).find(|ops| *ops > OPS_MAX) {
+            return vec![too_many(large, OPS_MAX); count];
+        }
+        let (reply, answer) = oneshot::channel();
+        let applied = match self.hand(Job::Each { batches, reply }).await {
+            Ok(()) => answer.await.map_err(|_| StorageError::Closed),
+            Err(error) => Err(error),
+        };
+        applied.unwrap_or_else(|error| vec![Err(error); count])
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {
