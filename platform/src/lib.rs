@@ -49,6 +49,7 @@ mod mounted;
 mod name;
 pub mod package;
 mod platform;
+mod priority;
 pub mod queue;
 mod resolve;
 mod revision;
@@ -98,6 +99,7 @@ pub use name::{
 };
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
+pub use priority::run_behind_callers;
 pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
     QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,

@@ -301,6 +301,7 @@ fn start_queue(
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("hearth-queue".to_owned()).spawn(move || {
+        hearth_platform::run_behind_callers();
         let stopped = |mut signal: ShutdownSignal| async move { signal.wait().await };
         runtime.block_on(async {
             tokio::join!(

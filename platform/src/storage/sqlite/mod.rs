@@ -57,7 +57,11 @@ impl SqliteStorage {
         let waiting_questions = Arc::new(parking_lot::Mutex::new(waiting_questions));
         let mut threads = Vec::new();
         let writer = writer::Writer::new(connection, dir.to_owned(), wake.clone());
-        threads.push(spawn("storage-writer", dir, move || writer.run(waiting_jobs))?);
+        let write = move || {
+            crate::priority::run_behind_callers();
+            writer.run(waiting_jobs);
+        };
+        threads.push(spawn("storage-writer", dir, write)?);
         for _ in 0..READERS {
             let connection = schema::open_reader(dir)?;
             let (dir_of, waiting) = (dir.to_owned(), waiting_questions.clone());
