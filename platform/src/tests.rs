@@ -9,7 +9,9 @@ use hearth_engine::{Engine, EngineConfig, Invocation, LogType};
 use crate::storage::{Collection, Expect, Op, Storage};
 use crate::*;
 
+mod crash;
 mod scaling;
+mod stopping;
 mod versions;
 
 /// Answers `text` to whatever it is asked.

@@ -11,9 +11,13 @@
 
 mod artifacts;
 mod backup;
+mod bad_starts;
 mod destinations;
 mod disk;
 mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod published;
+mod store_file;
+mod upgrade;
+mod witness;

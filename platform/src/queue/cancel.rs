@@ -36,7 +36,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The change of its record, if it is stateful: only if it has not ended, or an end would be written over.
+    /// The change of its record, if it is stateful: only if it has not ended, or an end would be written over. It may have ended since
+    /// the item was read; if it ends from here on, the version no longer fits.
     async fn stopped(&self, item: &Leased, ended_ms: u64) -> Result<Option<Op>, PlatformError> {
         let Ok(ticket) = serde_json::from_slice::<Ticket>(&item.new.body) else { return Ok(None) };
         let Some(mut record) = StatefulInvocation::accepted(&ticket, &item.new) else {
@@ -44,6 +45,9 @@ impl Queue {
         };
         let query = Query::Get { collection: stateful::RECORDS, key: record.key() };
         let Found::Entry(Some(entry)) = self.storage.read(query).await? else { return Ok(None) };
+        if stateful::decode(&entry)?.status.is_final() {
+            return Ok(None);
+        }
         record.status = StatefulStatus::Stopped;
         record.attempts = item.attempts;
         record.ended_ms = Some(ended_ms);

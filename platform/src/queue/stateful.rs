@@ -286,7 +286,7 @@ async fn next_group(storage: &dyn Storage, start: &str) -> Result<Option<String>
     }))
 }
 
-fn decode(entry: &Entry) -> Result<StatefulInvocation, PlatformError> {
+pub(super) fn decode(entry: &Entry) -> Result<StatefulInvocation, PlatformError> {
     serde_json::from_slice(&entry.value).map_err(|error| PlatformError::Failure {
         what: "reading a stateful invocation",
         why: format!("its record `{}` is damaged: {error}", entry.key),

@@ -172,7 +172,11 @@ impl StorageError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Full { .. } | Self::ReadOnly { .. } | Self::Io { .. } | Self::LaneFull { .. }
+            Self::Full { .. }
+                | Self::ReadOnly { .. }
+                | Self::Locked { .. }
+                | Self::Io { .. }
+                | Self::LaneFull { .. }
         )
     }
 }

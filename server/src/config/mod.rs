@@ -109,6 +109,7 @@ impl Settings {
             return refuse("data_dir is empty; name a directory".to_owned());
         }
         self.http.validate()?;
+        self.queue.validate()?;
         self.engine
             .to_engine()
             .validate()

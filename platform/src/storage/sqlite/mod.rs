@@ -9,6 +9,7 @@ mod apply;
 mod claim;
 mod copy;
 mod errors;
+mod evidence;
 mod reader;
 mod schema;
 mod writer;
@@ -134,10 +135,14 @@ impl Storage for SqliteStorage {
 }
 
 impl Drop for SqliteStorage {
-    /// Ends the threads once they have done what was handed to them; only then is the directory free for another.
+    /// Ends the threads once they have done what was handed to them; only then is the directory free for another. The writer, who is
+    /// the first of them, ends last: it alone can copy the log back, so that one file is left.
     fn drop(&mut self) {
-        (self.jobs, self.questions) = (None, None);
-        for thread in self.threads.drain(..) {
+        self.questions = None;
+        while let Some(thread) = self.threads.pop() {
+            if self.threads.is_empty() {
+                self.jobs = None;
+            }
             if thread.join().is_err() {
                 tracing::error!("a storage thread had panicked");
             }

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::errors::storage_error;
+use super::evidence;
 use crate::storage::StorageError;
 
 pub(super) const FILE: &str = "hearth.db";
@@ -58,11 +59,14 @@ pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// Opens the file for its writer and brings it up to date.
 pub(super) fn open(dir: &Path) -> Result<Connection, StorageError> {
     let failed = |error: rusqlite::Error| storage_error(dir, &error);
+    evidence::check(dir)?;
     let mut connection = Connection::open(dir.join(FILE)).map_err(failed)?;
     check_owner(&connection, dir)?;
     configure(&connection, dir)?;
     check_whole(&connection, dir)?;
     migrate(&mut connection, dir)?;
+    // What is here at the start no longer hangs on the log. It waits for nobody: who reads meanwhile keeps some of it there.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed)?;
     Ok(connection)
 }
 
@@ -141,7 +145,7 @@ fn check_whole(connection: &Connection, dir: &Path) -> Result<(), StorageError> 
     if found == "ok" {
         return Ok(());
     }
-    Err(StorageError::Corrupt { path: dir.to_owned(), what: found })
+    Err(StorageError::Corrupt { path: dir.to_owned(), what: found.replace('\n', " ") })
 }
 
 /// Each step is one transaction with the number that says it was taken, so an interrupted one is taken again.
