@@ -9,6 +9,14 @@ fn function() -> String {
     "shop/order".to_owned()
 }
 
+fn bucket() -> String {
+    "releases".to_owned()
+}
+
+fn object() -> String {
+    "releases/order.zip".to_owned()
+}
+
 /// One example of each error that a caller can be told, by the name of its variant.
 fn examples() -> Vec<(&'static str, WireError)> {
     let named = |kind, name: &str| (kind, name.to_owned());
@@ -70,6 +78,30 @@ fn examples() -> Vec<(&'static str, WireError)> {
         (
             "Refusal::PayloadTooLarge",
             Refusal::PayloadTooLarge { limit_bytes: 10, size_bytes: 11 }.into(),
+        ),
+        ("ObjectError::NoBucket", ObjectError::NoBucket { bucket: bucket() }.into()),
+        ("ObjectError::NoObject", ObjectError::NoObject { object: object() }.into()),
+        ("ObjectError::NotPlain", ObjectError::NotPlain { object: object() }.into()),
+        (
+            "ObjectError::NotGranted",
+            ObjectError::NotGranted { bucket: bucket(), service: Some("shop".to_owned()) }.into(),
+        ),
+        (
+            "ObjectError::Denied",
+            ObjectError::Denied { bucket: bucket(), why: "secret".to_owned() }.into(),
+        ),
+        (
+            "ObjectError::TooLarge",
+            ObjectError::TooLarge { object: object(), size_bytes: 11, limit_bytes: 10 }.into(),
+        ),
+        (
+            "ObjectError::TooSlow",
+            ObjectError::TooSlow { bucket: bucket(), limit: Duration::from_secs(30) }.into(),
+        ),
+        ("ObjectError::Busy", ObjectError::Busy { limit: 4 }.into()),
+        (
+            "ObjectError::Unavailable",
+            ObjectError::Unavailable { bucket: bucket(), why: "secret".to_owned() }.into(),
         ),
         ("Refusal::Draining", Refusal::Draining.into()),
         ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),
