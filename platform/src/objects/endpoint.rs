@@ -1,4 +1,4 @@
-//! A bucket behind an endpoint that speaks S3: the object services of Amazon, Alibaba (OSS) and Huawei (OBS) do, and MinIO and others.
+//! A bucket behind an endpoint that speaks S3: the object services of Amazon, Alibaba (OSS) and Huawei (OBS) do, and so do others.
 //!
 //! Signing and retrying are the library's; its requests go out the way all requests of this process do, with the same TLS. No
 //! credentials are looked for anywhere: without a key, requests are not signed.
