@@ -47,6 +47,7 @@ mod loaded;
 mod logs;
 mod mounted;
 mod name;
+mod objects;
 pub mod package;
 mod platform;
 mod priority;
@@ -88,7 +89,7 @@ pub use key::{
     AccessKey, KeyError, Keys, Needed, NewKey, OpenKey, Role, SealError, Secret, needed_for,
 };
 pub use layer::{
-    LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
+    Archive, LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
     NewLayerVersion,
 };
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
@@ -97,6 +98,7 @@ pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, LayerName,
     NAME_BYTES_MAX, Qualifier, ServiceName, Target, TriggerName, ordered_id,
 };
+pub use objects::{Bucket, Endpoint, OBJECT_KEY_BYTES_MAX, ObjectConfig, ObjectError, ObjectName};
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
 pub use priority::run_behind_callers;

@@ -12,6 +12,7 @@ use crate::journal::Journal;
 use crate::key::Keys;
 use crate::loaded::Loaded;
 use crate::mounted::Mounts;
+use crate::objects::Objects;
 use crate::package::PackageLimits;
 use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) code: CodeStore,
+    pub(crate) objects: Objects,
     pub(crate) mounts: Mounts,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) loaded: Loaded,
@@ -94,6 +96,8 @@ impl Platform {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PlatformError> {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
+        let limit = config.package.package_bytes;
+        let objects = Objects::new(config.objects, &config.data_dir, limit)?;
         let mounts = Mounts::open(&config.data_dir)?;
         let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
         let sealing_key = config.sealing_key;
@@ -106,6 +110,7 @@ impl Platform {
             clock,
             storage,
             code,
+            objects,
             mounts,
             catalog: Arc::new(catalog),
             loaded: Loaded::new(config.loaded_functions),

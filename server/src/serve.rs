@@ -67,6 +67,12 @@ pub enum ServeError {
         /// What is open, and what to do.
         why: String,
     },
+    /// A file that the settings name cannot be used.
+    #[error("{why}")]
+    Settings {
+        /// Which one, and what to do.
+        why: String,
+    },
     /// A thread, a runtime or a signal handler could not be had, or the port file not be written.
     #[error("{what}: {source}")]
     System {
@@ -284,6 +290,10 @@ async fn open_platform(
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
+    config.objects = settings
+        .object_store
+        .to_objects()
+        .map_err(|error| ServeError::Settings { why: error.to_string() })?;
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
     let sealing_key = &settings.sealing_key;
     config.sealing_key = (!sealing_key.as_os_str().is_empty()).then(|| sealing_key.clone());

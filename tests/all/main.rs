@@ -29,6 +29,7 @@ mod invoke_async;
 mod invoke_sync;
 mod layers;
 mod no_effect;
+mod object_store;
 mod replace;
 mod scaling;
 mod secrets;

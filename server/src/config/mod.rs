@@ -8,6 +8,7 @@ mod engine;
 mod http;
 mod load;
 mod log;
+mod object_store;
 mod quantity;
 mod queue;
 mod show;
@@ -24,6 +25,7 @@ pub use engine::EngineSection;
 pub use http::HttpSection;
 pub use load::{ConfigError, Loaded, Sources, keys, load};
 pub use log::{AccessLog, LogFormat, LogSection};
+pub use object_store::{Addressing, BucketSection, ObjectStoreSection};
 pub use quantity::{QuantityError, Size, Span};
 pub use queue::QueueSection;
 pub use show::{as_json, as_toml};
@@ -61,6 +63,8 @@ pub struct Settings {
     pub engine: EngineSection,
     /// The queue of asynchronous invocations.
     pub queue: QueueSection,
+    /// Where objects are that are named as code.
+    pub object_store: ObjectStoreSection,
 }
 
 impl Default for Settings {
@@ -80,6 +84,7 @@ impl Default for Settings {
             http: HttpSection::default(),
             engine: EngineSection::default(),
             queue: QueueSection::default(),
+            object_store: ObjectStoreSection::default(),
         }
     }
 }
@@ -110,6 +115,7 @@ impl Settings {
         }
         self.http.validate()?;
         self.queue.validate()?;
+        self.object_store.validate()?;
         self.engine
             .to_engine()
             .validate()

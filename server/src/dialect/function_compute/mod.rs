@@ -7,6 +7,7 @@ mod arn;
 mod async_config;
 mod bindings;
 mod catalog_route;
+mod code;
 mod destination_event;
 mod domains;
 pub mod errors;

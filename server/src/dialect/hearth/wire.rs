@@ -20,6 +20,9 @@ pub struct DeployRequest {
     /// A sentence about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The object that holds the code, as `BUCKET/KEY`; the body is empty then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// Memory of one instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
