@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hearth_platform::{OpenKey, Role, to_ms};
+use hearth_platform::{OpenKey, Origin, Role, to_ms};
 use http::{Method, StatusCode};
 
 use super::function_compute::errors::WireError;
@@ -79,6 +79,11 @@ pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
 }
 
 impl Caller {
+    /// What the audit trail calls it.
+    pub(super) fn origin(&self) -> Origin {
+        self.0.as_ref().map_or_else(Origin::local, |key| Origin::of_key(&key.key))
+    }
+
     fn prefix(&self) -> &str {
         self.0.as_ref().map_or("", |key| &key.key.services)
     }

@@ -36,7 +36,8 @@ use super::function_compute::decode;
 use super::function_compute::errors::WireError;
 use super::query::Query;
 use crate::app::App;
-use crate::http::{Request, Response};
+use crate::dialect::acting::Acting;
+use crate::http::{Exchange, Request, Response};
 
 pub use code_link::CodeLinks;
 
@@ -47,13 +48,23 @@ pub const PREFIX: &str = "/hearth/v1";
 const ELEMENTS_MAX: usize = 4;
 
 /// Answers one request of this API.
-pub(super) async fn serve(app: &App, request: Request, caller: &Caller) -> Response {
+pub(super) async fn serve(
+    app: &App,
+    request: Request,
+    exchange: &Exchange,
+    caller: &Caller,
+) -> Response {
     let method = request.method().clone();
-    let result = answer(app, request, caller).await;
+    let app = Acting::new(app, caller, exchange);
+    let result = answer(&app, request, caller).await;
     result.unwrap_or_else(|error| error.into_response(&method))
 }
 
-async fn answer(app: &App, request: Request, caller: &Caller) -> Result<Response, WireError> {
+async fn answer(
+    app: &Acting<'_>,
+    request: Request,
+    caller: &Caller,
+) -> Result<Response, WireError> {
     let uri = request.uri().clone();
     let missing = || WireError::no_route(request.method(), uri.path());
     let rest = uri
