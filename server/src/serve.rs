@@ -285,6 +285,7 @@ async fn open_platform(
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
+    config.audit = settings.audit.to_audit();
     let sealing_key = &settings.sealing_key;
     config.sealing_key = (!sealing_key.as_os_str().is_empty()).then(|| sealing_key.clone());
     let platform = Platform::open(config)

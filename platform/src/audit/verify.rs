@@ -1,6 +1,6 @@
 //! Whether the trail is what was written: no record altered, none missing, and its beginning where pruning left it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::prune::pruned_to;
 use super::record::{AuditRecord, Head, key_of};
@@ -32,7 +32,7 @@ impl std::str::FromStr for AuditHead {
 }
 
 /// What verifying found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditReport {
     /// Records that were looked at and fit.
     pub records: u64,

@@ -3,6 +3,7 @@
 //! Values come from defaults, then a TOML file, then `HEARTH_*`, then flags; see [`load`]. A setting belongs here only if
 //! something reads it. Library crates get their own configuration types from here and read no file and no variable.
 
+mod audit;
 mod auth;
 mod engine;
 mod http;
@@ -19,6 +20,7 @@ use std::str::FromStr;
 use hearth_engine::Isolation;
 use serde::{Deserialize, Serialize};
 
+pub use audit::AuditSection;
 pub use auth::Auth;
 pub use engine::EngineSection;
 pub use http::HttpSection;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub engine: EngineSection,
     /// The queue of asynchronous invocations.
     pub queue: QueueSection,
+    /// How much of the audit trail is kept.
+    pub audit: AuditSection,
 }
 
 impl Default for Settings {
@@ -80,6 +84,7 @@ impl Default for Settings {
             http: HttpSection::default(),
             engine: EngineSection::default(),
             queue: QueueSection::default(),
+            audit: AuditSection::default(),
         }
     }
 }
@@ -109,6 +114,7 @@ impl Settings {
             return refuse("data_dir is empty; name a directory".to_owned());
         }
         self.http.validate()?;
+        self.audit.validate()?;
         self.engine
             .to_engine()
             .validate()

@@ -247,6 +247,8 @@ mod tests {
             (&get, "/hearth/v1/logs", Role::Deploy, "none"),
             (&get, "/hearth/v1/keys", Role::Admin, "none"),
             (&get, "/hearth/v1/keys/a", Role::Admin, "none"),
+            (&get, "/hearth/v1/audit", Role::Admin, "none"),
+            (&get, "/hearth/v1/audit/verify?function=a/f", Role::Admin, "none"),
         ] {
             assert_eq!(told(method, path), (role, service.to_owned()), "{path}");
         }

@@ -37,6 +37,7 @@ const READERS: usize = 2;
 pub struct SqliteStorage {
     jobs: Option<mpsc::Sender<Job>>,
     questions: Option<mpsc::Sender<Question>>,
+    /// The writer's first.
     threads: Vec<JoinHandle<()>>,
     wake: Arc<Notify>,
     _lock: DirectoryLock,
@@ -113,14 +114,20 @@ impl Storage for SqliteStorage {
 }
 
 impl Drop for SqliteStorage {
-    /// Ends the threads once they have done what was handed to them; only then is the directory free for another.
+    /// Ends the threads once they have done what was handed to them; only then is the directory free for another. The writer's
+    /// connection is closed last: only that puts what is in the log into the file, which then is whole by itself.
     fn drop(&mut self) {
-        (self.jobs, self.questions) = (None, None);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a storage thread had panicked");
+        fn join(threads: impl Iterator<Item = JoinHandle<()>>) {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a storage thread had panicked");
+                }
             }
         }
+        self.questions = None;
+        join(self.threads.drain(1.min(self.threads.len())..));
+        self.jobs = None;
+        join(self.threads.drain(..));
     }
 }
 

@@ -43,7 +43,7 @@ use crate::http::{Body, Exchange, Request, Response, read_body};
 pub use destination_event::DestinationEvents;
 pub use route::PREFIX;
 pub(super) use route::decode;
-pub(crate) use wire::time;
+pub(crate) use wire::{time, time_ms};
 
 /// Answers one request of this dialect.
 pub(super) async fn serve(

@@ -18,8 +18,11 @@
 //! | `GET /dead?function=s/f&after=&limit=` | dead letters in order of id, at most 100, without their events |
 //! | `GET /dead/{request id}` | one of them, with its event |
 //! | `POST /dead/{request id}` | queues it again; answers the new request id |
+//! | `GET /audit?since=&until=&who=&what=&order=&from=&limit=` | the audit trail, at most 100 records, newest first unless `order=oldest` |
+//! | `GET /audit/verify?head=NUMBER:HASH` | whether the trail is whole, and holds the head that was noted |
 //! | `GET /stats` | figures of engine, platform and the function named by `?function=s/f` |
 
+mod audit;
 mod code_link;
 mod dead;
 mod deploy;
@@ -102,6 +105,8 @@ async fn answer(
         (&Method::GET, ["dead"]) => dead::list(app, query).await,
         (&Method::GET, ["dead", id]) => dead::show(app, id).await,
         (&Method::POST, ["dead", id]) => dead::redrive(app, id).await,
+        (&Method::GET, ["audit"]) => audit::list(app, query).await,
+        (&Method::GET, ["audit", "verify"]) => audit::verify(app, query).await,
         (&Method::GET, ["stats"]) => read::stats(app, query),
         _ => Err(missing()),
     }
