@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hearth_engine::{Engine, Limits};
 
+use crate::audit::AuditConfig;
 use crate::caller::PlatformCaller;
 use crate::journal::JournalConfig;
 use crate::objects::ObjectConfig;
@@ -80,6 +81,8 @@ pub struct PlatformConfig {
     pub deliver: Option<Arc<dyn Deliver>>,
     /// What is remembered of invocations.
     pub journal: JournalConfig,
+    /// How much of the audit trail is kept.
+    pub audit: AuditConfig,
     /// How long code that no function names is kept. Default 1 hour.
     pub orphan_grace: Duration,
     /// The file that opens the secrets of access keys; `sealing.key` in the data directory unless given.
@@ -101,6 +104,7 @@ impl PlatformConfig {
             queue: QueueConfig::default(),
             deliver: None,
             journal: JournalConfig::default(),
+            audit: AuditConfig::default(),
             orphan_grace: Duration::from_secs(3600),
             sealing_key: None,
         }

@@ -55,7 +55,7 @@ impl Platform {
         };
         let spec = inner.spec(&function, LATEST, 0, stored.wasm.clone()).await?;
         let loaded = inner.engine.load(spec).await?;
-        let revision = inner.catalog.create_function(function).await?;
+        let revision = self.writer().create_function(function).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
     }
@@ -104,7 +104,7 @@ impl Platform {
         };
         let spec = inner.spec(&function, LATEST, before.ready(), wasm).await?;
         let loaded = inner.engine.load(spec).await?;
-        let revision = inner.catalog.update_function(before, function, change.expect).await?;
+        let revision = self.writer().update_function(before, function, change.expect).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
     }
@@ -119,7 +119,7 @@ impl Platform {
         name: &str,
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
-        self.inner().catalog.delete_function(service, name, expect).await
+        self.writer().delete_function(service, name, expect).await
     }
 
     /// Lists functions of a service in order of name.

@@ -243,6 +243,12 @@ impl From<crate::key::KeyError> for PlatformError {
     fn from(error: crate::key::KeyError) -> Self {
         match error {
             crate::key::KeyError::Storage(error) => Self::Storage(error),
+            // The first key makes a sealing key, which takes room as records do.
+            crate::key::KeyError::Seal(crate::key::SealError::File { path, source })
+                if source.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                Self::Storage(StorageError::Full { path })
+            }
             other => Self::Failure { what: "opening the access keys", why: other.to_string() },
         }
     }

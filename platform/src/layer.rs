@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Change, Verb};
 use crate::catalog::{Catalog, Record, Table};
 use crate::checksum::crc64;
 use crate::deploy::aside;
@@ -127,7 +128,11 @@ impl Layer {
 }
 
 fn no_version(layer: &str, version: u64) -> RequestError {
-    RequestError::NotFound { kind: Kind::LayerVersion, name: format!("{layer}/{version}") }
+    RequestError::NotFound { kind: Kind::LayerVersion, name: version_label(layer, version) }
+}
+
+fn version_label(layer: &str, version: u64) -> String {
+    format!("{layer}/{version}")
 }
 
 impl Record for Layer {
@@ -145,6 +150,24 @@ impl Record for Layer {
 
     fn stamp(&mut self, revision: u64) {
         self.revision = revision;
+    }
+
+    fn change(&self, before: Option<&Self>) -> Change {
+        let last = before.map_or(0, |before| before.last);
+        let gone = before.iter().flat_map(|before| before.versions.keys());
+        let gone = gone.into_iter().find(|version| !self.versions.contains_key(version));
+        let of_version = |verb, version| {
+            Change::new(
+                verb,
+                Kind::LayerVersion.as_str(),
+                version_label(self.name.as_str(), version),
+            )
+        };
+        match gone {
+            _ if self.last > last => of_version(Verb::Publish, self.last),
+            Some(version) => of_version(Verb::Delete, *version),
+            None => Change::new(Verb::Update, Kind::Layer.as_str(), self.name.as_str()),
+        }
     }
 
     fn table(catalog: &Catalog, _: &str) -> Result<Arc<Table<Self>>, RequestError> {
@@ -224,7 +247,7 @@ impl Platform {
             Ok(layer)
         };
         let limit = inner.catalog.quotas().layers;
-        let layer = inner.catalog.put_record("", &key, None, limit, add).await?;
+        let layer = self.writer().put_record("", &key, None, limit, add).await?;
         Ok(layer.version(layer.last)?)
     }
 
@@ -264,7 +287,7 @@ impl Platform {
             removed.ok_or_else(|| no_version(layer.name.as_str(), version))?;
             Ok(layer)
         };
-        self.inner().catalog.change_record("", name, None, remove).await.map(drop)
+        self.writer().change_record("", name, None, remove).await.map(drop)
     }
 
     /// Says whether a layer is meant for everybody; kept and given back. Durable on return.
@@ -273,7 +296,7 @@ impl Platform {
     /// No such layer; storage.
     pub async fn set_layer_public(&self, name: &str, is_public: bool) -> Result<(), PlatformError> {
         let set = move |_: &Catalog, before: &Layer| Ok(Layer { is_public, ..before.clone() });
-        self.inner().catalog.change_record("", name, None, set).await.map(drop)
+        self.writer().change_record("", name, None, set).await.map(drop)
     }
 
     /// Lists layers in order of name, each by its newest version; only those with that access, if one is named.

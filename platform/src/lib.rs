@@ -21,6 +21,7 @@
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
+//! | know who changed what | [`Platform::by`] says on whose behalf; [`Platform::audit`] reads the trail, [`Platform::verify_audit`] looks whether it is whole |
 //! | keep a copy | [`backup`] of a directory while a server works with it, [`check`] whether one is whole |
 //! | keep house | [`Platform::run_upkeep`] (bounds of journal, dead letters and code files), [`Platform::stats`], `check` |
 //!
@@ -28,6 +29,7 @@
 
 mod alias;
 mod async_config;
+mod audit;
 mod backup;
 mod binding;
 mod caller;
@@ -67,6 +69,7 @@ mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
+pub use audit::{AuditConfig, AuditFilter, AuditHead, AuditPage, AuditRecord, AuditReport, Origin};
 pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;

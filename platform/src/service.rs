@@ -103,7 +103,7 @@ impl Platform {
             modified_ms: now,
             revision: 0,
         };
-        self.inner().catalog.create_service(service).await
+        self.writer().create_service(service).await
     }
 
     /// A service.
@@ -124,7 +124,7 @@ impl Platform {
         change: ServiceChange,
     ) -> Result<Service, PlatformError> {
         let now = self.inner().clock.now_ms();
-        self.inner().catalog.update_service(name, change, now).await
+        self.writer().update_service(name, change, now).await
     }
 
     /// Deletes an empty service. Durable on return.
@@ -136,7 +136,7 @@ impl Platform {
         name: &str,
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
-        self.inner().catalog.delete_service(name, expect).await
+        self.writer().delete_service(name, expect).await
     }
 
     /// Lists services in order of name.

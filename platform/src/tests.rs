@@ -9,6 +9,7 @@ use hearth_engine::{Engine, EngineConfig, Invocation, LogType};
 use crate::storage::{Collection, Expect, Op, Storage};
 use crate::*;
 
+mod audit;
 mod crash;
 mod scaling;
 mod stopping;

@@ -263,7 +263,7 @@ impl Platform {
             revision: 0,
         };
         let check = |catalog: &Catalog, trigger: &Trigger| trigger.check(catalog);
-        inner.catalog.add_record(trigger, u64::MAX, check).await
+        self.writer().add_record(trigger, u64::MAX, check).await
     }
 
     /// A trigger.
@@ -312,7 +312,7 @@ impl Platform {
             trigger.check(catalog)?;
             Ok(trigger)
         };
-        inner.catalog.change_record(service, &key(function, name), expect, apply).await
+        self.writer().change_record(service, &key(function, name), expect, apply).await
     }
 
     /// Deletes a trigger. Durable on return.
@@ -328,7 +328,7 @@ impl Platform {
     ) -> Result<(), PlatformError> {
         let catalog = &self.inner().catalog;
         catalog.revision(service, function)?;
-        catalog.remove_record::<Trigger>(service, &key(function, name), expect).await
+        self.writer().remove_record::<Trigger>(service, &key(function, name), expect).await
     }
 
     /// Lists triggers of a function in order of name.

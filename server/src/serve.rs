@@ -295,6 +295,7 @@ async fn open_platform(
         .to_objects()
         .map_err(|error| ServeError::Settings { why: error.to_string() })?;
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
+    config.audit = settings.audit.to_audit();
     let sealing_key = &settings.sealing_key;
     config.sealing_key = (!sealing_key.as_os_str().is_empty()).then(|| sealing_key.clone());
     let platform = Platform::open(config)

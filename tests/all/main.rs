@@ -11,6 +11,7 @@
 mod aliases;
 mod archives;
 mod async_config;
+mod audit;
 mod auth;
 mod bad_guests;
 mod cli;

@@ -13,9 +13,10 @@ use tokio::sync::Mutex;
 
 use super::seal::{SealError, Sealer};
 use super::{AccessKey, OpenKey, Role, Secret};
-use crate::clock::{Clock, SystemClock};
+use crate::audit::{AuditConfig, Author, Change, Origin, Trail, Verb};
+use crate::clock::SystemClock;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{Collection, Effect, Expect, Op, Storage, StorageError};
+use crate::storage::{Collection, Expect, Op, Storage, StorageError};
 
 const KEYS: Collection = Collection("key");
 
@@ -113,8 +114,7 @@ struct Stored {
 /// All keys.
 #[derive(Debug)]
 pub struct Keys {
-    storage: Arc<dyn Storage>,
-    clock: Arc<dyn Clock>,
+    trail: Arc<Trail>,
     sealing_key: PathBuf,
     sealer: OnceLock<Sealer>,
     open: ArcSwap<BTreeMap<Arc<str>, Arc<OpenKey>>>,
@@ -131,9 +131,9 @@ impl Keys {
         data_dir: &Path,
         sealing_key: Option<PathBuf>,
     ) -> Result<Self, KeyError> {
-        let storage = SqliteStorage::open(data_dir)?;
-        let clock = Arc::new(SystemClock::default());
-        Self::open(Arc::new(storage), clock, data_dir, sealing_key).await
+        let storage = Arc::new(SqliteStorage::open(data_dir)?);
+        let trail = Trail::new(storage, Arc::new(SystemClock::default()), AuditConfig::default());
+        Self::open(trail, data_dir, sealing_key).await
     }
 
     /// How many keys are stored, none of them opened.
@@ -150,13 +150,13 @@ impl Keys {
 
     /// Reads and opens all keys.
     pub(crate) async fn open(
-        storage: Arc<dyn Storage>,
-        clock: Arc<dyn Clock>,
+        trail: Arc<Trail>,
         data_dir: &Path,
         sealing_key: Option<PathBuf>,
     ) -> Result<Self, KeyError> {
         let mut stored: BTreeMap<Arc<str>, (Stored, u64)> = BTreeMap::new();
-        storage
+        trail
+            .storage
             .each(KEYS, |entry| {
                 let id = entry.key;
                 let record: Stored = serde_json::from_slice(&entry.value).map_err(|error| {
@@ -168,8 +168,7 @@ impl Keys {
             .await?;
         let sealing_key = sealing_key.unwrap_or_else(|| data_dir.join(SEALING_KEY));
         let keys = Self {
-            storage,
-            clock,
+            trail,
             sealing_key,
             sealer: OnceLock::new(),
             open: ArcSwap::default(),
@@ -203,7 +202,7 @@ impl Keys {
     ///
     /// # Errors
     /// A value is out of bounds, there are too many, or it cannot be kept.
-    pub async fn create(&self, new: NewKey) -> Result<OpenKey, KeyError> {
+    pub async fn create(&self, new: NewKey, by: &Origin) -> Result<OpenKey, KeyError> {
         check("account", &new.account, 1)?;
         check("services", &new.services, 0)?;
         if new.life.is_some_and(|life| life.is_zero() || life > LIFE_MAX) {
@@ -214,7 +213,7 @@ impl Keys {
         if stored.len() >= KEYS_MAX {
             return Err(KeyError::TooMany);
         }
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.trail.clock.now_ms();
         // One official client sends its security token only with ids that begin so.
         let beginning = if new.life.is_some() { "STS." } else { "HK" };
         let key = AccessKey {
@@ -234,33 +233,38 @@ impl Keys {
         };
         let secret = self.seal(&key.id, &random_text(SECRET_LENGTH)?)?;
         let record = Stored { key, secret, previous: None, token };
-        self.write(&mut stored, record, Expect::Absent).await
+        self.write(&mut stored, record, Expect::Absent, (Verb::Create, by)).await
     }
 
     /// Gives a key another secret; the one before works for `overlap` longer.
     ///
     /// # Errors
     /// There is no such key, it is revoked, the overlap is too long, or it cannot be kept.
-    pub async fn rotate(&self, id: &str, overlap: Duration) -> Result<OpenKey, KeyError> {
+    pub async fn rotate(
+        &self,
+        id: &str,
+        overlap: Duration,
+        by: &Origin,
+    ) -> Result<OpenKey, KeyError> {
         if overlap > OVERLAP_MAX {
             let why = format!("must be at most {} days", OVERLAP_MAX.as_secs() / 86_400);
             return Err(KeyError::Invalid { what: "overlap", why });
         }
         let mut stored = self.stored.lock().await;
         let (mut record, version) = alive(&stored, id)?;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.trail.clock.now_ms();
         let secret = self.seal(id, &random_text(SECRET_LENGTH)?)?;
         record.previous = Some(std::mem::replace(&mut record.secret, secret));
         record.key.rotated_ms = Some(now_ms);
         record.key.overlap_until_ms = Some(now_ms.saturating_add(millis(overlap)));
-        self.write(&mut stored, record, Expect::Version(version)).await
+        self.write(&mut stored, record, Expect::Version(version), (Verb::Rotate, by)).await
     }
 
     /// Ends a key for good; it works for nobody from now on.
     ///
     /// # Errors
     /// There is no such key, or that cannot be written.
-    pub async fn revoke(&self, id: &str) -> Result<AccessKey, KeyError> {
+    pub async fn revoke(&self, id: &str, by: &Origin) -> Result<AccessKey, KeyError> {
         let mut stored = self.stored.lock().await;
         let (mut record, version) = match alive(&stored, id) {
             // Saying it twice changes nothing.
@@ -272,7 +276,8 @@ impl Keys {
         };
         record.key.is_revoked = true;
         record.previous = None;
-        Ok(self.write(&mut stored, record, Expect::Version(version)).await?.key)
+        let done = (Verb::Revoke, by);
+        Ok(self.write(&mut stored, record, Expect::Version(version), done).await?.key)
     }
 
     async fn write(
@@ -280,18 +285,18 @@ impl Keys {
         stored: &mut BTreeMap<Arc<str>, (Stored, u64)>,
         record: Stored,
         expect: Expect,
+        (verb, by): (Verb, &Origin),
     ) -> Result<OpenKey, KeyError> {
         let id = record.key.id.clone();
         let open = self.unsealed(&record)?;
         let value = serde_json::to_vec(&record)
             .map_err(|error| KeyError::Damaged { id: id.to_string(), why: error.to_string() })?;
+        let change = Change::new(verb, "access key", &*id).stored_as(&value);
         let op =
             Op::Put { collection: KEYS, key: id.to_string(), value: Bytes::from(value), expect };
-        let effects = self.storage.commit(vec![op]).await?;
-        let Some(Effect::Version(version)) = effects.first() else {
-            return Err(StorageError::Closed.into());
-        };
-        stored.insert(id.clone(), (record, *version));
+        let author = Author::new(self.trail.clone(), by.clone());
+        let version = author.commit(change, vec![op]).await?.version();
+        stored.insert(id.clone(), (record, version));
         let mut all = BTreeMap::clone(&self.open.load());
         all.insert(id, Arc::new(open.clone()));
         self.open.store(Arc::new(all));

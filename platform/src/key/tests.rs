@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::audit::{AuditConfig, Origin, Trail};
 use crate::clock::Clock;
 use crate::storage::Storage;
 use crate::storage::memory::MemoryStorage;
@@ -32,7 +33,9 @@ impl World {
     }
 
     async fn keys(&self) -> Result<Keys, KeyError> {
-        Keys::open(self.storage.clone(), self.clock.clone(), self.home.path(), None).await
+        let (storage, clock) = (self.storage.clone(), self.clock.clone());
+        let trail = Trail::new(storage, clock, AuditConfig::default());
+        Keys::open(trail, self.home.path(), None).await
     }
 
     fn at(&self, ms: u64) {
@@ -50,7 +53,7 @@ async fn a_key_survives_a_restart_and_its_secret_is_nowhere_in_storage() {
     let world = World::new();
     let keys = world.keys().await.unwrap();
     assert!(keys.is_empty());
-    let made = keys.create(NewKey::new(Role::Deploy, "42")).await.unwrap();
+    let made = keys.create(NewKey::new(Role::Deploy, "42"), &Origin::local()).await.unwrap();
     let secret = secrets(&keys, &made.key.id, 0);
     assert_eq!((secret.len(), secret[0].len()), (1, 40));
     let mut stored = String::new();
@@ -72,7 +75,13 @@ async fn a_key_survives_a_restart_and_its_secret_is_nowhere_in_storage() {
 #[tokio::test]
 async fn keys_without_the_file_that_opens_them_are_an_error() {
     let world = World::new();
-    world.keys().await.unwrap().create(NewKey::new(Role::Admin, "1")).await.unwrap();
+    world
+        .keys()
+        .await
+        .unwrap()
+        .create(NewKey::new(Role::Admin, "1"), &Origin::local())
+        .await
+        .unwrap();
     std::fs::remove_file(world.home.path().join("sealing.key")).unwrap();
     let error = world.keys().await.unwrap_err();
     assert!(matches!(error, KeyError::Seal(SealError::Missing { .. })), "{error}");
@@ -83,20 +92,26 @@ async fn keys_without_the_file_that_opens_them_are_an_error() {
 async fn a_rotated_secret_overlaps_and_a_revoked_key_signs_nothing() {
     let world = World::new();
     let keys = world.keys().await.unwrap();
-    let id = keys.create(NewKey::new(Role::Admin, "1")).await.unwrap().key.id;
+    let id = keys.create(NewKey::new(Role::Admin, "1"), &Origin::local()).await.unwrap().key.id;
     let first = secrets(&keys, &id, 0);
     world.at(1000);
-    keys.rotate(&id, Duration::from_secs(10)).await.unwrap();
+    keys.rotate(&id, Duration::from_secs(10), &Origin::local()).await.unwrap();
     let both = secrets(&keys, &id, 10_999);
     assert_eq!((both.len(), &both[1]), (2, &first[0]));
     assert_eq!(secrets(&keys, &id, 11_000), both[..1]);
     let again = world.keys().await.unwrap();
     assert_eq!(secrets(&again, &id, 5000), both);
-    assert!(again.revoke(&id).await.unwrap().is_revoked);
-    assert!(again.revoke(&id).await.unwrap().is_revoked, "twice is once");
+    assert!(again.revoke(&id, &Origin::local()).await.unwrap().is_revoked);
+    assert!(again.revoke(&id, &Origin::local()).await.unwrap().is_revoked, "twice is once");
     assert!(secrets(&again, &id, 5000).is_empty());
-    assert!(matches!(again.rotate(&id, Duration::ZERO).await, Err(KeyError::Revoked { .. })));
-    assert!(matches!(again.revoke("nobody").await, Err(KeyError::NotFound { .. })));
+    assert!(matches!(
+        again.rotate(&id, Duration::ZERO, &Origin::local()).await,
+        Err(KeyError::Revoked { .. })
+    ));
+    assert!(matches!(
+        again.revoke("nobody", &Origin::local()).await,
+        Err(KeyError::NotFound { .. })
+    ));
 }
 
 #[tokio::test]
@@ -104,7 +119,7 @@ async fn a_temporary_key_has_a_token_and_an_end() {
     let world = World::new();
     let keys = world.keys().await.unwrap();
     let new = NewKey { life: Some(Duration::from_secs(60)), ..NewKey::new(Role::Invoke, "1") };
-    let made = keys.create(new).await.unwrap();
+    let made = keys.create(new, &Origin::local()).await.unwrap();
     assert!(made.key.id.starts_with("STS.") && made.token.is_some());
     assert_eq!(secrets(&keys, &made.key.id, 59_999).len(), 1);
     assert!(secrets(&keys, &made.key.id, 60_000).is_empty());
@@ -116,12 +131,16 @@ async fn what_a_key_cannot_be_is_refused() {
     let keys = world.keys().await.unwrap();
     let long = "x".repeat(129);
     for account in ["", "a b", "\u{e4}", "a/b", &long] {
-        let error = keys.create(NewKey::new(Role::Admin, account)).await.unwrap_err();
+        let error =
+            keys.create(NewKey::new(Role::Admin, account), &Origin::local()).await.unwrap_err();
         assert!(matches!(error, KeyError::Invalid { what: "account", .. }), "{account}: {error}");
     }
     for life in [Duration::ZERO, Duration::from_secs(u64::MAX)] {
         let new = NewKey { life: Some(life), ..NewKey::new(Role::Admin, "1") };
-        assert!(matches!(keys.create(new).await, Err(KeyError::Invalid { what: "life", .. })));
+        assert!(matches!(
+            keys.create(new, &Origin::local()).await,
+            Err(KeyError::Invalid { what: "life", .. })
+        ));
     }
     assert!(keys.is_empty() && !world.home.path().join("sealing.key").exists());
 }

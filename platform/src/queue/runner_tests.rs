@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::attempt::{Attempted, Execute};
 use super::*;
 use crate::async_config::AsyncSettings;
+use crate::audit::{Author, Origin, Trail};
 use crate::clock::SystemClock;
 use crate::error::RequestError;
 use crate::journal::note;
@@ -307,9 +308,15 @@ async fn running_and_queued_invocations_can_be_cancelled_once() {
     while executor.running.load(SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    let trail = Trail::new(
+        queue.storage.clone(),
+        queue.clock.clone(),
+        crate::audit::AuditConfig::default(),
+    );
+    let author = Author::new(trail, Origin::local());
     for id in ["running", "queued"] {
-        queue.cancel(id).await.unwrap();
-        assert!(queue.cancel(id).await.is_err(), "{id} twice");
+        queue.cancel(id, &author).await.unwrap();
+        assert!(queue.cancel(id, &author).await.is_err(), "{id} twice");
     }
     let begun = std::time::Instant::now();
     drop(stop);

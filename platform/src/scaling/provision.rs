@@ -131,7 +131,7 @@ impl Platform {
             Ok(config)
         };
         let limit = catalog.quotas().scaling_configs;
-        let config = catalog.put_record("", &key_of(target), expect, limit, make).await?;
+        let config = self.writer().put_record("", &key_of(target), expect, limit, make).await?;
         self.inner().provisions.changed.notify_one();
         Ok(self.inner().reached(config))
     }

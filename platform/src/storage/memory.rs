@@ -11,9 +11,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
-    BATCHES_MAX, CLAIM_MAX, Claim, Collection, Effect, Entry, Expect, Expected, Found, Item,
-    JournalRow, Leased, NewItem, OPS_MAX, Op, PRUNE_MAX, ParkedItem, Query, ROWS_MAX, Storage,
-    StorageError,
+    CLAIM_MAX, Claim, Collection, Effect, Entry, Expect, Expected, Found, Item, JournalRow, Leased,
+    NewItem, OPS_MAX, Op, PRUNE_MAX, ParkedItem, Query, ROWS_MAX, Storage, StorageError,
 };
 
 /// Storage that is gone with the process.
@@ -64,22 +63,6 @@ impl Storage for MemoryStorage {
         drop(state);
         self.wake.notify_one();
         Ok(effects)
-    }
-
-    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
-        let count = batches.len();
-        let too_many = |count, limit| Err(StorageError::BatchTooLarge { count, limit });
-        if count > BATCHES_MAX {
-            return vec![too_many(count, BATCHES_MAX); count];
-        }
-        if let Some(large) = batches.iter().map(Vec::len).find(|ops| *ops > OPS_MAX) {
-            return vec![too_many(large, OPS_MAX); count];
-        }
-        let mut results = Vec::with_capacity(count);
-        for ops in batches {
-            results.push(self.commit(ops).await);
-        }
-        results
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {

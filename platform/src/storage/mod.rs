@@ -390,7 +390,16 @@ pub trait Storage: Send + Sync + std::fmt::Debug + 'static {
 
     /// Applies each batch for itself, as [`commit`](Storage::commit) does, and answers each. Together they share what a commit costs.
     /// With more than [`BATCHES_MAX`] of them, or one that is too large, none is applied.
-    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>>;
+    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
+        if let Err(error) = check_batches(&batches) {
+            return vec![Err(error); batches.len()];
+        }
+        let mut results = Vec::with_capacity(batches.len());
+        for ops in batches {
+            results.push(self.commit(ops).await);
+        }
+        results
+    }
 
     /// Leases due items. Lanes with due items take turns in the order of their names, going on after the lane served last; each turn
     /// takes the lane's item that has been due longest. A lane whose turn is not [admitted](Claim::admits) has no more turns in this
@@ -408,6 +417,17 @@ pub trait Storage: Send + Sync + std::fmt::Debug + 'static {
 
     /// Is notified when something may have become due. A hint: polling is the truth.
     fn wake(&self) -> Arc<Notify>;
+}
+
+/// Refuses more batches than may stand together, and any that is too large.
+fn check_batches(batches: &[Vec<Op>]) -> Result<(), StorageError> {
+    let largest = batches.iter().map(Vec::len).max().unwrap_or(0);
+    for (count, limit) in [(batches.len(), BATCHES_MAX), (largest, OPS_MAX)] {
+        if count > limit {
+            return Err(StorageError::BatchTooLarge { count, limit });
+        }
+    }
+    Ok(())
 }
 
 impl dyn Storage {

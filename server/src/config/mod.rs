@@ -3,6 +3,7 @@
 //! Values come from defaults, then a TOML file, then `HEARTH_*`, then flags; see [`load`]. A setting belongs here only if
 //! something reads it. Library crates get their own configuration types from here and read no file and no variable.
 
+mod audit;
 mod auth;
 mod engine;
 mod http;
@@ -20,6 +21,7 @@ use std::str::FromStr;
 use hearth_engine::Isolation;
 use serde::{Deserialize, Serialize};
 
+pub use audit::AuditSection;
 pub use auth::Auth;
 pub use engine::EngineSection;
 pub use http::HttpSection;
@@ -65,6 +67,8 @@ pub struct Settings {
     pub queue: QueueSection,
     /// Where objects are that are named as code.
     pub object_store: ObjectStoreSection,
+    /// How much of the audit trail is kept.
+    pub audit: AuditSection,
 }
 
 impl Default for Settings {
@@ -85,6 +89,7 @@ impl Default for Settings {
             engine: EngineSection::default(),
             queue: QueueSection::default(),
             object_store: ObjectStoreSection::default(),
+            audit: AuditSection::default(),
         }
     }
 }
@@ -116,6 +121,7 @@ impl Settings {
         self.http.validate()?;
         self.queue.validate()?;
         self.object_store.validate()?;
+        self.audit.validate()?;
         self.engine
             .to_engine()
             .validate()

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hearth_platform::{OpenKey, Role, to_ms};
+use hearth_platform::{OpenKey, Origin, Role, to_ms};
 use http::{Method, StatusCode};
 
 use super::function_compute::errors::WireError;
@@ -79,6 +79,11 @@ pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
 }
 
 impl Caller {
+    /// What the audit trail calls it.
+    pub(super) fn origin(&self) -> Origin {
+        self.0.as_ref().map_or_else(Origin::local, |key| Origin::of_key(&key.key))
+    }
+
     fn prefix(&self) -> &str {
         self.0.as_ref().map_or("", |key| &key.key.services)
     }
@@ -242,6 +247,8 @@ mod tests {
             (&get, "/hearth/v1/logs", Role::Deploy, "none"),
             (&get, "/hearth/v1/keys", Role::Admin, "none"),
             (&get, "/hearth/v1/keys/a", Role::Admin, "none"),
+            (&get, "/hearth/v1/audit", Role::Admin, "none"),
+            (&get, "/hearth/v1/audit/verify?function=a/f", Role::Admin, "none"),
         ] {
             assert_eq!(told(method, path), (role, service.to_owned()), "{path}");
         }

@@ -22,7 +22,9 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lock::DirectoryLock;
-use super::{BATCHES_MAX, Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError};
+use super::{
+    Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError, check_batches,
+};
 pub(crate) use copy::{copy, problems};
 use reader::Question;
 use writer::Job;
@@ -38,6 +40,7 @@ const READERS: usize = 2;
 pub struct SqliteStorage {
     jobs: Option<mpsc::Sender<Job>>,
     questions: Option<mpsc::Sender<Question>>,
+    /// The writer's first.
     threads: Vec<JoinHandle<()>>,
     wake: Arc<Notify>,
     _lock: DirectoryLock,
@@ -100,12 +103,8 @@ impl Storage for SqliteStorage {
 
     async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
         let count = batches.len();
-        let too_many = |count, limit| Err(StorageError::BatchTooLarge { count, limit });
-        if count > BATCHES_MAX {
-            return vec![too_many(count, BATCHES_MAX); count];
-        }
-        if let Some(large) = batches.iter().map(Vec::len).find(|ops| *ops > OPS_MAX) {
-            return vec![too_many(large, OPS_MAX); count];
+        if let Err(error) = check_batches(&batches) {
+            return vec![Err(error); count];
         }
         let (reply, answer) = oneshot::channel();
         let applied = match self.hand(Job::Each { batches, reply }).await {

@@ -9,11 +9,12 @@ use super::route::ServiceRef;
 use super::wire::{self, FunctionBody};
 use super::{checksum, json, kept_fields, list_request, no_content, tagged};
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::dialect::query::Query;
 use crate::http::Response;
 
 pub(super) async fn create(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     body: &[u8],
     headers: &HeaderMap,
@@ -44,7 +45,7 @@ pub(super) fn get(app: &App, service: &ServiceRef<'_>, name: &str) -> Result<Res
 }
 
 pub(super) async fn update(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     name: &str,
     body: &[u8],
@@ -60,7 +61,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     name: &str,
     expect: Option<u64>,

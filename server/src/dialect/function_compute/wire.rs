@@ -4,7 +4,7 @@
 //! official service does.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hearth_platform::{
     CodeUpload, Function, FunctionChange, FunctionSettings, LayerName, LayerRef, Page, Service,
@@ -272,9 +272,17 @@ impl FunctionBody {
 
 /// A moment as the dialect writes it: UTC, whole seconds.
 pub(crate) fn time(ms: u64) -> String {
-    // Beyond the year 9999 there is no such text; a record that says so is shown at the end of time.
-    let moment = UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000));
-    humantime::format_rfc3339_seconds(moment).to_string()
+    humantime::format_rfc3339_seconds(moment(ms)).to_string()
+}
+
+/// The same to the millisecond.
+pub(crate) fn time_ms(ms: u64) -> String {
+    humantime::format_rfc3339_millis(moment(ms)).to_string()
+}
+
+/// Beyond the year 9999 there is no such text; a record that says so is shown at the end of time.
+fn moment(ms: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000))
 }
 
 /// A service as JSON.

@@ -9,6 +9,7 @@ use super::super::function_compute::{json as answer, time};
 use super::super::query::Query;
 use super::wire::{DeadLetterView, DeadLettersReply, RedriveReply};
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::http::Response;
 
 /// Dead letters in one answer unless asked for fewer, and at most.
@@ -35,7 +36,7 @@ pub(super) async fn show(app: &App, id: &str) -> Result<Response, WireError> {
 }
 
 /// Queues one again.
-pub(super) async fn redrive(app: &App, id: &str) -> Result<Response, WireError> {
+pub(super) async fn redrive(app: &Acting<'_>, id: &str) -> Result<Response, WireError> {
     let request_id = app.platform.redrive(id).await?.to_string();
     Ok(answer(&serde_json::json!(RedriveReply { request_id })))
 }

@@ -12,13 +12,13 @@ use super::super::function_compute::errors::WireError;
 use super::super::function_compute::{json as answer, no_content};
 use super::read::view;
 use super::wire::{DeployReply, DeployRequest, SETTINGS_HEADER};
-use crate::app::App;
 use crate::config::{Size, Span};
+use crate::dialect::acting::Acting;
 use crate::http::{Request, Response, read_body};
 
 /// Creates a function or changes it, and its service with it if need be.
 pub(super) async fn deploy(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     name: &str,
     request: Request,
@@ -116,7 +116,7 @@ impl Wanted {
     }
 }
 
-async fn ensure_service(app: &App, name: &ServiceName) -> Result<(), WireError> {
+async fn ensure_service(app: &Acting<'_>, name: &ServiceName) -> Result<(), WireError> {
     if app.platform.get_service(name.as_str()).is_ok() {
         return Ok(());
     }
@@ -128,7 +128,7 @@ async fn ensure_service(app: &App, name: &ServiceName) -> Result<(), WireError> 
 }
 
 async fn create(
-    app: &App,
+    app: &Acting<'_>,
     service: &ServiceName,
     name: FunctionName,
     asked: DeployRequest,
@@ -153,7 +153,7 @@ async fn create(
 }
 
 async fn change(
-    app: &App,
+    app: &Acting<'_>,
     before: &Function,
     asked: DeployRequest,
     wanted: Wanted,
@@ -179,7 +179,11 @@ async fn change(
 }
 
 /// Removes a function, and its service if it holds nothing else.
-pub(super) async fn remove(app: &App, service: &str, name: &str) -> Result<Response, WireError> {
+pub(super) async fn remove(
+    app: &Acting<'_>,
+    service: &str,
+    name: &str,
+) -> Result<Response, WireError> {
     app.platform.delete_function(service, name, None).await?;
     match app.platform.delete_service(service, None).await {
         // It holds more, or somebody else was quicker.

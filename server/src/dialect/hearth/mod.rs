@@ -18,8 +18,11 @@
 //! | `GET /dead?function=s/f&after=&limit=` | dead letters in order of id, at most 100, without their events |
 //! | `GET /dead/{request id}` | one of them, with its event |
 //! | `POST /dead/{request id}` | queues it again; answers the new request id |
+//! | `GET /audit?since=&until=&who=&what=&order=&from=&limit=` | the audit trail, at most 100 records, newest first unless `order=oldest` |
+//! | `GET /audit/verify?head=NUMBER:HASH` | whether the trail is whole, and holds the head that was noted |
 //! | `GET /stats` | figures of engine, platform and the function named by `?function=s/f` |
 
+mod audit;
 mod code_link;
 mod dead;
 mod deploy;
@@ -36,7 +39,8 @@ use super::function_compute::decode;
 use super::function_compute::errors::WireError;
 use super::query::Query;
 use crate::app::App;
-use crate::http::{Request, Response};
+use crate::dialect::acting::Acting;
+use crate::http::{Exchange, Request, Response};
 
 pub use code_link::CodeLinks;
 
@@ -47,13 +51,23 @@ pub const PREFIX: &str = "/hearth/v1";
 const ELEMENTS_MAX: usize = 4;
 
 /// Answers one request of this API.
-pub(super) async fn serve(app: &App, request: Request, caller: &Caller) -> Response {
+pub(super) async fn serve(
+    app: &App,
+    request: Request,
+    exchange: &Exchange,
+    caller: &Caller,
+) -> Response {
     let method = request.method().clone();
-    let result = answer(app, request, caller).await;
+    let app = Acting::new(app, caller, exchange);
+    let result = answer(&app, request, caller).await;
     result.unwrap_or_else(|error| error.into_response(&method))
 }
 
-async fn answer(app: &App, request: Request, caller: &Caller) -> Result<Response, WireError> {
+async fn answer(
+    app: &Acting<'_>,
+    request: Request,
+    caller: &Caller,
+) -> Result<Response, WireError> {
     let uri = request.uri().clone();
     let missing = || WireError::no_route(request.method(), uri.path());
     let rest = uri
@@ -91,6 +105,8 @@ async fn answer(app: &App, request: Request, caller: &Caller) -> Result<Response
         (&Method::GET, ["dead"]) => dead::list(app, query).await,
         (&Method::GET, ["dead", id]) => dead::show(app, id).await,
         (&Method::POST, ["dead", id]) => dead::redrive(app, id).await,
+        (&Method::GET, ["audit"]) => audit::list(app, query).await,
+        (&Method::GET, ["audit", "verify"]) => audit::verify(app, query).await,
         (&Method::GET, ["stats"]) => read::stats(app, query),
         _ => Err(missing()),
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use hearth_engine::{Grants, Isolation, Limits, PoolPolicy};
+use hearth_platform::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Size, Span};
@@ -204,6 +205,41 @@ pub struct DeadLettersReply {
 pub struct RedriveReply {
     /// The request id of the new invocation.
     pub request_id: String,
+}
+
+/// A change of what exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecordView {
+    /// Its place in the trail.
+    pub number: u64,
+    /// When, as RFC 3339 with milliseconds.
+    pub time: String,
+    /// The id of the access key, or `local`.
+    pub who: String,
+    /// The role of that key.
+    pub role: Option<Role>,
+    /// The request that asked for it.
+    pub request_id: Option<String>,
+    /// What was done, as one word.
+    pub verb: String,
+    /// The kind of thing.
+    pub noun: String,
+    /// Its full name.
+    pub name: String,
+    /// The first digits of a digest of what it became; the new request id of what was queued again.
+    pub became: Option<String>,
+    /// The record's hash, which the next one holds.
+    pub hash: String,
+}
+
+/// A part of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReply {
+    /// In the order that was asked for.
+    pub records: Vec<AuditRecordView>,
+    /// Where the next page begins, if there may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 #[cfg(test)]
