@@ -1,5 +1,6 @@
 //! The handle on a platform: opening it, and what holds for all of it. Each noun's operations are in the noun's own file.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hearth_engine::{Engine, Limits};
@@ -19,7 +20,7 @@ use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{Collection, Query, Storage};
+use crate::storage::{Collection, Query, Storage, StorageError};
 
 /// A platform, in the hand of whoever uses it; cheap to clone.
 #[derive(Debug, Clone)]
@@ -74,6 +75,16 @@ pub struct PlatformStats {
     pub leases_lost: u64,
 }
 
+/// A record that cannot be read is damage of the directory: that is what the operator has to hear of.
+fn damaged(dir: &Path, error: PlatformError) -> PlatformError {
+    match error {
+        PlatformError::Failure { why, .. } => {
+            StorageError::Corrupt { path: dir.to_owned(), what: why }.into()
+        }
+        other => other,
+    }
+}
+
 impl Platform {
     /// Opens the data directory, makes it if it is not there, and reads the catalog. Leases of an earlier process are taken back.
     ///
@@ -104,7 +115,8 @@ impl Platform {
         let limit = config.package.package_bytes;
         let objects = Objects::new(config.objects, &config.data_dir, limit)?;
         let mounts = Mounts::open(&config.data_dir)?;
-        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
+        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await;
+        let catalog = catalog.map_err(|error| damaged(&config.data_dir, error))?;
         let sealing_key = config.sealing_key;
         let trail = Trail::new(storage.clone(), clock.clone(), config.audit);
         let keys = Keys::open(trail.clone(), &config.data_dir, sealing_key).await?;

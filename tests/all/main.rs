@@ -34,6 +34,7 @@ mod object_store;
 mod replace;
 mod scaling;
 mod secrets;
+mod snapshots;
 mod stateful;
 mod stop;
 mod tags;

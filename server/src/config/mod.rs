@@ -51,7 +51,8 @@ pub struct Settings {
     pub allow_unauthenticated: bool,
     /// How long running invocations may take to finish after SIGTERM. Default 30s.
     pub drain_time: Span,
-    /// The isolation of functions that do not choose one: `reuse` (the default) or `fresh`.
+    /// The isolation of functions that do not choose one: `reuse` (the default) or `fresh`. `snapshot` is chosen for
+    /// each function that has an initializer.
     pub isolation: Isolation,
     /// The region in resource names. Default `local`.
     pub region: String,
@@ -117,6 +118,10 @@ impl Settings {
         }
         if self.data_dir.as_os_str().is_empty() {
             return refuse("data_dir is empty; name a directory".to_owned());
+        }
+        if self.isolation == Isolation::Snapshot {
+            let why = "isolation is `snapshot`, which functions without an initializer cannot have; choose it for each function";
+            return refuse(why.to_owned());
         }
         self.http.validate()?;
         self.queue.validate()?;

@@ -197,11 +197,28 @@ impl From<ObjectError> for WireError {
     }
 }
 
+impl WireError {
+    /// An error told to whoever deploys, who may see what the function's initializer logged; a caller of the function may not.
+    pub(crate) fn of_deployment(error: PlatformError) -> Self {
+        let log = match &error {
+            PlatformError::Load(LoadError::Initializer { log, .. }) => log.trim_end().to_owned(),
+            _ => String::new(),
+        };
+        let mut told = Self::from(error);
+        if !log.is_empty() {
+            told.message = format!("{}; it logged:\n{log}", told.message);
+        }
+        told
+    }
+}
+
 impl From<LoadError> for WireError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
-            LoadError::CompilerBusy { .. } => Self::exhausted(format!("{error}; {}", error.hint())),
+            LoadError::CompilerBusy { .. } | LoadError::Busy { .. } => {
+                Self::exhausted(format!("{error}; {}", error.hint()))
+            }
             LoadError::ArtifactStore { .. } => {
                 tracing::error!(%error, hint = error.hint(), "artifacts cannot be kept; is the disk full?");
                 Self::unavailable(STORAGE_DECLINED)

@@ -149,7 +149,7 @@ async fn create(
     settings.environment = asked.environment.unwrap_or_default();
     settings.grants = asked.grants.unwrap_or_default();
     let new = NewFunction { name, settings, code, checksum: None };
-    Ok(app.platform.create_function(service.as_str(), new).await?)
+    app.platform.create_function(service.as_str(), new).await.map_err(WireError::of_deployment)
 }
 
 async fn change(
@@ -175,7 +175,7 @@ async fn change(
         ..FunctionChange::default()
     };
     let (service, name) = (before.service.as_str(), before.name.as_str());
-    Ok(app.platform.update_function(service, name, change).await?)
+    app.platform.update_function(service, name, change).await.map_err(WireError::of_deployment)
 }
 
 /// Removes a function, and its service if it holds nothing else.

@@ -36,7 +36,7 @@ pub struct DeployRequest {
     /// Time for making an instance ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initialize_timeout: Option<Span>,
-    /// `reuse` or `fresh`.
+    /// `reuse`, `fresh` or `snapshot`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
     /// Environment variables; replaces all of them.
@@ -114,7 +114,7 @@ pub struct FunctionView {
     pub timeout: Span,
     /// CPU time of one invocation, if it has a limit of its own.
     pub cpu_time: Option<Span>,
-    /// `reuse` or `fresh`.
+    /// `reuse`, `fresh` or `snapshot`.
     pub isolation: Isolation,
     /// Ready instances kept.
     pub min_ready: u32,
