@@ -10,6 +10,7 @@ use crate::storage::{Collection, Expect, Op, Storage};
 use crate::*;
 
 mod scaling;
+mod scheduled;
 mod versions;
 
 /// Answers `text` to whatever it is asked.
