@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::ProvisionConfig;
 use super::wanted::Wanted;
+use super::{ProvisionConfig, scheduled};
 use crate::error::PlatformError;
 use crate::platform::Inner;
 use crate::revision::Revision;
@@ -41,7 +41,7 @@ impl Inner {
         let now_ms = self.clock.now_ms();
         let is_ahead = |end_ms: Option<u64>| end_ms.is_none_or(|end| now_ms < end);
         self.wanted_now(config) > 0
-            || config.actions.iter().any(|action| is_ahead(action.end_ms))
+            || scheduled::any_is_ahead(&config.actions, now_ms)
             || config.policies.iter().any(|policy| is_ahead(policy.end_ms))
     }
 

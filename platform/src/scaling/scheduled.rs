@@ -93,6 +93,14 @@ pub(super) fn timed(actions: &[ScheduledAction]) -> Vec<Timed> {
     actions.iter().filter_map(|action| Timed::of(action).ok()).collect()
 }
 
+/// Whether any of the actions fires after this moment, as far as their ends tell.
+pub(super) fn any_is_ahead(actions: &[ScheduledAction], now_ms: u64) -> bool {
+    timed(actions).iter().any(|action| match action.when {
+        When::Once(at) => now_ms < at && (action.start_ms..=action.end_ms).contains(&at),
+        When::Calendar(_) => now_ms < action.end_ms,
+    })
+}
+
 /// The target of the action that fired last in `(after, until]`; of several at one moment, the one that stands last.
 pub(super) fn target_of(actions: &[Timed], after_ms: u64, until_ms: u64) -> Option<u32> {
     let fired = actions
@@ -221,6 +229,18 @@ mod tests {
         assert_eq!(fired(0, FOUR + 60 * MINUTE), Some(FOUR + 10 * MINUTE));
         assert_eq!(fired(FOUR + 10 * MINUTE, FOUR + 60 * MINUTE), None, "it is over");
         assert_eq!(at(&[every], 0, FOUR + 60 * MINUTE), Some(7), "and what it set holds on");
+    }
+
+    #[test]
+    fn what_is_over_is_not_ahead() {
+        let once = || action("at(2026-11-21T04:00:00Z)", 1);
+        assert!(any_is_ahead(&[once()], FOUR - 1) && !any_is_ahead(&[once()], FOUR));
+        let never = ScheduledAction { end_ms: Some(FOUR - 1), ..once() };
+        assert!(!any_is_ahead(&[never], 0));
+        let daily = || action("cron(0 0 4 * * *)", 1);
+        assert!(any_is_ahead(&[once(), daily()], FOUR));
+        let ended = ScheduledAction { end_ms: Some(FOUR), ..daily() };
+        assert!(!any_is_ahead(&[ended], FOUR));
     }
 
     #[test]
