@@ -13,7 +13,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{GetResultPayload, ObjectStoreExt};
 
-use super::{ObjectError, ObjectName};
+use super::{ObjectError, ObjectName, Slot};
 use crate::deploy::aside;
 use crate::error::PlatformError;
 
@@ -37,9 +37,15 @@ impl Directory {
         &self,
         object: &ObjectName,
         limit_bytes: u64,
+        slot: &Slot,
     ) -> Result<Bytes, PlatformError> {
-        let (root, wanted) = (self.root.clone(), object.clone());
-        let (files, folder) = aside("finding an object", move || find(&root, &wanted)).await??;
+        let (root, wanted, held) = (self.root.clone(), object.clone(), slot.clone());
+        let find = move || {
+            // A disk that does not answer keeps this thread; its place is not given away meanwhile, so such threads stay few.
+            let _held = held;
+            find(&root, &wanted)
+        };
+        let (files, folder) = aside("finding an object", find).await??;
         let path = ObjectPath::parse(object.key())
             .map_err(|_| ObjectError::NoObject { object: object.to_string() })?;
         let opened = files.get(&path).await.map_err(|error| match error {
@@ -51,8 +57,11 @@ impl Directory {
         let GetResultPayload::File(file, _) = opened.payload else {
             return Err(unavailable(object, "it is no file".to_owned()).into());
         };
-        let wanted = object.clone();
-        let read = move || read_within(file, &folder, &wanted, limit_bytes);
+        let (wanted, held) = (object.clone(), slot.clone());
+        let read = move || {
+            let _held = held;
+            read_within(file, &folder, &wanted, limit_bytes)
+        };
         Ok(aside("reading an object", read).await??)
     }
 }
@@ -129,7 +138,10 @@ mod tests {
 
     async fn read(root: &Path, bucket: &str, key: &str) -> Result<Bytes, ObjectError> {
         let object = ObjectName::parse(bucket, key).unwrap();
-        Directory::new(root.to_owned()).read(&object, 10).await.map_err(|error| match error {
+        let slots = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        let slot = Slot::new(slots.acquire_owned().await.unwrap());
+        let read = Directory::new(root.to_owned()).read(&object, 10, &slot).await;
+        read.map_err(|error| match error {
             PlatformError::Object(error) => error,
             other => panic!("{other}"),
         })

@@ -69,8 +69,11 @@ pub struct Bucket {
 pub(crate) struct ReadObject {
     pub(crate) bytes: Bytes,
     /// Held until the bytes are stored, so the memory of all of them is bounded.
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) slot: Slot,
 }
+
+/// A place among the objects that are read at once.
+pub(crate) type Slot = Arc<OwnedSemaphorePermit>;
 
 /// Reads objects.
 #[derive(Debug)]
@@ -141,10 +144,11 @@ impl Objects {
         let Ok(Ok(slot)) = slot else {
             return Err(ObjectError::Busy { limit: self.concurrent }.into());
         };
+        let slot = Slot::new(slot);
         let reading = async {
             match bucket.and_then(|bucket| bucket.remote.as_ref()) {
                 Some(remote) => Ok(remote.read(object, self.limit_bytes).await?),
-                None => self.directory.read(object, self.limit_bytes).await,
+                None => self.directory.read(object, self.limit_bytes, &slot).await,
             }
         };
         match tokio::time::timeout_at(deadline, reading).await {
