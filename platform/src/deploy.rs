@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::catalog::as_expected;
 use crate::checksum::crc64;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::function::{Code, CodeUpload, Function, FunctionChange, NewFunction};
 use crate::name::{LATEST, Target};
+use crate::objects::Slot;
 use crate::package::{self, Form};
 use crate::platform::{Inner, Platform};
 use crate::service::{ListRequest, Page};
@@ -24,7 +24,7 @@ struct Stored {
     wasm: Bytes,
     _pins: (Pin, Pin),
     /// The place of an object among those read at once.
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Slot>,
 }
 
 impl Platform {

@@ -112,7 +112,7 @@ pub use queue::{
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,
-    ProvisionFilter,
+    ProvisionFilter, SCHEDULED_ACTIONS_MAX, ScheduledAction, TRACKING_POLICIES_MAX, TrackingPolicy,
 };
 pub use service::{
     DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, PAGE_MAX, Page, Service, ServiceChange,

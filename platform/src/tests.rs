@@ -13,6 +13,7 @@ mod audit;
 mod crash;
 mod scaling;
 mod stopping;
+mod scheduled;
 mod versions;
 
 /// Answers `text` to whatever it is asked.

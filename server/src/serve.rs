@@ -292,7 +292,7 @@ async fn open_platform(
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.objects = settings
         .object_store
-        .to_objects()
+        .to_objects(settings.http.upload_size)
         .map_err(|error| ServeError::Settings { why: error.to_string() })?;
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
     config.audit = settings.audit.to_audit();

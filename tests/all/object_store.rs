@@ -182,6 +182,18 @@ fn what_cannot_be_had_is_told_and_leaves_nothing() {
     assert_eq!(server.invoke("f", "x").text(), "one");
 }
 
+#[test]
+fn an_object_may_be_as_large_as_an_upload() {
+    let server = Start::default().with("--http-upload-size", "1MiB").start();
+    put(&server, "f.zip", &package("one"));
+    put(&server, "large", &vec![0; (1 << 20) + 1]);
+    let refused = create(&server, "f", &code("releases", "large"));
+    refused.is_error(400, "EntityTooLarge");
+    assert!(refused.text().contains("1048576"), "{}", refused.text());
+    assert_eq!(create(&server, "f", &code("releases", "f.zip")).status, 200);
+    assert!(server.log().contains("releases/f.zip"), "what was used as code is told");
+}
+
 /// A server with these buckets in its settings file.
 fn with_buckets(home: &Path, more: &str) -> Server {
     let file = home.join("settings.toml");

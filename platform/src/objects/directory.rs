@@ -1,11 +1,11 @@
 //! Buckets as folders of one directory on this machine.
 //!
-//! Links inside a bucket's folder are followed; what leads out of it is not used, even when it is exchanged between the check and the
-//! opening: the file that was opened must be the one that stands at the path without links.
+//! Links inside a bucket's folder are followed; what leads out of it is not used, whoever exchanges what while it is read: of the file
+//! that was opened, the system says where it is, however it was reached.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{GetResultPayload, ObjectStoreExt};
 
-use super::{ObjectError, ObjectName};
+use super::{ObjectError, ObjectName, Slot};
 use crate::deploy::aside;
 use crate::error::PlatformError;
 
@@ -37,9 +37,15 @@ impl Directory {
         &self,
         object: &ObjectName,
         limit_bytes: u64,
+        slot: &Slot,
     ) -> Result<Bytes, PlatformError> {
-        let (root, wanted) = (self.root.clone(), object.clone());
-        let (files, real) = aside("finding an object", move || find(&root, &wanted)).await??;
+        let (root, wanted, held) = (self.root.clone(), object.clone(), slot.clone());
+        let find = move || {
+            // A disk that does not answer keeps this thread; its place is not given away meanwhile, so such threads stay few.
+            let _held = held;
+            find(&root, &wanted)
+        };
+        let (files, folder) = aside("finding an object", find).await??;
         let path = ObjectPath::parse(object.key())
             .map_err(|_| ObjectError::NoObject { object: object.to_string() })?;
         let opened = files.get(&path).await.map_err(|error| match error {
@@ -51,13 +57,16 @@ impl Directory {
         let GetResultPayload::File(file, _) = opened.payload else {
             return Err(unavailable(object, "it is no file".to_owned()).into());
         };
-        let wanted = object.clone();
-        let read = move || read_same(file, &real, &wanted, limit_bytes);
+        let (wanted, held) = (object.clone(), slot.clone());
+        let read = move || {
+            let _held = held;
+            read_within(file, &folder, &wanted, limit_bytes)
+        };
         Ok(aside("reading an object", read).await??)
     }
 }
 
-/// The folder of the bucket, and the path of the object without links.
+/// The folder of the bucket, by its path without links, once the object seems to be in it.
 fn find(root: &Path, object: &ObjectName) -> Result<(LocalFileSystem, PathBuf), ObjectError> {
     let no_bucket = || ObjectError::NoBucket { bucket: object.bucket().to_owned() };
     let root = root.canonicalize().map_err(|_| no_bucket())?;
@@ -74,19 +83,20 @@ fn find(root: &Path, object: &ObjectName) -> Result<(LocalFileSystem, PathBuf), 
         return Err(ObjectError::NotPlain { object: object.to_string() });
     }
     let files = LocalFileSystem::new_with_prefix(&folder);
-    Ok((files.map_err(|error| unavailable(object, error.to_string()))?, real))
+    Ok((files.map_err(|error| unavailable(object, error.to_string()))?, folder))
 }
 
-fn read_same(
+/// Reads a file if it is in the folder.
+fn read_within(
     file: File,
-    real: &Path,
+    folder: &Path,
     object: &ObjectName,
     limit_bytes: u64,
 ) -> Result<Bytes, ObjectError> {
-    let metadata =
-        |found: std::io::Result<std::fs::Metadata>| found.map_err(|error| io_error(object, &error));
-    let (opened, there) = (metadata(file.metadata())?, metadata(real.symlink_metadata())?);
-    if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) || !opened.is_file() {
+    let opened = file.metadata().map_err(|error| io_error(object, &error))?;
+    let place = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let place = place.map_err(|error| unavailable(object, error.to_string()))?;
+    if !place.starts_with(folder) || !opened.is_file() {
         return Err(ObjectError::NotPlain { object: object.to_string() });
     }
     let too_large =
@@ -128,7 +138,10 @@ mod tests {
 
     async fn read(root: &Path, bucket: &str, key: &str) -> Result<Bytes, ObjectError> {
         let object = ObjectName::parse(bucket, key).unwrap();
-        Directory::new(root.to_owned()).read(&object, 10).await.map_err(|error| match error {
+        let slots = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+        let slot = Slot::new(slots.acquire_owned().await.unwrap());
+        let read = Directory::new(root.to_owned()).read(&object, 10, &slot).await;
+        read.map_err(|error| match error {
             PlatformError::Object(error) => error,
             other => panic!("{other}"),
         })
@@ -182,15 +195,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_exchanged_is_not_read() {
+    fn what_was_exchanged_before_it_was_opened_is_not_read() {
         let dir = tempfile::tempdir().unwrap();
-        let (real, secret) = (dir.path().join("real"), dir.path().join("secret"));
-        std::fs::write(&real, b"real").unwrap();
-        std::fs::write(&secret, b"secret").unwrap();
-        let object = ObjectName::parse("code", "real").unwrap();
-        let open = |path: &Path| File::open(path).unwrap();
-        assert_eq!(read_same(open(&real), &real, &object, 10).unwrap(), "real");
-        let told = read_same(open(&secret), &real, &object, 10).unwrap_err();
-        assert_eq!(told, ObjectError::NotPlain { object: "code/real".to_owned() });
+        let root = dir.path().canonicalize().unwrap();
+        let folder = root.join("code");
+        std::fs::create_dir_all(folder.join("v1")).unwrap();
+        std::fs::write(folder.join("v1/f"), b"code").unwrap();
+        std::fs::create_dir(root.join("code-of-others")).unwrap();
+        std::fs::write(root.join("code-of-others/f"), b"others").unwrap();
+        let object = ObjectName::parse("code", "v1/f").unwrap();
+        let read = || read_within(File::open(folder.join("v1/f")).unwrap(), &folder, &object, 10);
+        assert_eq!(read().unwrap(), "code");
+        std::fs::rename(folder.join("v1"), folder.join("v0")).unwrap();
+        symlink("../code-of-others", folder.join("v1")).unwrap();
+        assert_eq!(read().unwrap_err(), ObjectError::NotPlain { object: "code/v1/f".to_owned() });
     }
 }

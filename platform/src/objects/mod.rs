@@ -35,13 +35,21 @@ pub struct ObjectConfig {
     pub buckets: Vec<Bucket>,
     /// How long one read may take, waiting for its turn included. Default 30 seconds.
     pub timeout: Duration,
+    /// Bytes of one object, at most as many as a package may have. Default 100 MiB.
+    pub object_bytes: u64,
     /// Objects that are read, unpacked and stored at once; each may take as much memory as the largest package. Default 4.
     pub concurrent: usize,
 }
 
 impl Default for ObjectConfig {
     fn default() -> Self {
-        Self { dir: None, buckets: Vec::new(), timeout: Duration::from_secs(30), concurrent: 4 }
+        Self {
+            dir: None,
+            buckets: Vec::new(),
+            timeout: Duration::from_secs(30),
+            object_bytes: 100 * hearth_engine::MIB,
+            concurrent: 4,
+        }
     }
 }
 
@@ -61,8 +69,11 @@ pub struct Bucket {
 pub(crate) struct ReadObject {
     pub(crate) bytes: Bytes,
     /// Held until the bytes are stored, so the memory of all of them is bounded.
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) slot: Slot,
 }
+
+/// A place among the objects that are read at once.
+pub(crate) type Slot = Arc<OwnedSemaphorePermit>;
 
 /// Reads objects.
 #[derive(Debug)]
@@ -89,8 +100,9 @@ impl Objects {
     pub(crate) fn new(
         config: ObjectConfig,
         data_dir: &Path,
-        limit_bytes: u64,
+        package_bytes: u64,
     ) -> Result<Self, ObjectError> {
+        let limit_bytes = config.object_bytes.min(package_bytes);
         let mut buckets = BTreeMap::new();
         for bucket in config.buckets {
             name::check_bucket(&bucket.name).map_err(|error| ObjectError::Misconfigured {
@@ -132,14 +144,19 @@ impl Objects {
         let Ok(Ok(slot)) = slot else {
             return Err(ObjectError::Busy { limit: self.concurrent }.into());
         };
+        let slot = Slot::new(slot);
         let reading = async {
             match bucket.and_then(|bucket| bucket.remote.as_ref()) {
                 Some(remote) => Ok(remote.read(object, self.limit_bytes).await?),
-                None => self.directory.read(object, self.limit_bytes).await,
+                None => self.directory.read(object, self.limit_bytes, &slot).await,
             }
         };
         match tokio::time::timeout_at(deadline, reading).await {
-            Ok(read) => Ok(ReadObject { bytes: read?, slot }),
+            Ok(read) => {
+                let bytes = read?;
+                tracing::info!(%object, bytes = bytes.len(), service, "read an object as code");
+                Ok(ReadObject { bytes, slot })
+            }
             Err(_) => {
                 let bucket = object.bucket().to_owned();
                 Err(ObjectError::TooSlow { bucket, limit: self.timeout }.into())
@@ -163,9 +180,9 @@ mod tests {
         let services = services.iter().map(|&start| start.to_owned()).collect();
         let bucket = Bucket { name: "theirs".to_owned(), services, endpoint: None };
         let timeout = Duration::from_millis(100);
-        let config =
-            ObjectConfig { dir: Some(dir.to_owned()), buckets: vec![bucket], timeout, concurrent };
-        Objects::new(config, dir, 10).unwrap()
+        let (dir, buckets) = (Some(dir.to_owned()), vec![bucket]);
+        let config = ObjectConfig { dir, buckets, timeout, concurrent, ..ObjectConfig::default() };
+        Objects::new(config, Path::new(""), 10).unwrap()
     }
 
     #[tokio::test]

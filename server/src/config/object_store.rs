@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hearth_platform::{Bucket, Endpoint, ObjectConfig, Secret};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Span};
+use super::{ConfigError, Size, Span};
 
 /// The largest file that can hold a secret.
 const SECRET_BYTES_MAX: u64 = 4096;
@@ -20,7 +20,7 @@ pub struct ObjectStoreSection {
     pub dir: PathBuf,
     /// How long reading one object may take. Default 30s.
     pub timeout: Span,
-    /// Objects that are read, unpacked and stored at once; each may take the memory of a largest package (100MiB). Default 4.
+    /// Objects that are read, unpacked and stored at once; each may be as large as an upload, at most 100MiB. Default 4.
     pub concurrency: u32,
     /// Buckets that are elsewhere, or not for every service. In the settings file only, as `[[object_store.buckets]]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -110,16 +110,17 @@ impl ObjectStoreSection {
         Ok(())
     }
 
-    /// The platform's own configuration, with the secrets.
+    /// The platform's own configuration, with the secrets; an object may be as large as an upload.
     ///
     /// # Errors
     /// [`ConfigError::Refused`] if the file of a secret cannot be used.
-    pub fn to_objects(&self) -> Result<ObjectConfig, ConfigError> {
+    pub fn to_objects(&self, upload: Size) -> Result<ObjectConfig, ConfigError> {
         let buckets = self.buckets.iter().map(BucketSection::to_bucket);
         Ok(ObjectConfig {
             dir: (!path_is_empty(&self.dir)).then(|| self.dir.clone()),
             buckets: buckets.collect::<Result<_, _>>()?,
             timeout: self.timeout.0,
+            object_bytes: upload.0,
             concurrent: self.concurrency as usize,
         })
     }
@@ -243,7 +244,7 @@ mod tests {
         let loaded = load(&Sources { file: Some(file), ..Sources::default() }).unwrap();
         loaded.settings.validate().unwrap();
         let told = |loaded: &super::super::Loaded| {
-            loaded.settings.object_store.to_objects().unwrap_err().to_string()
+            loaded.settings.object_store.to_objects(Size(1)).unwrap_err().to_string()
         };
         assert!(told(&loaded).contains("No such file"));
         for (content, mode, why) in [("s3cr3t\n", 0o604, "chmod 600"), (" \n", 0o600, "empty")] {
@@ -252,7 +253,7 @@ mod tests {
             assert!(told(&loaded).contains(why));
         }
         std::fs::write(&secret, "s3cr3t\n").unwrap();
-        let objects = loaded.settings.object_store.to_objects().unwrap();
+        let objects = loaded.settings.object_store.to_objects(Size(1)).unwrap();
         let key = objects.buckets[0].endpoint.as_ref().unwrap().key.as_ref().unwrap();
         assert_eq!((key.0.as_str(), key.1.reveal()), ("AKID", "s3cr3t"));
         assert!(!format!("{objects:?}").contains("s3cr3t"));

@@ -381,6 +381,8 @@ fn wire_name(field: &'static str) -> &'static str {
         "object_key" => "code.ossObjectName",
         "runtimes" => "compatibleRuntime",
         "maximum" => "maximumInstanceCount",
+        "scheduled_actions" => "scheduledActions",
+        "tracking_policies" => "targetTrackingPolicies",
         "invocation_id" => "statefulAsyncInvocationId",
         "retries" => "maxAsyncRetryAttempts",
         "age" => "maxAsyncEventAgeInSeconds",

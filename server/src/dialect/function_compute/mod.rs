@@ -24,6 +24,7 @@ mod services;
 pub mod signature;
 mod stateful;
 mod tags;
+mod targets;
 mod triggers;
 mod versions;
 mod wire;
