@@ -94,7 +94,11 @@ impl Platform {
     /// Another process has the directory; it cannot be read or written; a newer program wrote it; a record in it is damaged.
     pub async fn open(config: PlatformConfig) -> Result<Self, PlatformError> {
         let dir = config.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || SqliteStorage::open(&dir)).await;
+        let open = move || {
+            crate::backup::refuse_unfinished(&dir)?;
+            SqliteStorage::open(&dir)
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
         let storage = opened.map_err(|error| PlatformError::Failure {
             what: "opening storage",
             why: error.to_string(),

@@ -19,6 +19,7 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod published;
+mod stop_queue;
 mod store_file;
 mod upgrade;
 mod witness;

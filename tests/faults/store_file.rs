@@ -1,8 +1,11 @@
 //! The store's file damaged, cut, taken away, locked by another program or not growing any more. Either the server says what is wrong
 //! in one sentence and ends, or it serves; it never starts as if nothing had been there, and never panics.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use hearth_tests::{Server, Start, eventually};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -239,6 +242,61 @@ fn an_end_that_is_torn_is_an_ordinary_start() {
         harm(format!("{bytes} bytes torn, {garbled}"), Whole, torn(bytes, garbled))
     });
     try_each(&accepted, &whole, harms.collect());
+}
+
+/// Opening the file would wipe out what tells that its log is missing, whoever opens it.
+#[test]
+fn a_backup_of_what_is_not_whole_is_refused_and_hides_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    lived_in(&data);
+    fs::remove_file(data.join(LOG)).unwrap();
+    for command in ["backup", "check"] {
+        let mut hearth = std::process::Command::new(hearth_tests::binary());
+        hearth.arg(command).arg("--data-dir").arg(&data);
+        if command == "backup" {
+            hearth.arg(home.path().join("copy"));
+        }
+        let output = hearth.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{command}: {told}");
+        assert!(told.contains("hearth.db-wal has 0 of"), "{command}: {told}");
+    }
+    assert!(started(&data).is_err());
+}
+
+/// The log is begun anew whenever eight mebibytes of it are copied back: kills fall before, after and in the middle of that.
+#[test]
+fn a_log_that_is_begun_anew_again_and_again_is_whole_at_each_start() {
+    let mut server = Start::default().with("--queue-age", "1h").start();
+    server.deploy("wat-echo");
+    let event = "x".repeat(120 << 10);
+    let asynchronous = [("x-fc-invocation-type", "Async")];
+    let path = "/2016-08-15/services/s/functions/wat-echo/invocations";
+    let mut accepted = BTreeSet::new();
+    for round in 0..10 {
+        let taken = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let send = || server.try_send("POST", path, &asynchronous, event.as_bytes());
+                    while let Some(reply) = send().filter(|reply| reply.status == 202) {
+                        let id = reply.header("x-fc-request-id").unwrap().to_owned();
+                        taken.lock().unwrap().push(id);
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(150 + round * 17));
+            server.kill9_now();
+        });
+        server.restart();
+        accepted.extend(taken.into_inner().unwrap());
+    }
+    assert!(accepted.len() > 300, "{} are too few to fill the log", accepted.len());
+    eventually("the end of all", || server.metric("hearth_queue_depth") == 0.0);
+    let ended: BTreeSet<String> =
+        accepted.iter().filter(|id| server.record(id).is_some()).cloned().collect();
+    assert_eq!(ended, accepted);
 }
 
 /// A file may not grow beyond a size: an error of the disk that is neither full nor read-only.

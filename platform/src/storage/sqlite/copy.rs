@@ -21,6 +21,10 @@ const PROBLEMS_MAX: usize = 100;
 /// # Errors
 /// `from` cannot be read or `to` not be written.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StorageError> {
+    // Where no server works with it, what is copied must be whole: to open it would wipe out what tells that something is missing.
+    if DirectoryLock::take(from).is_ok() {
+        evidence::check(from)?;
+    }
     let source = schema::open_reader(from)?;
     let failed = |error: rusqlite::Error| storage_error(to, &error);
     let path = to.join(schema::FILE);

@@ -65,8 +65,11 @@ pub(super) fn open(dir: &Path) -> Result<Connection, StorageError> {
     configure(&connection, dir)?;
     check_whole(&connection, dir)?;
     migrate(&mut connection, dir)?;
-    // What is here at the start no longer hangs on the log. It waits for nobody: who reads meanwhile keeps some of it there.
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(failed)?;
+    // What is here at the start no longer hangs on the log. It waits for nobody, and need not be done: the disk may be full.
+    let copied_back = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = copied_back.map_err(failed) {
+        tracing::warn!(%error, hint = error.hint(), "the log could not be copied back");
+    }
     Ok(connection)
 }
 
