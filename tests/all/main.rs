@@ -13,6 +13,8 @@ mod archives;
 mod async_config;
 mod audit;
 mod auth;
+mod auth_matrix;
+mod auth_story;
 mod bad_guests;
 mod cli;
 mod crowd;
