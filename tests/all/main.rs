@@ -31,6 +31,7 @@ mod http_edge;
 mod invoke_async;
 mod invoke_sync;
 mod layers;
+mod nesting;
 mod no_effect;
 mod replace;
 mod scaling;
