@@ -12,6 +12,7 @@
 )]
 
 mod binary;
+mod connection;
 mod crowd;
 mod dialect;
 mod disk;
@@ -24,6 +25,7 @@ mod sink;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
+pub use connection::Connection;
 pub use dialect::answering;
 pub use disk::Disk;
 pub use key::{Key, guarded, make_key_in};
