@@ -115,8 +115,8 @@ pub use scaling::{
     ProvisionFilter, SCHEDULED_ACTIONS_MAX, ScheduledAction, TRACKING_POLICIES_MAX, TrackingPolicy,
 };
 pub use service::{
-    DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, PAGE_MAX, Page, Service, ServiceChange,
-    ServiceSettings,
+    DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, NESTING_MAX, PAGE_MAX, Page, Service,
+    ServiceChange, ServiceSettings,
 };
 pub use storage::StorageError;
 pub use storage::code_store::CodeError;

@@ -10,7 +10,7 @@ use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{FunctionName, LATEST, ServiceName, Target, TriggerName};
 use crate::platform::Platform;
 use crate::schedule::Schedule;
-use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, Page, check_text, set};
+use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, Page, check_nesting, check_text, set};
 use crate::storage::Collection;
 
 /// The most bytes of a trigger's configuration, as JSON.
@@ -167,6 +167,7 @@ impl Trigger {
         check_text("description", &settings.description, DESCRIPTION_CHARS_MAX)?;
         check_text("role", &settings.role, 2048)?;
         check_text("source", settings.source.as_deref().unwrap_or_default(), 2048)?;
+        check_nesting("trigger_config", &settings.config)?;
         let size = serde_json::to_vec(&settings.config).map_or(usize::MAX, |text| text.len());
         if size > TRIGGER_CONFIG_BYTES_MAX {
             let why = format!("it has {size} bytes; the limit is {TRIGGER_CONFIG_BYTES_MAX}");

@@ -75,27 +75,37 @@ impl Key {
     /// When no answer comes.
     #[must_use]
     pub fn send(&self, server: &Server, method: &str, path: &str, body: &str) -> Reply {
-        let headers = self.sign(method, path, SystemTime::now());
+        let headers = self.sign(method, path, &[], SystemTime::now());
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
         server.send(method, path, &headers, body.as_bytes())
     }
 
-    /// The headers of a request that it signs, dated like this.
+    /// The headers of a request that it signs, dated like this and with more of them.
     ///
     /// # Panics
     /// When there is no such method or path.
     #[must_use]
-    pub fn sign(&self, method: &str, path: &str, date: SystemTime) -> Vec<(&'static str, String)> {
+    pub fn sign(
+        &self,
+        method: &str,
+        path: &str,
+        more: &[(&'static str, &str)],
+        date: SystemTime,
+    ) -> Vec<(&'static str, String)> {
         let date = httpdate::fmt_http_date(date);
         let mut headers = http::HeaderMap::new();
         headers.insert("date", date.parse().expect("a date is a header"));
         if let Some(token) = &self.token {
             headers.insert("x-fc-security-token", token.parse().expect("a token is a header"));
         }
+        for (name, value) in more {
+            headers.insert(*name, value.parse().expect("a value is a header"));
+        }
         let (verb, uri) = (method.parse().expect("a method"), path.parse().expect("a path"));
         let signed = Signed { method: &verb, uri: &uri, headers: &headers };
         let mut made = vec![("authorization", authorization(signed, &self.id, &self.secret))];
         made.push(("date", date));
+        made.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         made.extend(self.token.clone().map(|token| ("x-fc-security-token", token)));
         made
     }

@@ -41,8 +41,8 @@ use crate::storage::{Collection, Storage};
 pub(crate) use records::Record;
 pub(crate) use service_entry::ServiceEntry;
 pub(crate) use table::Table;
-pub(crate) use writer::Writer;
-use writer::{detached, encode};
+use writer::encode;
+pub(crate) use writer::{Writer, detached};
 
 const SERVICES: Collection = Collection("service");
 const FUNCTIONS: Collection = Collection("function");

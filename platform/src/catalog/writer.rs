@@ -105,10 +105,10 @@ pub(super) fn encode(record: &impl Serialize) -> Result<Bytes, PlatformError> {
 }
 
 /// Runs a change to its end even when its caller goes away.
-pub(super) async fn detached<T: Send + 'static>(
+pub(crate) async fn detached<T: Send + 'static>(
     change: impl Future<Output = Result<T, PlatformError>> + Send + 'static,
 ) -> Result<T, PlatformError> {
     tokio::spawn(change).await.unwrap_or_else(|error| {
-        Err(PlatformError::Failure { what: "changing the catalog", why: error.to_string() })
+        Err(PlatformError::Failure { what: "a change", why: error.to_string() })
     })
 }

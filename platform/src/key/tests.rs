@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::audit::{AuditConfig, Origin, Trail};
 use crate::clock::Clock;
-use crate::storage::Storage;
 use crate::storage::memory::MemoryStorage;
+use crate::storage::{Claim, Effect, Found, Leased, Op, Query, Storage, StorageError};
 
 #[derive(Debug, Default)]
 struct Hands(std::sync::atomic::AtomicU64);
@@ -165,4 +165,51 @@ fn roles_contain_each_other_and_prefixes_bind() {
     let invoke = key(Role::Invoke, "");
     assert!(invoke.may(Role::Invoke, Some("bank")) && !invoke.may(Role::Deploy, Some("bank")));
     assert!(key(Role::Admin, "").may(Role::Admin, None));
+}
+
+/// Storage that answers a while after it has written.
+#[derive(Debug, Default)]
+struct Slow(MemoryStorage);
+
+#[async_trait::async_trait]
+impl Storage for Slow {
+    async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Effect>, StorageError> {
+        let effects = self.0.commit(ops).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        effects
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {
+        self.0.claim(claim).await
+    }
+
+    async fn read(&self, query: Query) -> Result<Found, StorageError> {
+        self.0.read(query).await
+    }
+
+    fn wake(&self) -> Arc<tokio::sync::Notify> {
+        self.0.wake()
+    }
+}
+
+// What was on disk and what was in memory parted when whoever asked went away in between: a revoked key went on being served, and
+// nothing could be done about it before a restart. A change runs to its end now.
+#[tokio::test]
+async fn a_change_whose_caller_goes_away_is_made_or_not() {
+    let world = World { storage: Arc::new(Slow::default()), ..World::new() };
+    let keys = world.keys().await.unwrap();
+    let by = Origin::local();
+    let id = keys.create(NewKey::new(Role::Admin, "1"), &by).await.unwrap().key.id;
+    let before = secrets(&keys, &id, 0);
+    let soon = Duration::from_millis(5);
+    assert!(tokio::time::timeout(soon, keys.rotate(&id, Duration::ZERO, &by)).await.is_err());
+    // The next change waits for the one that nobody waits for.
+    let again = keys.rotate(&id, Duration::ZERO, &by).await.unwrap();
+    assert_ne!(again.newest_secret().reveal(), before[0]);
+    assert!(tokio::time::timeout(soon, keys.revoke(&id, &by)).await.is_err());
+    let error = keys.rotate(&id, Duration::ZERO, &by).await.unwrap_err();
+    assert!(matches!(error, KeyError::Revoked { .. }), "{error}");
+    assert!(secrets(&keys, &id, 1).is_empty());
+    let stored = world.keys().await.unwrap();
+    assert_eq!(stored.list(), keys.list(), "memory and disk say the same");
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::stateful::{self, StatefulInvocation, StatefulStatus};
 use super::{Queue, Ticket};
 use crate::audit::{Author, Change, Verb};
+use crate::catalog::detached;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::journal::{Status, note};
 use crate::platform::Platform;
@@ -63,6 +64,8 @@ impl Platform {
     /// # Errors
     /// No such invocation, or it ended already; storage.
     pub async fn cancel(&self, id: &str) -> Result<(), PlatformError> {
-        self.inner().queue.cancel(id, &self.author()).await
+        let (inner, author, id) = (self.inner().clone(), self.author(), id.to_owned());
+        // To its end: what is stopped on disk must be ended here as well.
+        detached(async move { inner.queue.cancel(&id, &author).await }).await
     }
 }

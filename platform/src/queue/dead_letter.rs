@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Queue, Ticket, millis};
 use crate::audit::{Author, Change, Verb};
+use crate::catalog::detached;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::InvocationId;
 use crate::platform::Platform;
@@ -123,7 +124,8 @@ impl Platform {
     /// # Errors
     /// No such dead letter, or somebody else redrove it; the function's queue is full; storage.
     pub async fn redrive(&self, id: &str) -> Result<InvocationId, PlatformError> {
-        self.inner().queue.redrive(id, &self.author()).await
+        let (inner, author, id) = (self.inner().clone(), self.author(), id.to_owned());
+        detached(async move { inner.queue.redrive(&id, &author).await }).await
     }
 
     /// Invocations that gave up, in order of id, from after `after`; at most 100.
