@@ -164,7 +164,7 @@ impl Platform {
             revision: 0,
         };
         let limit = inner.catalog.quotas().aliases_per_service;
-        inner.catalog.add_record(alias, limit, |catalog, alias| alias.check(catalog)).await
+        self.writer().add_record(alias, limit, |catalog, alias| alias.check(catalog)).await
     }
 
     /// An alias.
@@ -197,7 +197,7 @@ impl Platform {
             alias.check(catalog)?;
             Ok(alias)
         };
-        self.inner().catalog.change_record(service, name, expect, apply).await
+        self.writer().change_record(service, name, expect, apply).await
     }
 
     /// Deletes an alias. Durable on return.
@@ -210,7 +210,7 @@ impl Platform {
         name: &str,
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
-        self.inner().catalog.remove_record::<Alias>(service, name, expect).await
+        self.writer().remove_record::<Alias>(service, name, expect).await
     }
 
     /// Lists aliases of a service in order of name.

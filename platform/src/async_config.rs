@@ -140,7 +140,7 @@ impl Platform {
             Ok(AsyncConfig { created_ms, ..config })
         };
         let limit = inner.catalog.quotas().scaling_configs;
-        inner.catalog.put_record("", &key_of(target), None, limit, make).await
+        self.writer().put_record("", &key_of(target), None, limit, make).await
     }
 
     /// How async invocations of a function at a qualifier are run.
@@ -160,7 +160,7 @@ impl Platform {
     pub async fn delete_async_config(&self, target: Target<'_>) -> Result<(), PlatformError> {
         let catalog = &self.inner().catalog;
         catalog.service(target.service)?.function_at(target)?;
-        catalog.remove_record::<AsyncConfig>("", &key_of(target), None).await
+        self.writer().remove_record::<AsyncConfig>("", &key_of(target), None).await
     }
 
     /// Lists what is set for a function, in order of its qualifiers; `start` and `next` are qualifiers, `prefix` is not looked at.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::audit::{self, AuditConfig, Trail};
 use crate::catalog::Catalog;
 use crate::config::Quotas;
 use crate::error::PlatformError;
@@ -48,6 +49,8 @@ pub struct CheckReport {
     pub code_files: u64,
     /// Access keys that open.
     pub keys: u64,
+    /// Records of the audit trail that fit.
+    pub audit_records: u64,
     /// A sentence each, at most 100.
     pub problems: Vec<String>,
 }
@@ -97,7 +100,7 @@ pub(crate) fn refuse_unfinished(dir: &Path) -> Result<(), StorageError> {
 }
 
 /// Looks whether a data directory is whole: its file page by page, every record, every code file that one names by its digest, every
-/// access key. No server may work with it; to look at a running one's data, check a backup of it.
+/// access key, the audit trail. No server may work with it; to look at a running one's data, check a backup of it.
 ///
 /// # Errors
 /// It cannot be looked at: it is in use, or not there. What is wrong with it is in the report.
@@ -113,10 +116,14 @@ pub async fn check(
     };
     let storage = open(data_dir).await?;
     let clock = Arc::new(crate::clock::SystemClock::default());
-    match Keys::open(storage.clone(), clock, data_dir, sealing_key).await {
+    let trail = Trail::new(storage.clone(), clock, AuditConfig::default());
+    match Keys::open(trail, data_dir, sealing_key).await {
         Ok(keys) => report.keys = keys.list().len() as u64,
         Err(error) => report.problems.push(error.to_string()),
     }
+    let trail = audit::verify(&*storage, None).await?;
+    report.audit_records = trail.records;
+    report.problems.extend(trail.problem);
     let catalog = match Catalog::read(storage, Quotas::default()).await {
         Ok(catalog) => catalog,
         Err(error) => {

@@ -66,7 +66,7 @@ impl Platform {
             revision: 0,
         };
         let make = move |_: &Catalog, _: Option<&Binding>| Ok(binding);
-        catalog.put_record(service, network, None, BINDINGS_MAX as u64, make).await?;
+        self.writer().put_record(service, network, None, BINDINGS_MAX as u64, make).await?;
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Platform {
     /// # Errors
     /// No such service or binding; storage.
     pub async fn unbind_network(&self, service: &str, network: &str) -> Result<(), PlatformError> {
-        self.inner().catalog.remove_record::<Binding>(service, network, None).await
+        self.writer().remove_record::<Binding>(service, network, None).await
     }
 
     /// The networks that a service is bound to, in order of name.

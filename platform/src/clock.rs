@@ -11,8 +11,14 @@ pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
     fn now_ms(&self) -> u64;
 }
 
+/// How often the system's clock is looked at, in microseconds.
+const LOOK_US: i64 = 1000;
+const HOUR_US: i64 = 3_600_000_000;
+/// What is no correction any more but the end of an error, as on a machine that is started without a battery: it is taken at once.
+const LEAP_US: i64 = 24 * HOUR_US;
+
 /// The system's clock. Where that is set while the process runs, this one goes after it at twice or at half the speed of time until both
-/// agree. The time that a machine slept is time that passed.
+/// agree; set forward by more than a day it leaps. The time that a machine slept is time that passed.
 #[derive(Debug)]
 pub struct SystemClock {
     /// Microseconds from the steady clock to this one.
@@ -39,15 +45,36 @@ impl SystemClock {
 
     /// What it shows when the steady clock and the system's show these.
     fn shows(&self, steady_us: i64, wall_us: i64) -> u64 {
+        let mut ahead = self.ahead_us.load(Ordering::Relaxed);
+        // Every invocation asks, on every core: within a millisecond nothing is written that others read.
+        if steady_us.saturating_sub(self.looked_us.load(Ordering::Relaxed)) >= LOOK_US {
+            ahead = self.look(steady_us, wall_us);
+        }
+        let now_ms = u64::try_from(steady_us.saturating_add(ahead) / 1000).unwrap_or(0);
+        let latest_ms = self.latest_ms.load(Ordering::Relaxed);
+        if now_ms <= latest_ms {
+            return latest_ms;
+        }
+        self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+    }
+
+    /// Goes after the system's clock; how far it is ahead of the steady one then.
+    fn look(&self, steady_us: i64, wall_us: i64) -> i64 {
         // Of many who ask at once, one is told that time has passed.
         let passed =
             steady_us.saturating_sub(self.looked_us.fetch_max(steady_us, Ordering::Relaxed));
         let ahead = self.ahead_us.load(Ordering::Relaxed);
         let behind = wall_us.saturating_sub(steady_us).saturating_sub(ahead);
-        let step = behind.clamp(-passed.max(0) / 2, passed.max(0));
-        let ahead = self.ahead_us.fetch_add(step, Ordering::Relaxed).saturating_add(step);
-        let now_ms = u64::try_from(steady_us.saturating_add(ahead) / 1000).unwrap_or(0);
-        self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+        let step = if behind > LEAP_US && passed > 0 {
+            tracing::warn!(
+                hours = behind / HOUR_US,
+                "the system's clock was set forward by more than a day"
+            );
+            behind
+        } else {
+            behind.clamp(-passed.max(0) / 2, passed.max(0))
+        };
+        self.ahead_us.fetch_add(step, Ordering::Relaxed).saturating_add(step)
     }
 }
 
@@ -133,6 +160,15 @@ mod tests {
         // What is due in a minute is done in two, and not in an hour.
         assert_eq!(shown(&clock, 10 * SECOND, 130 * SECOND, -HOUR), 70_000);
         assert_eq!(shown(&clock, 130 * SECOND, 3 * HOUR, -HOUR), 2 * 3_600_000, "both agree");
+    }
+
+    #[test]
+    fn an_error_of_years_is_corrected_at_once() {
+        let clock = SystemClock::at(0, BEGIN);
+        shown(&clock, 0, 10 * SECOND, 0);
+        let years = 50 * 365 * 24 * HOUR;
+        let now = shown(&clock, 11 * SECOND, 12 * SECOND, years);
+        assert_eq!(now, years / 1000 + 12_000);
     }
 
     #[test]

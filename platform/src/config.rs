@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use hearth_engine::{Engine, Limits};
 
+use crate::audit::AuditConfig;
 use crate::caller::PlatformCaller;
 use crate::journal::JournalConfig;
+use crate::objects::ObjectConfig;
 use crate::package::PackageLimits;
 use crate::queue::{Deliver, QueueConfig};
 
@@ -69,6 +71,8 @@ pub struct PlatformConfig {
     pub quotas: Quotas,
     /// Bounds of uploads.
     pub package: PackageLimits,
+    /// Where objects are that are named as code.
+    pub objects: ObjectConfig,
     /// Functions held loaded; the least recently used are let go. Default 4,096.
     pub loaded_functions: usize,
     /// Async invocations.
@@ -77,6 +81,8 @@ pub struct PlatformConfig {
     pub deliver: Option<Arc<dyn Deliver>>,
     /// What is remembered of invocations.
     pub journal: JournalConfig,
+    /// How much of the audit trail is kept.
+    pub audit: AuditConfig,
     /// How long code that no function names is kept. Default 1 hour.
     pub orphan_grace: Duration,
     /// The file that opens the secrets of access keys; `sealing.key` in the data directory unless given.
@@ -93,10 +99,12 @@ impl PlatformConfig {
             limits: Limits::default(),
             quotas: Quotas::default(),
             package: PackageLimits::default(),
+            objects: ObjectConfig::default(),
             loaded_functions: 4096,
             queue: QueueConfig::default(),
             deliver: None,
             journal: JournalConfig::default(),
+            audit: AuditConfig::default(),
             orphan_grace: Duration::from_secs(3600),
             sealing_key: None,
         }

@@ -170,7 +170,7 @@ impl Platform {
         settings.check()?;
         let domain = Domain { name, settings, created_ms: now, modified_ms: now, revision: 0 };
         let catalog = &self.inner().catalog;
-        catalog.add_record(domain, catalog.quotas().domains, |_, _| Ok(())).await
+        self.writer().add_record(domain, catalog.quotas().domains, |_, _| Ok(())).await
     }
 
     /// A custom domain.
@@ -202,7 +202,7 @@ impl Platform {
             Ok(domain)
         };
         let name = name.to_ascii_lowercase();
-        self.inner().catalog.change_record("", &name, expect, apply).await
+        self.writer().change_record("", &name, expect, apply).await
     }
 
     /// Deletes a custom domain. Durable on return.
@@ -215,7 +215,7 @@ impl Platform {
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
         let name = name.to_ascii_lowercase();
-        self.inner().catalog.remove_record::<Domain>("", &name, expect).await
+        self.writer().remove_record::<Domain>("", &name, expect).await
     }
 
     /// Lists custom domains in order of name.

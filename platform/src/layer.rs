@@ -9,11 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Change, Verb};
 use crate::catalog::{Catalog, Record, Table};
 use crate::checksum::crc64;
 use crate::deploy::aside;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::LayerName;
+use crate::objects::ObjectName;
 use crate::package;
 use crate::platform::{Inner, Platform};
 use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, PAGE_MAX, Page, check_text};
@@ -58,6 +60,15 @@ pub struct LayerContent {
     pub created_ms: u64,
 }
 
+/// Where the archive of a layer is.
+#[derive(Debug, Clone)]
+pub enum Archive {
+    /// Here.
+    Bytes(Bytes),
+    /// In an object; it is read once, when the version is published.
+    Object(ObjectName),
+}
+
 /// A version to publish.
 #[derive(Debug, Clone)]
 pub struct NewLayerVersion {
@@ -66,7 +77,7 @@ pub struct NewLayerVersion {
     /// The runtimes it is meant for.
     pub runtimes: Vec<String>,
     /// A zip archive of plain files.
-    pub archive: Bytes,
+    pub archive: Archive,
     /// CRC-64/XZ of the archive, if the caller computed it.
     pub checksum: Option<u64>,
 }
@@ -117,7 +128,11 @@ impl Layer {
 }
 
 fn no_version(layer: &str, version: u64) -> RequestError {
-    RequestError::NotFound { kind: Kind::LayerVersion, name: format!("{layer}/{version}") }
+    RequestError::NotFound { kind: Kind::LayerVersion, name: version_label(layer, version) }
+}
+
+fn version_label(layer: &str, version: u64) -> String {
+    format!("{layer}/{version}")
 }
 
 impl Record for Layer {
@@ -135,6 +150,24 @@ impl Record for Layer {
 
     fn stamp(&mut self, revision: u64) {
         self.revision = revision;
+    }
+
+    fn change(&self, before: Option<&Self>) -> Change {
+        let last = before.map_or(0, |before| before.last);
+        let gone = before.iter().flat_map(|before| before.versions.keys());
+        let gone = gone.into_iter().find(|version| !self.versions.contains_key(version));
+        let of_version = |verb, version| {
+            Change::new(
+                verb,
+                Kind::LayerVersion.as_str(),
+                version_label(self.name.as_str(), version),
+            )
+        };
+        match gone {
+            _ if self.last > last => of_version(Verb::Publish, self.last),
+            Some(version) => of_version(Verb::Delete, *version),
+            None => Change::new(Verb::Update, Kind::Layer.as_str(), self.name.as_str()),
+        }
     }
 
     fn table(catalog: &Catalog, _: &str) -> Result<Arc<Table<Self>>, RequestError> {
@@ -167,25 +200,32 @@ impl Platform {
     ) -> Result<LayerVersion, PlatformError> {
         let (inner, name) = (self.inner(), LayerName::parse(name)?);
         new.check()?;
-        let (limits, archive, expected) =
-            (inner.package.clone(), new.archive.clone(), new.checksum);
+        // The place of an object among those read at once is held until it is stored.
+        let (archive, _slot) = match new.archive {
+            Archive::Bytes(bytes) => (bytes, None),
+            Archive::Object(object) => {
+                let read = inner.objects.read(&object, None).await?;
+                (read.bytes, Some(read.slot))
+            }
+        };
+        let (limits, packed, expected) = (inner.package.clone(), archive.clone(), new.checksum);
         let check = move || {
-            let found = crc64(&archive);
+            let found = crc64(&packed);
             match expected {
                 Some(expected) if expected != found => {
                     Err(RequestError::Checksum { expected, found })
                 }
-                _ => package::check_files(&archive, &limits).map(|()| found),
+                _ => package::check_files(&packed, &limits).map(|()| found),
             }
         };
         let checksum = aside("checking a layer", check).await??;
         // Held until the record names the file.
-        let pin = inner.code.put(new.archive.clone()).await?;
+        let pin = inner.code.put(archive.clone()).await?;
         let content = LayerContent {
             description: new.description,
             runtimes: new.runtimes,
             digest: pin.digest().to_owned(),
-            size_bytes: new.archive.len() as u64,
+            size_bytes: archive.len() as u64,
             checksum,
             created_ms: inner.clock.now_ms(),
         };
@@ -207,7 +247,7 @@ impl Platform {
             Ok(layer)
         };
         let limit = inner.catalog.quotas().layers;
-        let layer = inner.catalog.put_record("", &key, None, limit, add).await?;
+        let layer = self.writer().put_record("", &key, None, limit, add).await?;
         Ok(layer.version(layer.last)?)
     }
 
@@ -247,7 +287,7 @@ impl Platform {
             removed.ok_or_else(|| no_version(layer.name.as_str(), version))?;
             Ok(layer)
         };
-        self.inner().catalog.change_record("", name, None, remove).await.map(drop)
+        self.writer().change_record("", name, None, remove).await.map(drop)
     }
 
     /// Says whether a layer is meant for everybody; kept and given back. Durable on return.
@@ -256,7 +296,7 @@ impl Platform {
     /// No such layer; storage.
     pub async fn set_layer_public(&self, name: &str, is_public: bool) -> Result<(), PlatformError> {
         let set = move |_: &Catalog, before: &Layer| Ok(Layer { is_public, ..before.clone() });
-        self.inner().catalog.change_record("", name, None, set).await.map(drop)
+        self.writer().change_record("", name, None, set).await.map(drop)
     }
 
     /// Lists layers in order of name, each by its newest version; only those with that access, if one is named.

@@ -21,6 +21,7 @@
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
+//! | know who changed what | [`Platform::by`] says on whose behalf; [`Platform::audit`] reads the trail, [`Platform::verify_audit`] looks whether it is whole |
 //! | keep a copy | [`backup`] of a directory while a server works with it, [`check`] whether one is whole |
 //! | keep house | [`Platform::run_upkeep`] (bounds of journal, dead letters and code files), [`Platform::stats`], `check` |
 //!
@@ -28,6 +29,7 @@
 
 mod alias;
 mod async_config;
+mod audit;
 mod backup;
 mod binding;
 mod caller;
@@ -47,8 +49,10 @@ mod loaded;
 mod logs;
 mod mounted;
 mod name;
+mod objects;
 pub mod package;
 mod platform;
+mod priority;
 pub mod queue;
 mod resolve;
 mod revision;
@@ -65,6 +69,7 @@ mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
+pub use audit::{AuditConfig, AuditFilter, AuditHead, AuditPage, AuditRecord, AuditReport, Origin};
 pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
@@ -87,7 +92,7 @@ pub use key::{
     AccessKey, KeyError, Keys, Needed, NewKey, OpenKey, Role, SealError, Secret, needed_for,
 };
 pub use layer::{
-    LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
+    Archive, LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
     NewLayerVersion,
 };
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
@@ -96,8 +101,10 @@ pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, LayerName,
     NAME_BYTES_MAX, Qualifier, ServiceName, Target, TriggerName, ordered_id,
 };
+pub use objects::{Bucket, Endpoint, OBJECT_KEY_BYTES_MAX, ObjectConfig, ObjectError, ObjectName};
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
+pub use priority::run_behind_callers;
 pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
     QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
@@ -105,11 +112,11 @@ pub use queue::{
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,
-    ProvisionFilter,
+    ProvisionFilter, SCHEDULED_ACTIONS_MAX, ScheduledAction, TRACKING_POLICIES_MAX, TrackingPolicy,
 };
 pub use service::{
-    DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, PAGE_MAX, Page, Service, ServiceChange,
-    ServiceSettings,
+    DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, NESTING_MAX, PAGE_MAX, Page, Service,
+    ServiceChange, ServiceSettings,
 };
 pub use storage::StorageError;
 pub use storage::code_store::CodeError;

@@ -1,10 +1,12 @@
 //! The handle on a platform: opening it, and what holds for all of it. Each noun's operations are in the noun's own file.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hearth_engine::{Engine, Limits};
 
-use crate::catalog::Catalog;
+use crate::audit::{Author, Origin, Trail};
+use crate::catalog::{Catalog, Writer};
 use crate::clock::{Clock, SystemClock};
 use crate::config::PlatformConfig;
 use crate::error::PlatformError;
@@ -12,16 +14,20 @@ use crate::journal::Journal;
 use crate::key::Keys;
 use crate::loaded::Loaded;
 use crate::mounted::Mounts;
+use crate::objects::Objects;
 use crate::package::PackageLimits;
 use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{Collection, Query, Storage};
+use crate::storage::{Collection, Query, Storage, StorageError};
 
-/// A platform; cheap to clone.
+/// A platform, in the hand of whoever uses it; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Platform(Arc<Inner>);
+pub struct Platform {
+    inner: Arc<Inner>,
+    by: Origin,
+}
 
 /// What all operations share.
 #[derive(Debug)]
@@ -30,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) code: CodeStore,
+    pub(crate) objects: Objects,
     pub(crate) mounts: Mounts,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) loaded: Loaded,
@@ -41,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) package: PackageLimits,
     pub(crate) orphan_grace: std::time::Duration,
     pub(crate) keys: Keys,
+    pub(crate) trail: Arc<Trail>,
 }
 
 /// Figures about a platform at one moment.
@@ -65,6 +73,16 @@ pub struct PlatformStats {
     pub retried: u64,
     /// Results dropped since start because their lease was lost.
     pub leases_lost: u64,
+}
+
+/// A record that cannot be read is damage of the directory: that is what the operator has to hear of.
+fn damaged(dir: &Path, error: PlatformError) -> PlatformError {
+    match error {
+        PlatformError::Failure { why, .. } => {
+            StorageError::Corrupt { path: dir.to_owned(), what: why }.into()
+        }
+        other => other,
+    }
 }
 
 impl Platform {
@@ -98,11 +116,14 @@ impl Platform {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PlatformError> {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
+        let limit = config.package.package_bytes;
+        let objects = Objects::new(config.objects, &config.data_dir, limit)?;
         let mounts = Mounts::open(&config.data_dir)?;
-        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
+        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await;
+        let catalog = catalog.map_err(|error| damaged(&config.data_dir, error))?;
         let sealing_key = config.sealing_key;
-        let keys =
-            Keys::open(storage.clone(), clock.clone(), &config.data_dir, sealing_key).await?;
+        let trail = Trail::new(storage.clone(), clock.clone(), config.audit);
+        let keys = Keys::open(trail.clone(), &config.data_dir, sealing_key).await?;
         let queue = Queue::open(storage.clone(), clock.clone(), config.queue).await?;
         let inner = Arc::new(Inner {
             engine: config.engine,
@@ -110,6 +131,7 @@ impl Platform {
             clock,
             storage,
             code,
+            objects,
             mounts,
             catalog: Arc::new(catalog),
             loaded: Loaded::new(config.loaded_functions),
@@ -120,11 +142,12 @@ impl Platform {
             package: config.package,
             orphan_grace: config.orphan_grace,
             keys,
+            trail,
         });
         if let Some(caller) = config.caller {
             caller.bind(&inner);
         }
-        Ok(Self(inner))
+        Ok(Self { inner, by: Origin::local() })
     }
 
     /// Whether storage answers.
@@ -133,33 +156,53 @@ impl Platform {
     /// Why it does not.
     pub async fn check(&self) -> Result<(), PlatformError> {
         let query = Query::Get { collection: Collection("check"), key: String::new() };
-        self.0.storage.read(query).await?;
+        self.inner.storage.read(query).await?;
         Ok(())
     }
 
     /// Figures about it.
     pub fn stats(&self) -> PlatformStats {
         let mut stats = PlatformStats {
-            services: self.0.catalog.services(),
-            functions: self.0.catalog.functions(),
-            loaded_functions: self.0.loaded.count(),
+            services: self.inner.catalog.services(),
+            functions: self.inner.catalog.functions(),
+            loaded_functions: self.inner.loaded.count(),
             ..PlatformStats::default()
         };
-        self.0.queue.count_into(&mut stats);
+        self.inner.queue.count_into(&mut stats);
         stats
     }
 
     /// Who may call.
     pub fn keys(&self) -> &Keys {
-        &self.0.keys
+        &self.inner.keys
     }
 
     /// The engine that runs the functions.
     pub fn engine(&self) -> &Engine {
-        &self.0.engine
+        &self.inner.engine
+    }
+
+    /// The same platform in the hand of somebody else: what is changed through it, the audit trail says of them. What is opened is
+    /// [`Origin::local`]'s.
+    #[must_use]
+    pub fn by(&self, by: Origin) -> Self {
+        Self { inner: self.inner.clone(), by }
+    }
+
+    /// On whose behalf it is used.
+    pub fn origin(&self) -> &Origin {
+        &self.by
+    }
+
+    pub(crate) fn author(&self) -> Author {
+        Author::new(self.inner.trail.clone(), self.by.clone())
+    }
+
+    pub(crate) fn writer(&self) -> Writer {
+        Writer::new(self.inner.catalog.clone(), self.author())
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.0
+        &self.inner
     }
 }

@@ -15,6 +15,8 @@ use crate::platform::Platform;
 pub const DESCRIPTION_CHARS_MAX: usize = 256;
 /// The most bytes of fields that a dialect keeps in `extra`, as JSON.
 pub const EXTRA_BYTES_MAX: usize = 64 * 1024;
+/// The deepest that such a value may be nested: far from what a parser takes, because it is deeper in a record than in a request.
+pub const NESTING_MAX: usize = 32;
 /// The most items on one page of a list.
 pub const PAGE_MAX: usize = 100;
 
@@ -103,7 +105,7 @@ impl Platform {
             modified_ms: now,
             revision: 0,
         };
-        self.inner().catalog.create_service(service).await
+        self.writer().create_service(service).await
     }
 
     /// A service.
@@ -124,7 +126,7 @@ impl Platform {
         change: ServiceChange,
     ) -> Result<Service, PlatformError> {
         let now = self.inner().clock.now_ms();
-        self.inner().catalog.update_service(name, change, now).await
+        self.writer().update_service(name, change, now).await
     }
 
     /// Deletes an empty service. Durable on return.
@@ -136,7 +138,7 @@ impl Platform {
         name: &str,
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
-        self.inner().catalog.delete_service(name, expect).await
+        self.writer().delete_service(name, expect).await
     }
 
     /// Lists services in order of name.
@@ -210,13 +212,35 @@ pub(crate) fn check_text(
     Ok(())
 }
 
+/// Holds values that are only kept to their bounds.
 pub(crate) fn check_extra(extra: &Map<String, Value>) -> Result<(), RequestError> {
+    check_nesting("extra", extra)?;
     let size = serde_json::to_vec(extra).map_or(usize::MAX, |text| text.len());
     if size > EXTRA_BYTES_MAX {
         return Err(RequestError::invalid(
             "extra",
             format!("fields that are only kept take {size} bytes; the limit is {EXTRA_BYTES_MAX}"),
         ));
+    }
+    Ok(())
+}
+
+/// Holds values to a depth at which a record that holds them is read back, also from within a version.
+pub(crate) fn check_nesting(
+    field: &'static str,
+    values: &Map<String, Value>,
+) -> Result<(), RequestError> {
+    // What was parsed is bounded, so this is.
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
+            Value::Object(values) => 1 + values.values().map(depth).max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+    if values.values().any(|value| depth(value) > NESTING_MAX) {
+        let why = format!("it is nested deeper than {NESTING_MAX} objects and lists");
+        return Err(RequestError::invalid(field, why));
     }
     Ok(())
 }

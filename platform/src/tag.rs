@@ -56,7 +56,7 @@ impl Platform {
         service: &str,
         tags: BTreeMap<String, String>,
     ) -> Result<(), PlatformError> {
-        self.inner().catalog.change_tags(service, move |before| before.with(tags)).await
+        self.writer().change_tags(service, move |before| before.with(tags)).await
     }
 
     /// Removes tags of a service, all of them if none are named. Keys that it has not are ignored. Durable on return.
@@ -76,7 +76,7 @@ impl Platform {
             }
             Ok(tags)
         };
-        self.inner().catalog.change_tags(service, change).await
+        self.writer().change_tags(service, change).await
     }
 
     /// The tags of a service.

@@ -10,10 +10,12 @@ use crate::storage::{Collection, Expect, Op, Storage};
 use crate::*;
 
 mod attempts;
+mod audit;
 mod crash;
 mod dying;
 mod leases;
 mod scaling;
+mod scheduled;
 mod stopping;
 mod versions;
 

@@ -10,7 +10,7 @@ use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{FunctionName, LATEST, ServiceName, Target, TriggerName};
 use crate::platform::Platform;
 use crate::schedule::Schedule;
-use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, Page, check_text, set};
+use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, Page, check_nesting, check_text, set};
 use crate::storage::Collection;
 
 /// The most bytes of a trigger's configuration, as JSON.
@@ -167,6 +167,7 @@ impl Trigger {
         check_text("description", &settings.description, DESCRIPTION_CHARS_MAX)?;
         check_text("role", &settings.role, 2048)?;
         check_text("source", settings.source.as_deref().unwrap_or_default(), 2048)?;
+        check_nesting("trigger_config", &settings.config)?;
         let size = serde_json::to_vec(&settings.config).map_or(usize::MAX, |text| text.len());
         if size > TRIGGER_CONFIG_BYTES_MAX {
             let why = format!("it has {size} bytes; the limit is {TRIGGER_CONFIG_BYTES_MAX}");
@@ -263,7 +264,7 @@ impl Platform {
             revision: 0,
         };
         let check = |catalog: &Catalog, trigger: &Trigger| trigger.check(catalog);
-        inner.catalog.add_record(trigger, u64::MAX, check).await
+        self.writer().add_record(trigger, u64::MAX, check).await
     }
 
     /// A trigger.
@@ -312,7 +313,7 @@ impl Platform {
             trigger.check(catalog)?;
             Ok(trigger)
         };
-        inner.catalog.change_record(service, &key(function, name), expect, apply).await
+        self.writer().change_record(service, &key(function, name), expect, apply).await
     }
 
     /// Deletes a trigger. Durable on return.
@@ -328,7 +329,7 @@ impl Platform {
     ) -> Result<(), PlatformError> {
         let catalog = &self.inner().catalog;
         catalog.revision(service, function)?;
-        catalog.remove_record::<Trigger>(service, &key(function, name), expect).await
+        self.writer().remove_record::<Trigger>(service, &key(function, name), expect).await
     }
 
     /// Lists triggers of a function in order of name.

@@ -1,4 +1,4 @@
-//! Keeping house: the bounds of journal and dead letters, and code files that nothing names. Errors are logged and tried again at the
+//! Keeping house: the bounds of journal, audit trail and dead letters, and code files that nothing names. Errors are logged and tried again at the
 //! next round; nothing here is needed for correctness.
 
 use std::collections::HashSet;
@@ -48,6 +48,7 @@ impl Platform {
     pub async fn upkeep(&self) -> Result<(), PlatformError> {
         let inner = self.inner();
         inner.journal.prune().await?;
+        inner.trail.prune().await?;
         inner.queue.prune_dead_letters().await?;
         inner.queue.prune_stateful().await?;
         // A set for the many files that are named; the catalog itself, asked again, for the few that seem not to be.

@@ -92,7 +92,7 @@ impl Platform {
     ) -> Result<Version, PlatformError> {
         check_text("description", &description, DESCRIPTION_CHARS_MAX)?;
         let now_ms = self.inner().clock.now_ms();
-        self.inner().catalog.publish(service, description, expect, now_ms).await
+        self.writer().publish(service, description, expect, now_ms).await
     }
 
     /// Lists the versions of a service.
@@ -136,7 +136,7 @@ impl Platform {
         id: u64,
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
-        self.inner().catalog.delete_version(service, id, expect).await
+        self.writer().delete_version(service, id, expect).await
     }
 
     /// A service as it stands at a version, with the version's description; an alias stands for its main version.

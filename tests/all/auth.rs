@@ -3,87 +3,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
 
-use hearth::dialect::function_compute::signature::{Signed, authorization};
-use hearth_tests::{Reply, Server, Start, binary, guest_path};
+use hearth_tests::{Key, Server, Start, guarded, guest_path, make_key_in};
 use serde_json::{Value, json};
-
-/// A key as the command line tells it.
-struct Key {
-    id: String,
-    secret: String,
-    token: Option<String>,
-}
-
-impl Key {
-    fn read(told: &Output) -> Self {
-        let errors = String::from_utf8_lossy(&told.stderr);
-        assert!(told.status.success(), "{errors}");
-        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-        let text = |name: &str| told[name].as_str().map(str::to_owned);
-        Self {
-            id: text("accessKeyId").unwrap(),
-            secret: text("accessKeySecret").unwrap(),
-            token: text("securityToken"),
-        }
-    }
-
-    /// Runs the command line against a server with this key.
-    fn run(&self, server: &Server, arguments: &[&str]) -> Output {
-        let mut command = Command::new(binary());
-        command
-            .args(["--server", &format!("http://{}", server.address()), "--format", "json"])
-            .args(arguments);
-        command.env("HEARTH_ACCESS_KEY_ID", &self.id);
-        command.env("HEARTH_ACCESS_KEY_SECRET", &self.secret);
-        if let Some(token) = &self.token {
-            command.env("HEARTH_SECURITY_TOKEN", token);
-        }
-        command.output().unwrap()
-    }
-
-    /// The code of the refusal, or an empty text for success.
-    fn refusal(&self, server: &Server, arguments: &[&str]) -> String {
-        let output = self.run(server, arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        if output.status.success() {
-            return String::new();
-        }
-        let told = errors.rsplit('(').next().unwrap_or_default();
-        told.split(',').next().unwrap_or_default().to_owned()
-    }
-
-    /// Sends a request that it signs.
-    fn send(&self, server: &Server, method: &str, path: &str, body: &str) -> Reply {
-        let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-        let mut headers = http::HeaderMap::new();
-        headers.insert("date", date.parse().unwrap());
-        let (verb, uri) = (method.parse().unwrap(), path.parse().unwrap());
-        let signed = Signed { method: &verb, uri: &uri, headers: &headers };
-        let authorization = authorization(signed, &self.id, &self.secret);
-        let headers = [("date", &*date), ("authorization", &authorization)];
-        server.send(method, path, &headers, body.as_bytes())
-    }
-
-    fn make(&self, server: &Server, arguments: &[&str]) -> Self {
-        Self::read(&self.run(server, &[&["key", "create"], arguments].concat()))
-    }
-}
-
-/// Makes a key where no server runs.
-fn make_in(data_dir: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
-    command.args(["key", "create", "--format", "json", "--data-dir"]).arg(data_dir);
-    command.args(arguments).output().unwrap()
-}
-
-/// A server that asks who calls, and a key that may do everything.
-fn guarded(start: Start) -> (Server, Key, tempfile::TempDir) {
-    let home = tempfile::tempdir().unwrap();
-    let admin = Key::read(&make_in(home.path(), &[]));
-    (start.on(home.path()).start(), admin, home)
-}
 
 fn echo() -> String {
     guest_path("wat-echo").display().to_string()
@@ -261,7 +183,7 @@ fn a_secret_is_in_no_log_and_no_file() {
 #[test]
 fn a_sealing_key_that_is_open_or_gone_stops_the_start() {
     let home = tempfile::tempdir().unwrap();
-    Key::read(&make_in(home.path(), &[]));
+    drop(Key::read(&make_key_in(home.path(), &[])));
     let path = home.path().join("sealing.key");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let refused = Start::default().on(home.path()).fail();
@@ -269,7 +191,7 @@ fn a_sealing_key_that_is_open_or_gone_stops_the_start() {
     std::fs::remove_file(&path).unwrap();
     let refused = Start::default().on(home.path()).fail();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is not there"));
-    let refused = make_in(home.path(), &[]);
+    let refused = make_key_in(home.path(), &[]);
     assert!(!refused.status.success(), "no second sealing key is made");
 }
 
@@ -303,7 +225,7 @@ fn a_link_is_for_programs_that_sign_nothing() {
 #[test]
 fn a_server_has_its_data_directory_to_itself() {
     let (server, _admin, home) = guarded(Start::default());
-    let refused = make_in(home.path(), &[]);
+    let refused = make_key_in(home.path(), &[]);
     assert!(!refused.status.success(), "a server runs on it");
     assert_eq!(server.send("GET", "/hearth/v1/keys", &[], b"").status, 400);
 }

@@ -10,6 +10,7 @@
 )]
 
 mod artifacts;
+mod audit;
 mod backup;
 mod bad_starts;
 mod destinations;

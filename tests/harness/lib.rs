@@ -12,19 +12,25 @@
 )]
 
 mod binary;
+mod connection;
 mod crowd;
 mod dialect;
 mod disk;
+mod key;
 mod reply;
+mod routes;
 mod running;
 mod server;
 mod sink;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
+pub use connection::Connection;
 pub use dialect::answering;
 pub use disk::Disk;
+pub use key::{Key, guarded, make_key_in};
 pub use reply::Reply;
+pub use routes::Route;
 pub use running::Running;
 pub use server::{Server, Start};
 pub use sink::{Posted, Sink};

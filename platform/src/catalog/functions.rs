@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 
-use super::{Catalog, FUNCTIONS, as_expected, detached, no_function, quota};
+use super::{Catalog, FUNCTIONS, Writer, as_expected, detached, no_function, quota};
+use crate::audit::{Change, Verb};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::function::Function;
 use crate::name::{FunctionName, LATEST};
@@ -31,9 +32,11 @@ impl Catalog {
         quota("functions of a service", held, self.quotas.functions_per_service)?;
         quota("functions", self.functions(), self.quotas.functions)
     }
+}
 
+impl Writer {
     pub(crate) async fn create_function(
-        self: &Arc<Self>,
+        &self,
         mut function: Function,
     ) -> Result<Arc<Revision>, PlatformError> {
         let catalog = self.clone();
@@ -42,7 +45,9 @@ impl Catalog {
             catalog.may_create(function.service.as_str(), &function.name)?;
             let entry = catalog.service(function.service.as_str())?;
             let key = format!("{}/{}", function.service, function.name);
-            function.revision = catalog.put(FUNCTIONS, key, &function, Expect::Absent).await?;
+            let change = Change::new(Verb::Create, Kind::Function.as_str(), &key);
+            function.revision =
+                catalog.put(change, FUNCTIONS, key, &function, Expect::Absent).await?;
             let name = function.name.clone();
             let revision = Arc::new(Revision::new(function));
             let mut functions = BTreeMap::clone(&entry.functions.load());
@@ -56,7 +61,7 @@ impl Catalog {
 
     /// Replaces a function that stands at `before` by `function`.
     pub(crate) async fn update_function(
-        self: &Arc<Self>,
+        &self,
         before: Arc<Revision>,
         mut function: Function,
         expect: Option<u64>,
@@ -81,7 +86,8 @@ impl Catalog {
                 return Err(overtaken.into());
             }
             let expect = Expect::Version(before.function().revision);
-            function.revision = catalog.put(FUNCTIONS, label, &function, expect).await?;
+            let change = Change::new(Verb::Update, Kind::Function.as_str(), &label);
+            function.revision = catalog.put(change, FUNCTIONS, label, &function, expect).await?;
             let revision = Arc::new(Revision::new(function));
             revision.keep_ready(before.ready());
             slot.store(revision.clone());
@@ -91,7 +97,7 @@ impl Catalog {
     }
 
     pub(crate) async fn delete_function(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         name: &str,
         expect: Option<u64>,
@@ -104,8 +110,10 @@ impl Catalog {
             let entry = catalog.service(&service)?;
             entry.has_no_triggers(&name)?;
             let configs = scaling::key(&service, LATEST, &name);
-            catalog.drop_scaling(&configs, |key| key == configs).await?;
-            catalog.delete(FUNCTIONS, revision.label().to_string()).await?;
+            let change =
+                Change::new(Verb::Delete, Kind::Function.as_str(), revision.label().to_string());
+            let gone = catalog.scaling_of(&configs, |key| key == configs);
+            catalog.delete_with(change, gone, FUNCTIONS, revision.label().to_string()).await?;
             let mut functions = BTreeMap::clone(&entry.functions.load());
             functions.remove(name.as_str());
             entry.functions.store(Arc::new(functions));

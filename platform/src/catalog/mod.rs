@@ -17,34 +17,32 @@ mod services;
 mod table;
 mod tags;
 mod versions;
+mod writer;
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::async_config::AsyncConfig;
 use crate::config::Quotas;
 use crate::domain::Domain;
-use crate::error::{Kind, PlatformError, RequestError};
+use crate::error::{Kind, RequestError};
 use crate::function::Function;
 use crate::layer::Layer;
 use crate::name::{ServiceName, Target};
 use crate::revision::Revision;
 use crate::scaling::{OnDemandConfig, ProvisionConfig};
 use crate::service::no_service;
-use crate::storage::{
-    Collection, Effect, Expect, Found, OPS_MAX, Op, Query, Storage, StorageError,
-};
+use crate::storage::{Collection, Storage};
 
 pub(crate) use records::Record;
 pub(crate) use service_entry::ServiceEntry;
 pub(crate) use table::Table;
+use writer::encode;
+pub(crate) use writer::{Writer, detached};
 
 const SERVICES: Collection = Collection("service");
 const FUNCTIONS: Collection = Collection("function");
@@ -121,76 +119,6 @@ impl Catalog {
             entry.each_function(&mut visit);
         }
     }
-
-    /// Writes one record; returns the version it stands at.
-    async fn put(
-        &self,
-        collection: Collection,
-        key: String,
-        record: &impl Serialize,
-        expect: Expect,
-    ) -> Result<u64, PlatformError> {
-        let op = Op::Put { collection, key, value: encode(record)?, expect };
-        self.commit(vec![op]).await
-    }
-
-    async fn delete(&self, collection: Collection, key: String) -> Result<(), PlatformError> {
-        self.commit(vec![Op::Delete { collection, key, expect: Expect::Any }]).await?;
-        Ok(())
-    }
-
-    /// Commits one batch of records; returns the version of the last one written, 0 if none was. A batch is whole or not at all, so
-    /// where it is unknown whether it was written, what storage says of its last record decides, or memory would part from it.
-    async fn commit(&self, ops: Vec<Op>) -> Result<u64, PlatformError> {
-        debug_assert!(ops.len() <= OPS_MAX, "a batch is bounded");
-        let last = ops.last().and_then(|op| match op {
-            Op::Put { collection, key, value, .. } => {
-                Some((*collection, key.clone(), Some(value.clone())))
-            }
-            Op::Delete { collection, key, .. } => Some((*collection, key.clone(), None)),
-            _ => None,
-        });
-        match self.storage.commit(ops).await {
-            Ok(effects) => Ok(version(&effects)),
-            Err(error @ StorageError::Io { .. }) => {
-                let Some((collection, key, value)) = last else { return Err(error.into()) };
-                match self.storage.read(Query::Get { collection, key }).await {
-                    Ok(Found::Entry(found))
-                        if found.as_ref().map(|e| &e.value) == value.as_ref() =>
-                    {
-                        Ok(found.map_or(0, |entry| entry.version))
-                    }
-                    _ => Err(error.into()),
-                }
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// The version of the last record that a batch wrote.
-fn version(effects: &[Effect]) -> u64 {
-    let versions = effects.iter().rev().filter_map(|effect| match effect {
-        Effect::Version(version) => Some(*version),
-        _ => None,
-    });
-    versions.into_iter().next().unwrap_or_default()
-}
-
-fn encode(record: &impl Serialize) -> Result<Bytes, PlatformError> {
-    serde_json::to_vec(record).map(Bytes::from).map_err(|error| PlatformError::Failure {
-        what: "encoding a record",
-        why: error.to_string(),
-    })
-}
-
-/// Runs a change to its end even when its caller goes away.
-async fn detached<T: Send + 'static>(
-    change: impl Future<Output = Result<T, PlatformError>> + Send + 'static,
-) -> Result<T, PlatformError> {
-    tokio::spawn(change).await.unwrap_or_else(|error| {
-        Err(PlatformError::Failure { what: "changing the catalog", why: error.to_string() })
-    })
 }
 
 pub(crate) fn no_function(service: &str, function: &str) -> RequestError {

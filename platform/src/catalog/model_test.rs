@@ -1,13 +1,15 @@
 //! Random sequences of changes against a plain model: the catalog holds what the model holds, versions never change, numbers never come
-//! back, and what is read back from storage is what is in memory.
+//! back, what is read back from storage is what is in memory, and the audit trail holds one record of each change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::Catalog;
+use super::{Catalog, Writer};
 use crate::alias::Alias;
+use crate::audit::{AuditConfig, Author, Origin, Trail, verify};
+use crate::clock::SystemClock;
 use crate::config::Quotas;
 use crate::error::PlatformError;
 use crate::function::{Code, Function, FunctionSettings};
@@ -53,6 +55,8 @@ struct Model {
     aliases: BTreeMap<&'static str, u64>,
     last: u64,
     deployed: u64,
+    /// Changes, each of which the audit trail tells once.
+    changes: u64,
     /// What was published last, also when that version is gone.
     published: Option<BTreeMap<&'static str, u64>>,
 }
@@ -81,8 +85,11 @@ fn function(name: &str, number: u64) -> Function {
     }
 }
 
-async fn read(storage: &Arc<dyn Storage>) -> Arc<Catalog> {
-    Arc::new(Catalog::read(storage.clone(), Quotas::default()).await.unwrap())
+async fn read(storage: &Arc<dyn Storage>) -> Writer {
+    let catalog = Catalog::read(storage.clone(), Quotas::default()).await.unwrap();
+    let clock = Arc::new(SystemClock::default());
+    let trail = Trail::new(storage.clone(), clock, AuditConfig::default());
+    Writer::new(Arc::new(catalog), Author::new(trail, Origin::local()))
 }
 
 /// What the catalog answers at a qualifier.
@@ -109,7 +116,7 @@ fn compare(catalog: &Catalog, model: &Model) {
     assert_eq!(counted, published as u64);
 }
 
-async fn apply(catalog: &Arc<Catalog>, step: &Step, model: &mut Model) {
+async fn apply(catalog: &Writer, step: &Step, model: &mut Model) {
     match step {
         Step::Deploy(name) => {
             model.deployed += 1;
@@ -119,10 +126,12 @@ async fn apply(catalog: &Arc<Catalog>, step: &Step, model: &mut Model) {
                 Err(_) => catalog.create_function(new).await.map(drop).unwrap(),
             }
             model.newest.insert(name, model.deployed);
+            model.changes += 1;
         }
         Step::Delete(name) => {
             let was = model.newest.remove(name).is_some();
             assert_eq!(catalog.delete_function("s", name, None).await.is_ok(), was);
+            model.changes += u64::from(was);
         }
         Step::Publish => {
             let made = catalog.publish("s", String::new(), None, 0).await;
@@ -130,6 +139,7 @@ async fn apply(catalog: &Arc<Catalog>, step: &Step, model: &mut Model) {
             assert_eq!(made.is_ok(), is_changed, "{made:?}");
             if let Ok(version) = made {
                 model.last += 1;
+                model.changes += 1;
                 assert_eq!(version.id, model.last);
                 model.versions.insert(version.id, model.newest.clone());
                 model.published = Some(model.newest.clone());
@@ -138,24 +148,27 @@ async fn apply(catalog: &Arc<Catalog>, step: &Step, model: &mut Model) {
         Step::Unpublish(id) => {
             let was = model.versions.remove(id).is_some();
             assert_eq!(catalog.delete_version("s", *id, None).await.is_ok(), was);
+            model.changes += u64::from(was);
         }
         Step::Point(name, version) => {
             let done = point(catalog, name, *version).await.is_ok();
             assert_eq!(done, model.versions.contains_key(version), "{name} to {version}");
             if done {
                 model.aliases.insert(name, *version);
+                model.changes += 1;
             }
         }
         Step::Drop(name) => {
             let was = model.aliases.remove(name).is_some();
             assert_eq!(catalog.remove_record::<Alias>("s", name, None).await.is_ok(), was);
+            model.changes += u64::from(was);
         }
         Step::Reopen => {}
     }
 }
 
 /// Makes an alias or moves it.
-async fn point(catalog: &Arc<Catalog>, alias: &str, version: u64) -> Result<(), PlatformError> {
+async fn point(catalog: &Writer, alias: &str, version: u64) -> Result<(), PlatformError> {
     let new = Alias {
         service: name(),
         name: AliasName::parse(alias).unwrap(),
@@ -186,7 +199,7 @@ async fn run(steps: Vec<Step>) {
         revision: 0,
     };
     catalog.create_service(service).await.unwrap();
-    let mut model = Model::default();
+    let mut model = Model { changes: 1, ..Model::default() };
     for step in steps {
         apply(&catalog, &step, &mut model).await;
         if matches!(step, Step::Reopen) {
@@ -194,7 +207,10 @@ async fn run(steps: Vec<Step>) {
         }
         compare(&catalog, &model);
     }
-    compare(&*read(&storage).await, &model);
+    let again = read(&storage).await;
+    compare(&again, &model);
+    let report = verify(&*storage, None).await.unwrap();
+    assert_eq!((report.records, report.problem), (model.changes, None), "one record a change");
     let held = model.versions.values().flatten().collect::<BTreeSet<_>>();
     let mut stored = 0;
     let count = |_| {

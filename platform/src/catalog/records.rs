@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Catalog, Table, as_expected, detached, quota};
+use super::{Catalog, Table, Writer, as_expected, detached, quota};
+use crate::audit::{Change, Verb};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::storage::{Collection, Expect};
 
@@ -38,6 +39,11 @@ pub(crate) trait Record:
     fn scaling(&self) -> Option<String> {
         None
     }
+    /// What the audit trail says when it becomes this, from what it was.
+    fn change(&self, before: Option<&Self>) -> Change {
+        let verb = if before.is_some() { Verb::Update } else { Verb::Create };
+        Change::new(verb, Self::KIND.as_str(), Self::label(self.service(), &self.key()))
+    }
     /// The table of a service, or of all.
     fn table(catalog: &Catalog, service: &str) -> Result<Arc<Table<Self>>, RequestError>;
 }
@@ -60,13 +66,15 @@ impl Catalog {
     ) -> Result<Arc<T>, RequestError> {
         T::table(self, service)?.get(key).ok_or_else(|| absent::<T>(service, key))
     }
+}
 
+impl Writer {
     /// Adds a record that `check` finds fit for the service as it stands, unless its key is taken.
     pub(crate) async fn add_record<T: Record>(
-        self: &Arc<Self>,
+        &self,
         record: T,
         limit: u64,
-        check: impl FnOnce(&Self, &T) -> Result<(), RequestError> + Send + 'static,
+        check: impl FnOnce(&Catalog, &T) -> Result<(), RequestError> + Send + 'static,
     ) -> Result<T, PlatformError> {
         let catalog = self.clone();
         detached(async move {
@@ -78,18 +86,18 @@ impl Catalog {
             }
             quota(T::PLURAL, table.len() as u64, limit)?;
             check(&catalog, &record)?;
-            catalog.write_record(&table, record, Expect::Absent).await
+            catalog.write_record(&table, record, None).await
         })
         .await
     }
 
     /// Replaces a record by what `change` makes of it.
     pub(crate) async fn change_record<T: Record>(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         key: &str,
         expect: Option<u64>,
-        change: impl FnOnce(&Self, &T) -> Result<T, RequestError> + Send + 'static,
+        change: impl FnOnce(&Catalog, &T) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<T, PlatformError> {
         let (catalog, service, key) = (self.clone(), service.to_owned(), key.to_owned());
         detached(async move {
@@ -98,19 +106,19 @@ impl Catalog {
             let before = table.get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
             as_expected(T::KIND, &T::label(&service, &key), expect, before.revision())?;
             let after = change(&catalog, &before)?;
-            catalog.write_record(&table, after, Expect::Version(before.revision())).await
+            catalog.write_record(&table, after, Some(&before)).await
         })
         .await
     }
 
     /// Writes a record, whether or not there was one, as `make` makes it of what there was.
     pub(crate) async fn put_record<T: Record>(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         key: &str,
         expect: Option<u64>,
         limit: u64,
-        make: impl FnOnce(&Self, Option<&T>) -> Result<T, RequestError> + Send + 'static,
+        make: impl FnOnce(&Catalog, Option<&T>) -> Result<T, RequestError> + Send + 'static,
     ) -> Result<T, PlatformError> {
         let (catalog, service, key) = (self.clone(), service.to_owned(), key.to_owned());
         detached(async move {
@@ -123,15 +131,14 @@ impl Catalog {
                 quota(T::PLURAL, table.len() as u64, limit)?;
             }
             let after = make(&catalog, before.as_deref())?;
-            let expect = if before.is_some() { Expect::Version(found) } else { Expect::Absent };
-            catalog.write_record(&table, after, expect).await
+            catalog.write_record(&table, after, before.as_deref()).await
         })
         .await
     }
 
     /// Removes a record; nothing else of the service may be in its way by then.
     pub(crate) async fn remove_record<T: Record>(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         key: &str,
         expect: Option<u64>,
@@ -142,25 +149,27 @@ impl Catalog {
             let table = T::table(&catalog, &service)?;
             let before = table.get(&key).ok_or_else(|| absent::<T>(&service, &key))?;
             as_expected(T::KIND, &T::label(&service, &key), expect, before.revision())?;
-            if let Some(prefix) = before.scaling() {
-                catalog.drop_scaling(&prefix, |_| true).await?;
-            }
-            catalog.delete(T::COLLECTION, stored_key(&service, &key)).await?;
+            let change = Change::new(Verb::Delete, T::KIND.as_str(), T::label(&service, &key));
+            let gone = before.scaling().map(|prefix| catalog.scaling_of(&prefix, |_| true));
+            let (gone, at) = (gone.unwrap_or_default(), stored_key(&service, &key));
+            catalog.delete_with(change, gone, T::COLLECTION, at).await?;
             table.remove(&[key]);
             Ok(())
         })
         .await
     }
 
-    /// Writes a record and swaps it in.
+    /// Writes a record where there was none, or where `before` stands, and swaps it in.
     async fn write_record<T: Record>(
         &self,
         table: &Table<T>,
         mut record: T,
-        expect: Expect,
+        before: Option<&T>,
     ) -> Result<T, PlatformError> {
         let key = stored_key(record.service(), &record.key());
-        let revision = self.put(T::COLLECTION, key, &record, expect).await?;
+        let expect = before.map_or(Expect::Absent, |before| Expect::Version(before.revision()));
+        let change = record.change(before);
+        let revision = self.put(change, T::COLLECTION, key, &record, expect).await?;
         record.stamp(revision);
         table.insert(record.key(), Arc::new(record.clone()));
         Ok(record)

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::versions::PUBLICATIONS;
-use super::{Catalog, SERVICES, ServiceEntry, as_expected, detached, quota};
+use super::{Catalog, SERVICES, ServiceEntry, Writer, as_expected, detached, quota};
+use crate::audit::{Change, Verb};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::service::{ListRequest, Page, Service, ServiceChange, page_where};
 use crate::storage::{Expect, Op};
@@ -19,9 +20,11 @@ impl Catalog {
         let item = |entry: &Arc<ServiceEntry>| entry.record().as_ref().clone();
         page_where(&self.services.load(), request, keep, item)
     }
+}
 
+impl Writer {
     pub(crate) async fn create_service(
-        self: &Arc<Self>,
+        &self,
         mut service: Service,
     ) -> Result<Service, PlatformError> {
         let catalog = self.clone();
@@ -33,7 +36,8 @@ impl Catalog {
             }
             quota("services", catalog.services(), catalog.quotas.services)?;
             let key = service.name.to_string();
-            service.revision = catalog.put(SERVICES, key, &service, Expect::Absent).await?;
+            let change = Change::new(Verb::Create, Kind::Service.as_str(), &key);
+            service.revision = catalog.put(change, SERVICES, key, &service, Expect::Absent).await?;
             let mut services = BTreeMap::clone(&catalog.services.load());
             services.insert(service.name.clone(), ServiceEntry::new(service.clone()));
             catalog.services.store(Arc::new(services));
@@ -43,7 +47,7 @@ impl Catalog {
     }
 
     pub(crate) async fn update_service(
-        self: &Arc<Self>,
+        &self,
         name: &str,
         change: ServiceChange,
         now_ms: u64,
@@ -58,7 +62,8 @@ impl Catalog {
             service.settings = before.settings.changed(&change)?;
             service.modified_ms = now_ms;
             let expect = Expect::Version(before.revision);
-            service.revision = catalog.put(SERVICES, name, &service, expect).await?;
+            let change = Change::new(Verb::Update, Kind::Service.as_str(), &name);
+            service.revision = catalog.put(change, SERVICES, name, &service, expect).await?;
             entry.record.store(Arc::new(service.clone()));
             Ok(service)
         })
@@ -66,7 +71,7 @@ impl Catalog {
     }
 
     pub(crate) async fn delete_service(
-        self: &Arc<Self>,
+        &self,
         name: &str,
         expect: Option<u64>,
     ) -> Result<(), PlatformError> {
@@ -78,7 +83,8 @@ impl Catalog {
             entry.holds()?;
             let gone =
                 |collection| Op::Delete { collection, key: name.clone(), expect: Expect::Any };
-            catalog.commit(vec![gone(PUBLICATIONS), gone(SERVICES)]).await?;
+            let change = Change::new(Verb::Delete, Kind::Service.as_str(), &name);
+            catalog.commit(change, vec![gone(PUBLICATIONS), gone(SERVICES)]).await?;
             let mut services = BTreeMap::clone(&catalog.services.load());
             services.remove(name.as_str());
             catalog.services.store(Arc::new(services));

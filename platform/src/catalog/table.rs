@@ -88,6 +88,9 @@ impl<T> Table<T> {
     }
 
     pub(super) fn remove(&self, keys: &[String]) {
+        if keys.is_empty() {
+            return;
+        }
         let mut rows = BTreeMap::clone(&self.0.load());
         for key in keys {
             rows.remove(key);

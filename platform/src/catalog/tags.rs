@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Catalog, detached};
+use super::{Writer, detached};
+use crate::audit::{Change, Verb};
 use crate::error::{PlatformError, RequestError};
 use crate::storage::{Collection, Expect};
 use crate::tag::Tags;
@@ -10,10 +11,10 @@ use crate::tag::Tags;
 /// By the name of the service.
 pub(super) const TAGS: Collection = Collection("tag");
 
-impl Catalog {
+impl Writer {
     /// Replaces the tags of a service by what `change` makes of them.
     pub(crate) async fn change_tags(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         change: impl FnOnce(&Tags) -> Result<Tags, RequestError> + Send + 'static,
     ) -> Result<(), PlatformError> {
@@ -22,11 +23,12 @@ impl Catalog {
             let _writing = catalog.writing.lock().await;
             let entry = catalog.service(&service)?;
             let tags = change(&entry.tags.load())?;
+            let change = Change::new(Verb::Update, "tags", &service);
             if tags.tags.is_empty() {
                 // So that a service that has none leaves nothing behind when it is deleted.
-                catalog.delete(TAGS, service).await?;
+                catalog.delete(change, TAGS, service).await?;
             } else {
-                catalog.put(TAGS, service, &tags, Expect::Any).await?;
+                catalog.put(change, TAGS, service, &tags, Expect::Any).await?;
             }
             entry.tags.store(Arc::new(tags));
             Ok(())

@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 
 use super::reading::{Services, decode, owner};
 use super::service_entry::{PublishedFunction, ServiceEntry, VersionEntry};
-use super::{Catalog, as_expected, detached, encode, quota};
+use super::{Catalog, Writer, as_expected, detached, encode, quota};
+use crate::audit::{Change, Verb};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::function::Function;
 use crate::name::FunctionName;
@@ -35,9 +36,9 @@ fn version_key(service: &str, id: u64) -> String {
     format!("{service}/{id:020}")
 }
 
-impl Catalog {
+impl Writer {
     pub(crate) async fn publish(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         description: String,
         expect: Option<u64>,
@@ -110,7 +111,7 @@ impl Catalog {
             let value = encode(&**function)?;
             ops.push(Op::Put { collection: PUBLISHED, key, value, expect: Expect::Any });
             if ops.len() >= CHUNK {
-                self.commit(std::mem::take(&mut ops)).await?;
+                self.commit_unseen(std::mem::take(&mut ops)).await?;
             }
         }
         ops.push(Op::Put {
@@ -119,17 +120,20 @@ impl Catalog {
             value: encode(publication)?,
             expect: Expect::Any,
         });
+        let value = encode(version)?;
+        let label = format!("{service}.{}", version.id);
+        let change = Change::new(Verb::Publish, Kind::Version.as_str(), label).stored_as(&value);
         ops.push(Op::Put {
             collection: VERSIONS,
             key: version_key(service, version.id),
-            value: encode(version)?,
+            value,
             expect: Expect::Absent,
         });
-        self.commit(ops).await
+        self.commit(change, ops).await
     }
 
     pub(crate) async fn delete_version(
-        self: &Arc<Self>,
+        &self,
         service: &str,
         id: u64,
         expect: Option<u64>,
@@ -141,8 +145,9 @@ impl Catalog {
             let version = entry.version(id)?;
             let label = format!("{service}.{id}");
             as_expected(Kind::Version, &label, expect, version.version.revision)?;
-            catalog.drop_scaling(&format!("{label}/"), |_| true).await?;
-            catalog.delete(VERSIONS, version_key(&service, id)).await?;
+            let gone = catalog.scaling_of(&format!("{label}/"), |_| true);
+            let change = Change::new(Verb::Delete, Kind::Version.as_str(), label);
+            catalog.delete_with(change, gone, VERSIONS, version_key(&service, id)).await?;
             let held = entry.versions();
             let mut left = BTreeMap::clone(&held);
             left.remove(&id);
@@ -170,11 +175,13 @@ impl Catalog {
 
     async fn drop_published(&self, keys: Vec<String>) -> Result<(), PlatformError> {
         for chunk in keys.chunks(CHUNK) {
-            self.commit(dropping(chunk)).await?;
+            self.commit_unseen(dropping(chunk)).await?;
         }
         Ok(())
     }
+}
 
+impl Catalog {
     /// Reads the versions of all services; returns how many functions they hold.
     pub(super) async fn read_versions(
         storage: &dyn Storage,

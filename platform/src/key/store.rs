@@ -9,13 +9,14 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::seal::{SealError, Sealer};
 use super::{AccessKey, OpenKey, Role, Secret};
-use crate::clock::{Clock, SystemClock};
+use crate::audit::{AuditConfig, Author, Change, Origin, Trail, Verb};
+use crate::clock::SystemClock;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{Collection, Effect, Expect, Op, Storage, StorageError};
+use crate::storage::{Collection, Expect, Op, Storage, StorageError};
 
 const KEYS: Collection = Collection("key");
 
@@ -110,16 +111,21 @@ struct Stored {
     token: Option<String>,
 }
 
+/// Records as stored, and at which version.
+type Records = BTreeMap<Arc<str>, (Stored, u64)>;
+
 /// All keys.
 #[derive(Debug)]
-pub struct Keys {
-    storage: Arc<dyn Storage>,
-    clock: Arc<dyn Clock>,
+pub struct Keys(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    trail: Arc<Trail>,
     sealing_key: PathBuf,
     sealer: OnceLock<Sealer>,
     open: ArcSwap<BTreeMap<Arc<str>, Arc<OpenKey>>>,
-    /// Records as stored and at which version; held by the one who changes them.
-    stored: Mutex<BTreeMap<Arc<str>, (Stored, u64)>>,
+    /// Held by the one who changes them.
+    stored: Arc<Mutex<Records>>,
 }
 
 impl Keys {
@@ -131,9 +137,9 @@ impl Keys {
         data_dir: &Path,
         sealing_key: Option<PathBuf>,
     ) -> Result<Self, KeyError> {
-        let storage = SqliteStorage::open(data_dir)?;
-        let clock = Arc::new(SystemClock::default());
-        Self::open(Arc::new(storage), clock, data_dir, sealing_key).await
+        let storage = Arc::new(SqliteStorage::open(data_dir)?);
+        let trail = Trail::new(storage, Arc::new(SystemClock::default()), AuditConfig::default());
+        Self::open(trail, data_dir, sealing_key).await
     }
 
     /// How many keys are stored, none of them opened.
@@ -150,13 +156,13 @@ impl Keys {
 
     /// Reads and opens all keys.
     pub(crate) async fn open(
-        storage: Arc<dyn Storage>,
-        clock: Arc<dyn Clock>,
+        trail: Arc<Trail>,
         data_dir: &Path,
         sealing_key: Option<PathBuf>,
     ) -> Result<Self, KeyError> {
-        let mut stored: BTreeMap<Arc<str>, (Stored, u64)> = BTreeMap::new();
-        storage
+        let mut stored = Records::new();
+        trail
+            .storage
             .each(KEYS, |entry| {
                 let id = entry.key;
                 let record: Stored = serde_json::from_slice(&entry.value).map_err(|error| {
@@ -167,54 +173,53 @@ impl Keys {
             })
             .await?;
         let sealing_key = sealing_key.unwrap_or_else(|| data_dir.join(SEALING_KEY));
-        let keys = Self {
-            storage,
-            clock,
+        let shared = Shared {
+            trail,
             sealing_key,
             sealer: OnceLock::new(),
             open: ArcSwap::default(),
-            stored: Mutex::default(),
+            stored: Arc::default(),
         };
         let mut open = BTreeMap::new();
         for (id, (record, _)) in &stored {
-            open.insert(id.clone(), Arc::new(keys.unsealed(record)?));
+            open.insert(id.clone(), Arc::new(shared.unsealed(record)?));
         }
-        keys.open.store(Arc::new(open));
-        *keys.stored.lock().await = stored;
-        Ok(keys)
+        shared.open.store(Arc::new(open));
+        *shared.stored.lock().await = stored;
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The key of that id, in whatever state it is.
     pub fn find(&self, id: &str) -> Option<Arc<OpenKey>> {
-        self.open.load().get(id).cloned()
+        self.0.open.load().get(id).cloned()
     }
 
     /// Whether there is any key, in whatever state: then somebody wants to know who calls.
     pub fn is_empty(&self) -> bool {
-        self.open.load().is_empty()
+        self.0.open.load().is_empty()
     }
 
     /// All keys in the order of their ids.
     pub fn list(&self) -> Vec<AccessKey> {
-        self.open.load().values().map(|open| open.key.clone()).collect()
+        self.0.open.load().values().map(|open| open.key.clone()).collect()
     }
 
     /// Makes a key. Its secret, and its token if it is temporary, are told here and never again.
     ///
     /// # Errors
     /// A value is out of bounds, there are too many, or it cannot be kept.
-    pub async fn create(&self, new: NewKey) -> Result<OpenKey, KeyError> {
+    pub async fn create(&self, new: NewKey, by: &Origin) -> Result<OpenKey, KeyError> {
         check("account", &new.account, 1)?;
         check("services", &new.services, 0)?;
         if new.life.is_some_and(|life| life.is_zero() || life > LIFE_MAX) {
             let why = format!("must be between 1 s and {} days", LIFE_MAX.as_secs() / 86_400);
             return Err(KeyError::Invalid { what: "life", why });
         }
-        let mut stored = self.stored.lock().await;
+        let stored = self.0.stored.clone().lock_owned().await;
         if stored.len() >= KEYS_MAX {
             return Err(KeyError::TooMany);
         }
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.0.trail.clock.now_ms();
         // One official client sends its security token only with ids that begin so.
         let beginning = if new.life.is_some() { "STS." } else { "HK" };
         let key = AccessKey {
@@ -229,39 +234,44 @@ impl Keys {
             overlap_until_ms: None,
         };
         let token = match new.life {
-            Some(_) => Some(self.seal(&key.id, &random_text(TOKEN_LENGTH)?)?),
+            Some(_) => Some(self.0.seal(&key.id, &random_text(TOKEN_LENGTH)?)?),
             None => None,
         };
-        let secret = self.seal(&key.id, &random_text(SECRET_LENGTH)?)?;
+        let secret = self.0.seal(&key.id, &random_text(SECRET_LENGTH)?)?;
         let record = Stored { key, secret, previous: None, token };
-        self.write(&mut stored, record, Expect::Absent).await
+        self.0.write(stored, record, Expect::Absent, (Verb::Create, by)).await
     }
 
     /// Gives a key another secret; the one before works for `overlap` longer.
     ///
     /// # Errors
     /// There is no such key, it is revoked, the overlap is too long, or it cannot be kept.
-    pub async fn rotate(&self, id: &str, overlap: Duration) -> Result<OpenKey, KeyError> {
+    pub async fn rotate(
+        &self,
+        id: &str,
+        overlap: Duration,
+        by: &Origin,
+    ) -> Result<OpenKey, KeyError> {
         if overlap > OVERLAP_MAX {
             let why = format!("must be at most {} days", OVERLAP_MAX.as_secs() / 86_400);
             return Err(KeyError::Invalid { what: "overlap", why });
         }
-        let mut stored = self.stored.lock().await;
+        let stored = self.0.stored.clone().lock_owned().await;
         let (mut record, version) = alive(&stored, id)?;
-        let now_ms = self.clock.now_ms();
-        let secret = self.seal(id, &random_text(SECRET_LENGTH)?)?;
+        let now_ms = self.0.trail.clock.now_ms();
+        let secret = self.0.seal(id, &random_text(SECRET_LENGTH)?)?;
         record.previous = Some(std::mem::replace(&mut record.secret, secret));
         record.key.rotated_ms = Some(now_ms);
         record.key.overlap_until_ms = Some(now_ms.saturating_add(millis(overlap)));
-        self.write(&mut stored, record, Expect::Version(version)).await
+        self.0.write(stored, record, Expect::Version(version), (Verb::Rotate, by)).await
     }
 
     /// Ends a key for good; it works for nobody from now on.
     ///
     /// # Errors
     /// There is no such key, or that cannot be written.
-    pub async fn revoke(&self, id: &str) -> Result<AccessKey, KeyError> {
-        let mut stored = self.stored.lock().await;
+    pub async fn revoke(&self, id: &str, by: &Origin) -> Result<AccessKey, KeyError> {
+        let stored = self.0.stored.clone().lock_owned().await;
         let (mut record, version) = match alive(&stored, id) {
             // Saying it twice changes nothing.
             Err(KeyError::Revoked { .. }) => {
@@ -272,30 +282,40 @@ impl Keys {
         };
         record.key.is_revoked = true;
         record.previous = None;
-        Ok(self.write(&mut stored, record, Expect::Version(version)).await?.key)
+        let done = (Verb::Revoke, by);
+        Ok(self.0.write(stored, record, Expect::Version(version), done).await?.key)
     }
+}
 
+impl Shared {
+    /// Writes a record and swaps it in, to the end even when its caller goes away: between the two, disk and memory differ.
     async fn write(
-        &self,
-        stored: &mut BTreeMap<Arc<str>, (Stored, u64)>,
+        self: &Arc<Self>,
+        mut stored: OwnedMutexGuard<Records>,
         record: Stored,
         expect: Expect,
+        (verb, by): (Verb, &Origin),
     ) -> Result<OpenKey, KeyError> {
-        let id = record.key.id.clone();
-        let open = self.unsealed(&record)?;
-        let value = serde_json::to_vec(&record)
-            .map_err(|error| KeyError::Damaged { id: id.to_string(), why: error.to_string() })?;
-        let op =
-            Op::Put { collection: KEYS, key: id.to_string(), value: Bytes::from(value), expect };
-        let effects = self.storage.commit(vec![op]).await?;
-        let Some(Effect::Version(version)) = effects.first() else {
-            return Err(StorageError::Closed.into());
-        };
-        stored.insert(id.clone(), (record, *version));
-        let mut all = BTreeMap::clone(&self.open.load());
-        all.insert(id, Arc::new(open.clone()));
-        self.open.store(Arc::new(all));
-        Ok(open)
+        let shared = self.clone();
+        let author = Author::new(self.trail.clone(), by.clone());
+        let writing = tokio::spawn(async move {
+            let id = record.key.id.clone();
+            let open = shared.unsealed(&record)?;
+            let value = serde_json::to_vec(&record).map_err(|error| KeyError::Damaged {
+                id: id.to_string(),
+                why: error.to_string(),
+            })?;
+            let change = Change::new(verb, "access key", &*id).stored_as(&value);
+            let value = Bytes::from(value);
+            let op = Op::Put { collection: KEYS, key: id.to_string(), value, expect };
+            let version = author.commit(change, vec![op]).await?.version();
+            stored.insert(id.clone(), (record, version));
+            let mut all = BTreeMap::clone(&shared.open.load());
+            all.insert(id, Arc::new(open.clone()));
+            shared.open.store(Arc::new(all));
+            Ok(open)
+        });
+        writing.await.unwrap_or_else(|_| Err(StorageError::Closed.into()))
     }
 
     fn unsealed(&self, record: &Stored) -> Result<OpenKey, KeyError> {
@@ -313,7 +333,7 @@ impl Keys {
 
     fn seal(&self, id: &str, secret: &str) -> Result<String, KeyError> {
         // A new sealing key is made only where nothing is sealed with an old one.
-        Ok(self.sealer(self.is_empty())?.seal(id, secret)?)
+        Ok(self.sealer(self.open.load().is_empty())?.seal(id, secret)?)
     }
 
     fn sealer(&self, may_make: bool) -> Result<&Sealer, SealError> {
@@ -329,7 +349,7 @@ fn absent(id: &str) -> KeyError {
     KeyError::NotFound { id: id.to_owned() }
 }
 
-fn alive(stored: &BTreeMap<Arc<str>, (Stored, u64)>, id: &str) -> Result<(Stored, u64), KeyError> {
+fn alive(stored: &Records, id: &str) -> Result<(Stored, u64), KeyError> {
     let (record, version) = stored.get(id).ok_or_else(|| absent(id))?;
     if record.key.is_revoked {
         return Err(KeyError::Revoked { id: id.to_owned() });

@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::stateful::{self, StatefulInvocation, StatefulStatus};
 use super::{Queue, Ticket};
+use crate::audit::{Author, Change, Verb};
+use crate::catalog::detached;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::journal::{Status, note};
 use crate::platform::Platform;
@@ -11,7 +13,7 @@ use crate::storage::{Effect, Expect, Found, Leased, Op, Query, StorageError};
 
 impl Queue {
     /// Ends an invocation that is queued or running.
-    pub(super) async fn cancel(&self, id: &str) -> Result<(), PlatformError> {
+    pub(super) async fn cancel(&self, id: &str, author: &Author) -> Result<(), PlatformError> {
         let missing = || RequestError::NotFound { kind: Kind::Invocation, name: id.to_owned() };
         let Found::Item(Some(item)) = self.storage.read(Query::Item { id: id.to_owned() }).await?
         else {
@@ -21,9 +23,10 @@ impl Queue {
         record.error = Some(note("cancelled", "stopped on request"));
         let mut ops = vec![Op::Cancel { id: id.to_owned(), record: record.row() }];
         ops.extend(self.stopped(&item, record.ended_ms).await?);
-        match self.storage.commit(ops).await {
-            Ok(effects) if effects.first() == Some(&Effect::Removed(1)) => {}
-            // It ended between the question and the commit.
+        let change = Change::new(Verb::Stop, "invocation", format!("{} {id}", item.new.lane));
+        match author.commit(change, ops).await {
+            Ok(done) if done.first() != Some(Effect::Removed(0)) => {}
+            // It ended between the question and the commit; the trail says that somebody wanted to stop it.
             Ok(_) | Err(StorageError::Precondition { .. }) => return Err(missing().into()),
             Err(error) => return Err(error.into()),
         }
@@ -61,6 +64,8 @@ impl Platform {
     /// # Errors
     /// No such invocation, or it ended already; storage.
     pub async fn cancel(&self, id: &str) -> Result<(), PlatformError> {
-        self.inner().queue.cancel(id).await
+        let (inner, author, id) = (self.inner().clone(), self.author(), id.to_owned());
+        // To its end: what is stopped on disk must be ended here as well.
+        detached(async move { inner.queue.cancel(&id, &author).await }).await
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Queue, Ticket, millis};
+use crate::audit::{Author, Change, Verb};
+use crate::catalog::detached;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::InvocationId;
 use crate::platform::Platform;
@@ -59,7 +61,7 @@ impl Queue {
     }
 
     /// Queues a dead letter again in one commit: as a new invocation with the same event, all its attempts and its age before it.
-    async fn redrive(&self, id: &str) -> Result<InvocationId, PlatformError> {
+    async fn redrive(&self, id: &str, author: &Author) -> Result<InvocationId, PlatformError> {
         let parked = self.parked(id).await?.item.new;
         let ticket = serde_json::from_slice::<Ticket>(&parked.body);
         let mut ticket = ticket.map_err(|error| PlatformError::Failure {
@@ -73,7 +75,11 @@ impl Queue {
         let mut item = self.item(&ticket, &again, parked.payload, Duration::from_millis(age))?;
         item.lane = parked.lane;
         let enqueue = Op::Enqueue { item, lane_limit: self.config.depth };
-        match self.storage.commit(vec![Op::Unpark { id: id.to_owned() }, enqueue]).await {
+        let change = Change {
+            became: Some(again.to_string()),
+            ..Change::new(Verb::Redrive, "dead letter", id)
+        };
+        match author.commit(change, vec![Op::Unpark { id: id.to_owned() }, enqueue]).await {
             Ok(_) => {
                 self.enqueued.fetch_add(1, Ordering::Relaxed);
                 Ok(again)
@@ -118,7 +124,8 @@ impl Platform {
     /// # Errors
     /// No such dead letter, or somebody else redrove it; the function's queue is full; storage.
     pub async fn redrive(&self, id: &str) -> Result<InvocationId, PlatformError> {
-        self.inner().queue.redrive(id).await
+        let (inner, author, id) = (self.inner().clone(), self.author(), id.to_owned());
+        detached(async move { inner.queue.redrive(&id, &author).await }).await
     }
 
     /// Invocations that gave up, in order of id, from after `after`; at most 100.

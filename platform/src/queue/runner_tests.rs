@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::attempt::{Attempted, Execute};
 use super::*;
 use crate::async_config::AsyncSettings;
+use crate::audit::{Author, Origin, Trail};
 use crate::clock::SystemClock;
 use crate::error::RequestError;
 use crate::journal::note;
@@ -259,12 +260,12 @@ async fn a_lost_lease_drops_the_result() {
     // Somebody else takes it over, as after a long pause of this process.
     queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
     let now_ms = queue.clock.now_ms();
-    let claim = Claim { now_ms, limit: 9, until_ms: now_ms + 60_000 };
-    let mut taken = queue.storage.claim(claim).await.unwrap();
+    let claim = Claim { now_ms, limit: 9, until_ms: now_ms + 60_000, ..Claim::default() };
+    let mut taken = queue.storage.claim(claim.clone()).await.unwrap();
     while taken.is_empty() {
         // The runner itself was quicker: wait for its second lease to be taken over as well.
         queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
-        taken = queue.storage.claim(claim).await.unwrap();
+        taken = queue.storage.claim(claim.clone()).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert!(journal(&queue).await.is_empty(), "its result was dropped");
@@ -308,9 +309,15 @@ async fn running_and_queued_invocations_can_be_cancelled_once() {
     while executor.running.load(SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    let trail = Trail::new(
+        queue.storage.clone(),
+        queue.clock.clone(),
+        crate::audit::AuditConfig::default(),
+    );
+    let author = Author::new(trail, Origin::local());
     for id in ["running", "queued"] {
-        queue.cancel(id).await.unwrap();
-        assert!(queue.cancel(id).await.is_err(), "{id} twice");
+        queue.cancel(id, &author).await.unwrap();
+        assert!(queue.cancel(id, &author).await.is_err(), "{id} twice");
     }
     let begun = std::time::Instant::now();
     drop(stop);
@@ -328,7 +335,7 @@ async fn what_crashes_its_runner_again_and_again_gives_up() {
     add(&queue, "i", EnqueueOptions::default()).await;
     for _ in 0..3 {
         let now_ms = queue.clock.now_ms();
-        queue.storage.claim(Claim { now_ms, limit: 1, until_ms: 0 }).await.unwrap();
+        queue.storage.claim(Claim { now_ms, limit: 1, ..Claim::default() }).await.unwrap();
         queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
     }
     let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None, Bytes::new()));

@@ -360,7 +360,7 @@ impl Platform {
         if found.status.is_final() {
             return Err(ended().into());
         }
-        match self.inner().queue.cancel(&found.request_id).await {
+        match self.cancel(&found.request_id).await {
             Err(PlatformError::Request(RequestError::NotFound { .. })) => Err(ended().into()),
             result => result,
         }

@@ -127,7 +127,7 @@ impl Platform {
             let running = before.map_or_else(Arc::default, |before| before.running.clone());
             Ok(OnDemandConfig { running, ..config })
         };
-        catalog.put_record("", &key, expect, catalog.quotas().scaling_configs, make).await
+        self.writer().put_record("", &key, expect, catalog.quotas().scaling_configs, make).await
     }
 
     /// The most instances of a function at a qualifier.
@@ -151,7 +151,7 @@ impl Platform {
     ) -> Result<(), PlatformError> {
         let catalog = &self.inner().catalog;
         check(catalog, target)?;
-        catalog.remove_record::<OnDemandConfig>("", &key_of(target), expect).await
+        self.writer().remove_record::<OnDemandConfig>("", &key_of(target), expect).await
     }
 
     /// Lists maxima in order of `service.qualifier/function`.

@@ -81,8 +81,12 @@ impl Check {
                 _ => terminal.paint(Style::Red, "not whole:"),
             };
             terminal.note(&format!(
-                "{verdict} {} services, {} functions, {} code files, {} access keys",
-                report.services, report.functions, report.code_files, report.keys
+                "{verdict} {} services, {} functions, {} code files, {} access keys, {} records of changes",
+                report.services,
+                report.functions,
+                report.code_files,
+                report.keys,
+                report.audit_records
             ));
         }
         Ok(if report.problems.is_empty() { Ending::Done } else { Ending::Server })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hearth_platform::{AccessKey, Keys, NewKey, Role};
+use hearth_platform::{AccessKey, Keys, NewKey, Origin, Role};
 use ureq::http::Method;
 
 use super::Ending;
@@ -131,7 +131,7 @@ impl Place<'_> {
                 let mut new = NewKey::new(wanted.role, account);
                 new.services = wanted.services;
                 new.life = wanted.life_s.map(Duration::from_secs);
-                Ok(MadeKey::of(&runtime.block_on(keys.create(new))?))
+                Ok(MadeKey::of(&runtime.block_on(keys.create(new, &Origin::local()))?))
             }
         }
     }
@@ -144,7 +144,7 @@ impl Place<'_> {
                 client.json(Call { body: &body, ..Call::new(Method::POST, path) })
             }
             Self::Directory(keys, runtime) => {
-                Ok(MadeKey::of(&runtime.block_on(keys.rotate(id, overlap))?))
+                Ok(MadeKey::of(&runtime.block_on(keys.rotate(id, overlap, &Origin::local()))?))
             }
         }
     }
@@ -155,7 +155,9 @@ impl Place<'_> {
                 let path = format!("/hearth/v1/keys/{}", escape(id));
                 client.send(Call::new(Method::DELETE, path)).map(drop)
             }
-            Self::Directory(keys, runtime) => Ok(runtime.block_on(keys.revoke(id)).map(drop)?),
+            Self::Directory(keys, runtime) => {
+                Ok(runtime.block_on(keys.revoke(id, &Origin::local())).map(drop)?)
+            }
         }
     }
 

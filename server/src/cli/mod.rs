@@ -3,6 +3,7 @@
 //! Data goes to standard output and everything for a person to standard error. An error says what to do. Everything that needs
 //! a server goes through `client`; `run` and `bench FILE` use the engine in this process.
 
+mod audit;
 mod backup;
 mod bench;
 mod bench_file;
@@ -92,6 +93,8 @@ enum Command {
     Logs(logs::Logs),
     /// Look at invocations that gave up, and queue them again
     Dead(dead::Dead),
+    /// Show who changed what, and whether that trail is whole
+    Audit(audit::Audit),
     /// Remove functions from the server
     #[command(visible_alias = "remove")]
     Rm(remove::Remove),
@@ -181,6 +184,7 @@ fn dispatch(cli: Cli, terminal: &Terminal) -> anyhow::Result<Ending> {
         Command::Ls(command) => command.run(&client()?, terminal),
         Command::Logs(command) => command.run(&client()?, terminal),
         Command::Dead(command) => command.run(&client()?, terminal),
+        Command::Audit(command) => command.run(&client()?, terminal),
         Command::Rm(command) => command.run(&client()?, terminal),
         Command::Run(command) => command.run(terminal),
         Command::Backup(command) => command.run(terminal),

@@ -16,7 +16,7 @@ pub struct QueueSection {
     pub event_size: Size,
     /// Invocations queued for one function; more are refused. Default 1000000.
     pub depth: u64,
-    /// Queued invocations that run at once; with 0 they only wait. Default 64.
+    /// Queued invocations that run at once; with 0 they only wait. One function takes no more of them than it leaves free. Default 128.
     pub concurrency: u32,
     /// Attempts after the first when the function fails, 0 to 8. Default 3.
     pub retries: u32,

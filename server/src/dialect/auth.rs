@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hearth_platform::{OpenKey, Role, to_ms};
+use hearth_platform::{OpenKey, Origin, Role, ServiceName, to_ms};
 use http::{Method, StatusCode};
 
 use super::function_compute::errors::WireError;
@@ -32,6 +32,15 @@ impl Caller {
             Some(key) if !key.key.may(role, service) => Err(denied(&key.key.id, role, service)),
             _ => Ok(()),
         }
+    }
+
+    /// The same with the function of a label, `service/function`; another label takes a key for all services.
+    ///
+    /// # Errors
+    /// [`WireError`] says that it may not.
+    pub(super) fn must_with(&self, role: Role, label: &str) -> Result<(), WireError> {
+        let service = label.split_once('/').map(|(service, _)| service);
+        self.must(role, service.filter(|service| ServiceName::parse(service).is_ok()))
     }
 }
 
@@ -70,8 +79,8 @@ pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
     let caller = Caller(Some(key));
     let (role, service) = needed(request);
     match service {
-        // Who makes a service names it in the body, which is read later.
-        Service::InBody => caller.must(role, Some(caller.prefix()))?,
+        // Whoever reads on asks again, with the service.
+        Service::ToldLater => caller.must(role, Some(caller.prefix()))?,
         Service::Named(service) => caller.must(role, Some(&service))?,
         Service::None => caller.must(role, None)?,
     }
@@ -79,6 +88,11 @@ pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
 }
 
 impl Caller {
+    /// What the audit trail calls it.
+    pub(super) fn origin(&self) -> Origin {
+        self.0.as_ref().map_or_else(Origin::local, |key| Origin::of_key(&key.key))
+    }
+
     fn prefix(&self) -> &str {
         self.0.as_ref().map_or("", |key| &key.key.services)
     }
@@ -102,7 +116,8 @@ fn check_rest(key: &OpenKey, claim: &Claim<'_>, request: &Request) -> Result<(),
 /// Which service a request is about.
 enum Service<'a> {
     Named(Cow<'a, str>),
-    InBody,
+    /// Only the body tells it, or what is found under an id.
+    ToldLater,
     None,
 }
 
@@ -130,7 +145,7 @@ fn needed_of_clients<'a>(method: &Method, rest: &'a str) -> (Role, Service<'a>) 
                 matches!(elements.nth(2), Some("invocations" | "stateful-async-invocations"));
             (if calls { Role::Invoke } else { Role::Deploy }, Service::Named(service))
         }
-        (Some("services"), None) if method == Method::POST => (Role::Deploy, Service::InBody),
+        (Some("services"), None) if method == Method::POST => (Role::Deploy, Service::ToldLater),
         _ => (Role::Deploy, Service::None),
     }
 }
@@ -140,6 +155,10 @@ fn needed_of_ours<'a>(rest: &'a str, query: Query<'a>) -> (Role, Service<'a>) {
     let named = |service: Option<Cow<'a, str>>| service.map_or(Service::None, Service::Named);
     match elements.next() {
         Some("functions") => (Role::Deploy, named(elements.next().and_then(service))),
+        // The id alone says what is meant, whatever function the query names.
+        Some("invocations" | "dead") if elements.next().is_some() => {
+            (Role::Deploy, Service::ToldLater)
+        }
         Some("logs" | "stats" | "invocations" | "dead") => {
             let function = query.get("function");
             let service = function.and_then(|name| {
@@ -204,7 +223,7 @@ mod tests {
     fn told(method: &Method, path: &str) -> (Role, String) {
         let name = |service| match service {
             Service::Named(service) => service.into_owned(),
-            Service::InBody => "in body".to_owned(),
+            Service::ToldLater => "later".to_owned(),
             Service::None => "none".to_owned(),
         };
         let (role, service) = match path.strip_prefix(hearth::PREFIX) {
@@ -233,15 +252,20 @@ mod tests {
             (&get, "/2016-08-15/proxy/a.LATEST/f/x", Role::Invoke, "a"),
             (&get, "/2016-08-15/services/%61%2e1/functions/f", Role::Deploy, "a"),
             (&post, "/2016-08-15/services/invocations/functions", Role::Deploy, "invocations"),
-            (&post, "/2016-08-15/services", Role::Deploy, "in body"),
+            (&post, "/2016-08-15/services", Role::Deploy, "later"),
             (&get, "/2016-08-15/services", Role::Deploy, "none"),
             (&get, "/2016-08-15/custom-domains", Role::Deploy, "none"),
             (&get, "/hearth/v1/functions/a/f", Role::Deploy, "a"),
             (&get, "/hearth/v1/functions", Role::Deploy, "none"),
             (&get, "/hearth/v1/logs?function=a/f", Role::Deploy, "a"),
             (&get, "/hearth/v1/logs", Role::Deploy, "none"),
+            (&get, "/hearth/v1/dead?function=a/f", Role::Deploy, "a"),
+            (&get, "/hearth/v1/dead/x?function=a/f", Role::Deploy, "later"),
+            (&get, "/hearth/v1/invocations/x?function=a/f", Role::Deploy, "later"),
             (&get, "/hearth/v1/keys", Role::Admin, "none"),
             (&get, "/hearth/v1/keys/a", Role::Admin, "none"),
+            (&get, "/hearth/v1/audit", Role::Admin, "none"),
+            (&get, "/hearth/v1/audit/verify?function=a/f", Role::Admin, "none"),
         ] {
             assert_eq!(told(method, path), (role, service.to_owned()), "{path}");
         }

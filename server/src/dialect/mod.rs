@@ -2,6 +2,7 @@
 //!
 //! Which dialect a request is for is told by the beginning of its path. Invocations are looked at first.
 
+mod acting;
 mod auth;
 pub mod function_compute;
 pub mod health;
@@ -26,7 +27,7 @@ pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
     }
     if path.starts_with(hearth::PREFIX) {
         return match auth::admit(app, &request) {
-            Ok(caller) => Box::pin(hearth::serve(app, request, &caller)).await,
+            Ok(caller) => Box::pin(hearth::serve(app, request, &exchange, &caller)).await,
             Err(error) => error.into_response(request.method()),
         };
     }

@@ -22,7 +22,9 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lock::DirectoryLock;
-use super::{Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError};
+use super::{
+    Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError, check_batches,
+};
 pub(crate) use copy::{copy, problems};
 use reader::Question;
 use writer::Job;
@@ -38,6 +40,7 @@ const READERS: usize = 2;
 pub struct SqliteStorage {
     jobs: Option<mpsc::Sender<Job>>,
     questions: Option<mpsc::Sender<Question>>,
+    /// The writer's first.
     threads: Vec<JoinHandle<()>>,
     wake: Arc<Notify>,
     _lock: DirectoryLock,
@@ -58,7 +61,11 @@ impl SqliteStorage {
         let waiting_questions = Arc::new(parking_lot::Mutex::new(waiting_questions));
         let mut threads = Vec::new();
         let writer = writer::Writer::new(connection, dir.to_owned(), wake.clone());
-        threads.push(spawn("storage-writer", dir, move || writer.run(waiting_jobs))?);
+        let write = move || {
+            crate::priority::run_behind_callers();
+            writer.run(waiting_jobs);
+        };
+        threads.push(spawn("storage-writer", dir, write)?);
         for _ in 0..READERS {
             let connection = schema::open_reader(dir)?;
             let (dir_of, waiting) = (dir.to_owned(), waiting_questions.clone());
@@ -92,6 +99,19 @@ impl Storage for SqliteStorage {
         let (reply, answer) = oneshot::channel();
         self.hand(Job::Commit { ops, reply }).await?;
         answer.await.map_err(|_| StorageError::Closed)?
+    }
+
+    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
+        let count = batches.len();
+        if let Err(error) = check_batches(&batches) {
+            return vec![Err(error); count];
+        }
+        let (reply, answer) = oneshot::channel();
+        let applied = match self.hand(Job::Each { batches, reply }).await {
+            Ok(()) => answer.await.map_err(|_| StorageError::Closed),
+            Err(error) => Err(error),
+        };
+        applied.unwrap_or_else(|error| vec![Err(error); count])
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {

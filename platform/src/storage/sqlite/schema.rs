@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::errors::storage_error;
@@ -79,6 +80,7 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, StorageError> {
     let connection = Connection::open_with_flags(dir.join(FILE), flags).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     Ok(connection)
 }
 
@@ -100,18 +102,21 @@ fn check_owner(connection: &Connection, dir: &Path) -> Result<(), StorageError> 
     Ok(())
 }
 
-/// Beside durability: 8 MiB of the log before it is copied back, so that a page changed by many groups is copied once and nobody waits
+/// Beside durability: what a savepoint may have to undo stays in memory, where it would be written to a file of its own at each group;
+/// statements keep the plan they were prepared with, where SQLite would parse those with a limit anew for each value of it; 8 MiB of the log before it is copied back, so that a page changed by many groups is copied once and nobody waits
 /// long for the copying, and a cache that holds what is changed.
 fn configure(connection: &Connection, dir: &Path) -> Result<(), StorageError> {
     let failed = |error: rusqlite::Error| storage_error(dir, &error);
     connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(failed)?;
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
+             PRAGMA temp_store = MEMORY;
              PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2048; PRAGMA cache_size = -32768;",
         )
         .map_err(failed)?;

@@ -20,8 +20,10 @@ async fn what_was_answered_is_there_after_reopening() {
         let storage = SqliteStorage::open(dir.path()).unwrap();
         let id = format!("i{round}");
         storage.commit(vec![enqueue(&id, "l", 0)]).await.unwrap();
-        let claimed =
-            storage.claim(Claim { now_ms: 10 * round + 5, limit: 99, until_ms: 0 }).await.unwrap();
+        let claimed = storage
+            .claim(Claim { now_ms: 10 * round + 5, limit: 99, ..Claim::default() })
+            .await
+            .unwrap();
         assert_eq!(claimed.len() as u64, round + 1, "all earlier ones came back");
         drop(storage);
     }

@@ -8,11 +8,9 @@ use serde_json::{Map, Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
 use super::errors::WireError;
+use super::kept_fields::OF_ALIAS;
 use super::{json, list_request, no_content, tagged, versions, wire};
 use crate::http::Response;
-
-/// Fields of an alias that are kept and given back.
-const KEPT: [&str; 2] = ["resolvePolicy", "routePolicy"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -26,12 +24,8 @@ struct AliasBody {
 }
 
 impl AliasBody {
-    fn extra(&self) -> Map<String, Value> {
-        let kept = self
-            .rest
-            .iter()
-            .filter(|(name, value)| KEPT.contains(&name.as_str()) && !value.is_null());
-        kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    fn take_extra(&mut self) -> Result<Map<String, Value>, WireError> {
+        OF_ALIAS.of(std::mem::take(&mut self.rest))
     }
 
     /// Versions that are no numbers do not exist.
@@ -61,11 +55,11 @@ pub(super) async fn serve(
         }
         Verb::Get => platform.get_alias(service, name)?,
         Verb::Update => {
-            let body: AliasBody = wire::parse(asked.body)?;
+            let mut body: AliasBody = wire::parse(asked.body)?;
             let change = AliasChange {
                 version: body.version(service)?,
                 weights: body.weights(service)?,
-                extra: body.extra(),
+                extra: body.take_extra()?,
                 description: body.description,
                 expect: asked.expect,
             };
@@ -80,14 +74,14 @@ pub(super) async fn serve(
 }
 
 async fn create(service: &str, asked: Asked<'_>) -> Result<Alias, WireError> {
-    let body: AliasBody = wire::parse(asked.body)?;
+    let mut body: AliasBody = wire::parse(asked.body)?;
     let name = AliasName::parse(body.alias_name.as_deref().unwrap_or_default())?;
     let version = body.version(service)?;
     let new = NewAlias {
         name,
         version: version.ok_or_else(|| wire::required("versionId"))?,
         weights: body.weights(service)?.unwrap_or_default(),
-        extra: body.extra(),
+        extra: body.take_extra()?,
         description: body.description.unwrap_or_default(),
     };
     Ok(asked.app.platform.create_alias(service, new).await?)

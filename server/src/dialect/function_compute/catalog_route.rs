@@ -11,7 +11,7 @@ use super::{
     aliases, async_config, bindings, domains, json, layers, scaling, stateful, tags, triggers,
     versions, writable,
 };
-use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::dialect::auth::Caller;
 use crate::dialect::query::Query;
 use crate::http::Response;
@@ -57,7 +57,7 @@ pub(super) enum CatalogOperation<'a> {
 /// A request whose body was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) app: &'a App,
+    pub(super) app: &'a Acting<'a>,
     pub(super) query: Query<'a>,
     pub(super) body: &'a [u8],
     /// The revision that the caller expects.

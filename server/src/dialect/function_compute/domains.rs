@@ -8,12 +8,10 @@ use serde_json::{Map, Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
 use super::errors::WireError;
+use super::kept_fields::OF_DOMAIN;
 use super::wire::Object;
 use super::{json, list_request, no_content, tagged, wire};
 use crate::http::Response;
-
-/// Fields of a domain that are kept and given back.
-const KEPT: [&str; 2] = ["tlsConfig", "wafConfig"];
 
 /// The protocols as this dialect calls them.
 const PROTOCOLS: [(&str, DomainProtocol); 4] = [
@@ -48,7 +46,7 @@ struct RouteBody {
     function_name: String,
     qualifier: Option<String>,
     methods: Option<Vec<String>>,
-    rewrite_config: Option<Value>,
+    rewrite_config: Option<Map<String, Value>>,
 }
 
 /// What of a certificate is public.
@@ -81,21 +79,20 @@ impl DomainBody {
                 function: FunctionName::parse(&route.function_name)?,
                 qualifier: route.qualifier.filter(|text| !text.is_empty()),
                 methods: route.methods.unwrap_or_default(),
-                rewrite: route.rewrite_config.filter(|value| !value.is_null()),
+                rewrite: route.rewrite_config.map(Value::Object),
             })
         };
         let routes = config.routes.unwrap_or_default().into_iter().map(route);
         routes.collect::<Result<_, WireError>>().map(Some)
     }
 
-    fn extra(&mut self) -> Map<String, Value> {
-        let mut extra = std::mem::take(&mut self.rest);
-        extra.retain(|name, value| KEPT.contains(&name.as_str()) && !value.is_null());
+    fn take_extra(&mut self) -> Result<Map<String, Value>, WireError> {
+        let mut extra = OF_DOMAIN.of(std::mem::take(&mut self.rest))?;
         if let Some(Object(cert)) = self.cert_config.take() {
             let public = object!({"certName": cert.cert_name, "certificate": cert.certificate});
             extra.insert("certConfig".to_owned(), public);
         }
-        extra
+        Ok(extra)
     }
 }
 
@@ -107,7 +104,7 @@ pub(super) async fn serve(verb: Verb, name: &str, asked: Asked<'_>) -> Result<Re
             let settings = DomainSettings {
                 protocol: body.protocol()?.unwrap_or_default(),
                 routes: body.routes()?.unwrap_or_default(),
-                extra: body.extra(),
+                extra: body.take_extra()?,
             };
             let name = body.domain_name.as_deref().unwrap_or_default();
             platform.create_domain(name, settings).await?
@@ -122,7 +119,7 @@ pub(super) async fn serve(verb: Verb, name: &str, asked: Asked<'_>) -> Result<Re
             let change = DomainChange {
                 protocol: body.protocol()?,
                 routes: body.routes()?,
-                extra: body.extra(),
+                extra: body.take_extra()?,
                 expect: asked.expect,
             };
             platform.update_domain(name, change).await?

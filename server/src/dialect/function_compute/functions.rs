@@ -9,11 +9,12 @@ use super::route::ServiceRef;
 use super::wire::{self, FunctionBody};
 use super::{checksum, json, kept_fields, list_request, no_content, tagged};
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::dialect::query::Query;
 use crate::http::Response;
 
 pub(super) async fn create(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     body: &[u8],
     headers: &HeaderMap,
@@ -23,7 +24,8 @@ pub(super) async fn create(
     let fields = body.without_effect();
     let (settings, code) = body.into_new(app.settings.isolation)?;
     let new = NewFunction { name, settings, code, checksum: checksum(headers)? };
-    let function = app.platform.create_function(service, new).await?;
+    let function =
+        app.platform.create_function(service, new).await.map_err(WireError::of_deployment)?;
     let response = tagged(&wire::function(&function), function.revision);
     Ok(kept_fields::tell(response, &format!("{service}/{}", function.name), &fields))
 }
@@ -44,7 +46,7 @@ pub(super) fn get(app: &App, service: &ServiceRef<'_>, name: &str) -> Result<Res
 }
 
 pub(super) async fn update(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     name: &str,
     body: &[u8],
@@ -54,13 +56,17 @@ pub(super) async fn update(
     let body: FunctionBody = wire::parse(body)?;
     let fields = body.without_effect();
     let change = body.into_change(checksum(headers)?, expect)?;
-    let function = app.platform.update_function(service, name, change).await?;
+    let function = app
+        .platform
+        .update_function(service, name, change)
+        .await
+        .map_err(WireError::of_deployment)?;
     let response = tagged(&wire::function(&function), function.revision);
     Ok(kept_fields::tell(response, &format!("{service}/{name}"), &fields))
 }
 
 pub(super) async fn delete(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     name: &str,
     expect: Option<u64>,

@@ -14,6 +14,7 @@ const NO_EFFECT: HeaderName = HeaderName::from_static("x-hearth-no-effect");
 #[derive(Debug, Clone, Copy)]
 enum Shape {
     Object,
+    Text,
     Flag,
     Number,
     Port,
@@ -24,6 +25,7 @@ impl Shape {
     fn fits(self, value: &Value) -> bool {
         match self {
             Self::Object => value.is_object(),
+            Self::Text => value.is_string(),
             Self::Flag => value.is_boolean(),
             Self::Number => value.as_f64().is_some_and(|number| number >= 0.0),
             Self::Port => value.as_u64().is_some_and(|port| (1..=65_535).contains(&port)),
@@ -36,6 +38,7 @@ impl Shape {
     fn as_str(self) -> &'static str {
         match self {
             Self::Object => "an object",
+            Self::Text => "a text",
             Self::Flag => "true or false",
             Self::Number => "a number from 0",
             Self::Port => "a port",
@@ -59,6 +62,14 @@ pub(super) const OF_SERVICE: KeptFields = KeptFields(&[
     ("useSLRAuthentication", Shape::Flag),
     ("vendorConfig", Shape::Object),
 ]);
+
+/// Those of an alias.
+pub(super) const OF_ALIAS: KeptFields =
+    KeptFields(&[("resolvePolicy", Shape::Text), ("routePolicy", Shape::Object)]);
+
+/// Those of a domain.
+pub(super) const OF_DOMAIN: KeptFields =
+    KeptFields(&[("tlsConfig", Shape::Object), ("wafConfig", Shape::Object)]);
 
 /// Those of a function.
 pub(super) const OF_FUNCTION: KeptFields = KeptFields(&[

@@ -7,6 +7,7 @@ mod arn;
 mod async_config;
 mod bindings;
 mod catalog_route;
+mod code;
 mod destination_event;
 mod domains;
 pub mod errors;
@@ -23,6 +24,7 @@ mod services;
 pub mod signature;
 mod stateful;
 mod tags;
+mod targets;
 mod triggers;
 mod versions;
 mod wire;
@@ -37,12 +39,13 @@ use self::route::{Operation, ServiceRef};
 use super::auth::Caller;
 use super::query::Query;
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::http::{Body, Exchange, Request, Response, read_body};
 
 pub use destination_event::DestinationEvents;
 pub use route::PREFIX;
 pub(super) use route::decode;
-pub(crate) use wire::time;
+pub(crate) use wire::{time, time_ms};
 
 /// Answers one request of this dialect.
 pub(super) async fn serve(
@@ -64,7 +67,8 @@ pub(super) async fn serve(
         // Boxed, so that a call of a function does not carry the size of what it is not.
         other => {
             let known = etag::known(&method, request.headers());
-            let result = Box::pin(manage(app, other, request, caller)).await;
+            let acting = Acting::new(app, caller, &exchange);
+            let result = Box::pin(manage(&acting, other, request, caller)).await;
             result.map(|response| etag::unless_known(response, known.as_deref()))
         }
     };
@@ -73,7 +77,7 @@ pub(super) async fn serve(
 
 /// Everything but invocations.
 async fn manage(
-    app: &App,
+    app: &Acting<'_>,
     operation: Operation<'_>,
     request: Request,
     caller: &Caller,

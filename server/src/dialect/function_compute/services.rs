@@ -8,10 +8,15 @@ use super::route::ServiceRef;
 use super::wire::{self, ServiceBody};
 use super::{json, kept_fields, list_request, no_content, tagged, tags};
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::dialect::query::Query;
 use crate::http::Response;
 
-pub(super) async fn create(app: &App, body: &[u8], caller: &Caller) -> Result<Response, WireError> {
+pub(super) async fn create(
+    app: &Acting<'_>,
+    body: &[u8],
+    caller: &Caller,
+) -> Result<Response, WireError> {
     let body: ServiceBody = wire::parse(body)?;
     let name = ServiceName::parse(body.service_name.as_deref().unwrap_or_default())?;
     caller.must(Role::Deploy, Some(name.as_str()))?;
@@ -32,7 +37,7 @@ pub(super) fn get(app: &App, service: &ServiceRef<'_>) -> Result<Response, WireE
 }
 
 pub(super) async fn update(
-    app: &App,
+    app: &Acting<'_>,
     name: &str,
     body: &[u8],
     expect: Option<u64>,
@@ -45,7 +50,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn delete(
-    app: &App,
+    app: &Acting<'_>,
     name: &str,
     expect: Option<u64>,
 ) -> Result<Response, WireError> {

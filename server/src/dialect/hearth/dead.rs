@@ -2,13 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hearth_platform::DeadLetter;
+use hearth_platform::{DeadLetter, Role};
 
+use super::super::auth::Caller;
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::{json as answer, time};
 use super::super::query::Query;
 use super::wire::{DeadLetterView, DeadLettersReply, RedriveReply};
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::http::Response;
 
 /// Dead letters in one answer unless asked for fewer, and at most.
@@ -29,13 +31,20 @@ pub(super) async fn list(app: &App, query: Query<'_>) -> Result<Response, WireEr
 }
 
 /// One of them.
-pub(super) async fn show(app: &App, id: &str) -> Result<Response, WireError> {
+pub(super) async fn show(app: &App, id: &str, caller: &Caller) -> Result<Response, WireError> {
     let found = app.platform.dead_letter(id).await?;
+    caller.must_with(Role::Deploy, &found.function)?;
     Ok(answer(&serde_json::json!(view(&found, true))))
 }
 
 /// Queues one again.
-pub(super) async fn redrive(app: &App, id: &str) -> Result<Response, WireError> {
+pub(super) async fn redrive(
+    app: &Acting<'_>,
+    id: &str,
+    caller: &Caller,
+) -> Result<Response, WireError> {
+    let found = app.platform.dead_letter(id).await?;
+    caller.must_with(Role::Deploy, &found.function)?;
     let request_id = app.platform.redrive(id).await?.to_string();
     Ok(answer(&serde_json::json!(RedriveReply { request_id })))
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hearth_platform::{
-    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction,
+    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction, ObjectName,
     PlatformError, RequestError, ServiceName, ServiceSettings, needed_for,
 };
 use serde_json::json;
@@ -12,13 +12,13 @@ use super::super::function_compute::errors::WireError;
 use super::super::function_compute::{json as answer, no_content};
 use super::read::view;
 use super::wire::{DeployReply, DeployRequest, SETTINGS_HEADER};
-use crate::app::App;
 use crate::config::{Size, Span};
+use crate::dialect::acting::Acting;
 use crate::http::{Request, Response, read_body};
 
 /// Creates a function or changes it, and its service with it if need be.
 pub(super) async fn deploy(
-    app: &App,
+    app: &Acting<'_>,
     service: &str,
     name: &str,
     request: Request,
@@ -40,18 +40,35 @@ pub(super) async fn deploy(
     let http = &app.settings.http;
     let (code, _held) =
         read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
+    let code = upload(asked.object.as_deref(), code)?;
     ensure_service(app, &service).await?;
     let (created, function) = match app.platform.get_function(service.as_str(), name.as_str()) {
         Ok(before) => (false, change(app, &before, asked, wanted, code).await?),
-        Err(_) if code.is_empty() => {
-            return Err(WireError::invalid(
-                "the function does not exist and the body holds no code",
-            ));
+        Err(_) => {
+            let code = code.ok_or_else(|| {
+                WireError::invalid("the function does not exist and the body holds no code")
+            })?;
+            (true, create(app, &service, name, asked, wanted, code).await?)
         }
-        Err(_) => (true, create(app, &service, name, asked, wanted, code).await?),
     };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(answer(&json!(DeployReply { created, took_ms, function: view(&function) })))
+}
+
+/// The code that is in the body or in an object, if there is any.
+fn upload(object: Option<&str>, body: Bytes) -> Result<Option<CodeUpload>, WireError> {
+    let Some(object) = object else {
+        return Ok((!body.is_empty()).then_some(CodeUpload::Wasm(body)));
+    };
+    if !body.is_empty() {
+        return Err(WireError::invalid(
+            "there is code in the body, and an object is named as well",
+        ));
+    }
+    let (bucket, key) = object
+        .split_once('/')
+        .ok_or_else(|| WireError::invalid("the object is not named as BUCKET/KEY"))?;
+    Ok(Some(CodeUpload::Object(ObjectName::parse(bucket, key)?)))
 }
 
 /// What is asked for in the platform's units.
@@ -99,7 +116,7 @@ impl Wanted {
     }
 }
 
-async fn ensure_service(app: &App, name: &ServiceName) -> Result<(), WireError> {
+async fn ensure_service(app: &Acting<'_>, name: &ServiceName) -> Result<(), WireError> {
     if app.platform.get_service(name.as_str()).is_ok() {
         return Ok(());
     }
@@ -111,12 +128,12 @@ async fn ensure_service(app: &App, name: &ServiceName) -> Result<(), WireError> 
 }
 
 async fn create(
-    app: &App,
+    app: &Acting<'_>,
     service: &ServiceName,
     name: FunctionName,
     asked: DeployRequest,
     wanted: Wanted,
-    code: Bytes,
+    code: CodeUpload,
 ) -> Result<Function, WireError> {
     let mut settings = FunctionSettings {
         isolation: asked.isolation.unwrap_or(app.settings.isolation),
@@ -131,16 +148,16 @@ async fn create(
     settings.description = asked.description.unwrap_or_default();
     settings.environment = asked.environment.unwrap_or_default();
     settings.grants = asked.grants.unwrap_or_default();
-    let new = NewFunction { name, settings, code: CodeUpload::Wasm(code), checksum: None };
-    Ok(app.platform.create_function(service.as_str(), new).await?)
+    let new = NewFunction { name, settings, code, checksum: None };
+    app.platform.create_function(service.as_str(), new).await.map_err(WireError::of_deployment)
 }
 
 async fn change(
-    app: &App,
+    app: &Acting<'_>,
     before: &Function,
     asked: DeployRequest,
     wanted: Wanted,
-    code: Bytes,
+    code: Option<CodeUpload>,
 ) -> Result<Function, WireError> {
     let mut pool = before.settings.pool.clone();
     asked.apply_pool(&mut pool);
@@ -154,15 +171,19 @@ async fn change(
         pool: Some(pool),
         isolation: asked.isolation,
         grants: asked.grants,
-        code: (!code.is_empty()).then_some(CodeUpload::Wasm(code)),
+        code,
         ..FunctionChange::default()
     };
     let (service, name) = (before.service.as_str(), before.name.as_str());
-    Ok(app.platform.update_function(service, name, change).await?)
+    app.platform.update_function(service, name, change).await.map_err(WireError::of_deployment)
 }
 
 /// Removes a function, and its service if it holds nothing else.
-pub(super) async fn remove(app: &App, service: &str, name: &str) -> Result<Response, WireError> {
+pub(super) async fn remove(
+    app: &Acting<'_>,
+    service: &str,
+    name: &str,
+) -> Result<Response, WireError> {
     app.platform.delete_function(service, name, None).await?;
     match app.platform.delete_service(service, None).await {
         // It holds more, or somebody else was quicker.

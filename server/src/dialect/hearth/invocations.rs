@@ -1,9 +1,10 @@
 //! What became of invocations: records of those that ended, newest first, sync ones for a short while, async ones as long as
 //! the journal keeps them.
 
-use hearth_platform::InvocationFilter;
+use hearth_platform::{InvocationFilter, Role};
 use http::StatusCode;
 
+use super::super::auth::Caller;
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::json as answer;
 use super::super::query::Query;
@@ -30,14 +31,21 @@ pub(super) async fn list(app: &App, query: Query<'_>) -> Result<Response, WireEr
 }
 
 /// The record of one invocation.
-pub(super) async fn show(app: &App, request_id: &str) -> Result<Response, WireError> {
+pub(super) async fn show(
+    app: &App,
+    request_id: &str,
+    caller: &Caller,
+) -> Result<Response, WireError> {
     let filter = InvocationFilter {
         request_id: Some(request_id.to_owned()),
         limit: 1,
         ..InvocationFilter::default()
     };
     match app.platform.invocations(&filter).await?.first() {
-        Some(record) => Ok(answer(&serde_json::json!(record))),
+        Some(record) => {
+            caller.must_with(Role::Deploy, &record.function)?;
+            Ok(answer(&serde_json::json!(record)))
+        }
         None => Err(WireError::new(
             StatusCode::NOT_FOUND,
             "StatefulAsyncInvocationNotFound",

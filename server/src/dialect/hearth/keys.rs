@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::json;
 use crate::app::App;
+use crate::dialect::acting::Acting;
 use crate::http::{Request, Response, read_body};
 
 /// Longest body of a request about keys, in bytes.
@@ -84,26 +85,34 @@ pub(super) fn list(app: &App) -> Response {
     json(&serde_json::json!(KeysReply { keys: app.platform.keys().list() }))
 }
 
-pub(super) async fn create(app: &App, request: Request) -> Result<Response, WireError> {
+pub(super) async fn create(app: &Acting<'_>, request: Request) -> Result<Response, WireError> {
     let wanted: CreateKey = read(app, request).await?;
     let account = wanted.account_id.unwrap_or_else(|| app.settings.account.clone());
     let mut new = NewKey::new(wanted.role, account);
     new.services = wanted.services;
     new.life = wanted.life_s.map(Duration::from_secs);
-    let made = app.platform.keys().create(new).await?;
+    let made = app.platform.keys().create(new, app.platform.origin()).await?;
     tracing::info!(key = %made.key.id, role = made.key.role.as_str(), "access key made");
     Ok(json(&serde_json::json!(MadeKey::of(&made))))
 }
 
-pub(super) async fn rotate(app: &App, id: &str, request: Request) -> Result<Response, WireError> {
+pub(super) async fn rotate(
+    app: &Acting<'_>,
+    id: &str,
+    request: Request,
+) -> Result<Response, WireError> {
     let RotateKey { overlap_s } = read(app, request).await?;
-    let made = app.platform.keys().rotate(id, Duration::from_secs(overlap_s)).await?;
+    let made = app
+        .platform
+        .keys()
+        .rotate(id, Duration::from_secs(overlap_s), app.platform.origin())
+        .await?;
     tracing::info!(key = %made.key.id, "access key rotated");
     Ok(json(&serde_json::json!(MadeKey::of(&made))))
 }
 
-pub(super) async fn revoke(app: &App, id: &str) -> Result<Response, WireError> {
-    let key = app.platform.keys().revoke(id).await?;
+pub(super) async fn revoke(app: &Acting<'_>, id: &str) -> Result<Response, WireError> {
+    let key = app.platform.keys().revoke(id, app.platform.origin()).await?;
     tracing::info!(key = %key.id, "access key revoked");
     Ok(json(&serde_json::json!(key)))
 }

@@ -18,8 +18,11 @@
 //! | `GET /dead?function=s/f&after=&limit=` | dead letters in order of id, at most 100, without their events |
 //! | `GET /dead/{request id}` | one of them, with its event |
 //! | `POST /dead/{request id}` | queues it again; answers the new request id |
+//! | `GET /audit?since=&until=&who=&what=&order=&from=&limit=` | the audit trail, at most 100 records, newest first unless `order=oldest` |
+//! | `GET /audit/verify?head=NUMBER:HASH` | whether the trail is whole, and holds the head that was noted |
 //! | `GET /stats` | figures of engine, platform and the function named by `?function=s/f` |
 
+mod audit;
 mod code_link;
 mod dead;
 mod deploy;
@@ -36,7 +39,8 @@ use super::function_compute::decode;
 use super::function_compute::errors::WireError;
 use super::query::Query;
 use crate::app::App;
-use crate::http::{Request, Response};
+use crate::dialect::acting::Acting;
+use crate::http::{Exchange, Request, Response};
 
 pub use code_link::CodeLinks;
 
@@ -47,13 +51,23 @@ pub const PREFIX: &str = "/hearth/v1";
 const ELEMENTS_MAX: usize = 4;
 
 /// Answers one request of this API.
-pub(super) async fn serve(app: &App, request: Request, caller: &Caller) -> Response {
+pub(super) async fn serve(
+    app: &App,
+    request: Request,
+    exchange: &Exchange,
+    caller: &Caller,
+) -> Response {
     let method = request.method().clone();
-    let result = answer(app, request, caller).await;
+    let app = Acting::new(app, caller, exchange);
+    let result = answer(&app, request, caller).await;
     result.unwrap_or_else(|error| error.into_response(&method))
 }
 
-async fn answer(app: &App, request: Request, caller: &Caller) -> Result<Response, WireError> {
+async fn answer(
+    app: &Acting<'_>,
+    request: Request,
+    caller: &Caller,
+) -> Result<Response, WireError> {
     let uri = request.uri().clone();
     let missing = || WireError::no_route(request.method(), uri.path());
     let rest = uri
@@ -83,14 +97,16 @@ async fn answer(app: &App, request: Request, caller: &Caller) -> Result<Response
         }
         (&Method::GET, ["logs"]) => logs::logs(app, query).await,
         (&Method::GET, ["invocations"]) => invocations::list(app, query).await,
-        (&Method::GET, ["invocations", id]) => invocations::show(app, id).await,
+        (&Method::GET, ["invocations", id]) => invocations::show(app, id, caller).await,
         (&Method::GET, ["keys"]) => Ok(keys::list(app)),
         (&Method::POST, ["keys"]) => keys::create(app, request).await,
         (&Method::POST, ["keys", id, "rotate"]) => keys::rotate(app, id, request).await,
         (&Method::DELETE, ["keys", id]) => keys::revoke(app, id).await,
         (&Method::GET, ["dead"]) => dead::list(app, query).await,
-        (&Method::GET, ["dead", id]) => dead::show(app, id).await,
-        (&Method::POST, ["dead", id]) => dead::redrive(app, id).await,
+        (&Method::GET, ["dead", id]) => dead::show(app, id, caller).await,
+        (&Method::POST, ["dead", id]) => dead::redrive(app, id, caller).await,
+        (&Method::GET, ["audit"]) => audit::list(app, query).await,
+        (&Method::GET, ["audit", "verify"]) => audit::verify(app, query).await,
         (&Method::GET, ["stats"]) => read::stats(app, query),
         _ => Err(missing()),
     }

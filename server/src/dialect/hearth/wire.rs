@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use hearth_engine::{Grants, Isolation, Limits, PoolPolicy};
+use hearth_platform::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Size, Span};
@@ -20,6 +21,9 @@ pub struct DeployRequest {
     /// A sentence about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The object that holds the code, as `BUCKET/KEY`; the body is empty then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// Memory of one instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
@@ -32,7 +36,7 @@ pub struct DeployRequest {
     /// Time for making an instance ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initialize_timeout: Option<Span>,
-    /// `reuse` or `fresh`.
+    /// `reuse`, `fresh` or `snapshot`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
     /// Environment variables; replaces all of them.
@@ -110,7 +114,7 @@ pub struct FunctionView {
     pub timeout: Span,
     /// CPU time of one invocation, if it has a limit of its own.
     pub cpu_time: Option<Span>,
-    /// `reuse` or `fresh`.
+    /// `reuse`, `fresh` or `snapshot`.
     pub isolation: Isolation,
     /// Ready instances kept.
     pub min_ready: u32,
@@ -201,6 +205,41 @@ pub struct DeadLettersReply {
 pub struct RedriveReply {
     /// The request id of the new invocation.
     pub request_id: String,
+}
+
+/// A change of what exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecordView {
+    /// Its place in the trail.
+    pub number: u64,
+    /// When, as RFC 3339 with milliseconds.
+    pub time: String,
+    /// The id of the access key, or `local`.
+    pub who: String,
+    /// The role of that key.
+    pub role: Option<Role>,
+    /// The request that asked for it.
+    pub request_id: Option<String>,
+    /// What was done, as one word.
+    pub verb: String,
+    /// The kind of thing.
+    pub noun: String,
+    /// Its full name.
+    pub name: String,
+    /// The first digits of a digest of what it became; the new request id of what was queued again.
+    pub became: Option<String>,
+    /// The record's hash, which the next one holds.
+    pub hash: String,
+}
+
+/// A part of the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReply {
+    /// In the order that was asked for.
+    pub records: Vec<AuditRecordView>,
+    /// Where the next page begins, if there may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 #[cfg(test)]
