@@ -164,18 +164,18 @@ fn a_file_that_lost_something_after_a_kill_is_never_taken_for_a_new_one() {
             cut(&data.join(DB), bytes)
         }));
     }
-    for bytes in [100, 512, 4096, 5000, db / 2, db - 1] {
+    for bytes in [100, 4096, db / 2] {
         // What the log holds is not missed.
         harms.push(harm(format!("database cut to {bytes}"), Clear, move |data| {
             cut(&data.join(DB), bytes)
         }));
     }
-    for bytes in [0, 1, 31, 32, 1000, log / 2, log - 1] {
+    for bytes in [0, 31, 1000, log / 2, log - 1] {
         harms.push(harm(format!("log cut to {bytes}"), Refused, move |data| {
             cut(&data.join(LOG), bytes)
         }));
     }
-    for at in [0, 5, 40, log / 4, log / 2] {
+    for at in [0, 40, log / 2] {
         let at = usize::try_from(at).unwrap();
         let garbled = move |data: &Path| garble(&data.join(LOG), at, 500);
         harms.push(harm(format!("log garbled at {at}"), Refused, garbled));
@@ -205,11 +205,11 @@ fn nor_is_one_after_a_stop() {
         harm("garbled whole", Refused, |data| garble(&data.join(DB), 0, usize::MAX)),
         harm("another's log", Clear, |data| fs::write(data.join(LOG), "x".repeat(9000)).unwrap()),
     ];
-    for bytes in [0, 1, 99, 100, 512, 4096, 5000, db / 2, db - 4096] {
+    for bytes in [0, 99, 100, 4096, 5000, db / 2, db - 4096] {
         harms
             .push(harm(format!("cut to {bytes}"), Refused, move |data| cut(&data.join(DB), bytes)));
     }
-    for at in (0..db).step_by(usize::try_from(db / 16).unwrap()) {
+    for at in (0..db).step_by(usize::try_from(db / 8).unwrap()) {
         let at = usize::try_from(at).unwrap();
         harms.push(harm(format!("garbled at {at}"), Clear, move |data| {
             garble(&data.join(DB), at, 700)
