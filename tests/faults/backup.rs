@@ -112,14 +112,12 @@ fn a_backup_that_is_killed_is_whole_or_refused() {
     let whole = crate::kill::time_of(|| {
         assert!(backup(&home.path().join("whole")).wait().unwrap().success());
     });
-    let is_served = |copy: &std::path::Path| {
-        let restored = Start::default().on(copy).start();
-        assert_eq!(restored.metric("hearth_functions_stored"), 12.0);
-        assert_eq!(restored.invoke("f11", "x").text(), "000011");
-    };
-    is_served(&home.path().join("whole"));
-    let mut refused = 0;
-    for round in 0..15 {
+    let (mut served, mut refused) = (0, 0);
+    // On a busy machine a copy takes longer than the first one did.
+    for round in 0..90 {
+        if round >= 15 && served > 0 && refused > 0 {
+            break;
+        }
         let copy = home.path().join(round.to_string());
         let mut copying = backup(&copy);
         thread::sleep(whole * round / 12);
@@ -131,7 +129,10 @@ fn a_backup_that_is_killed_is_whole_or_refused() {
         }
         let (is_whole, ..) = hearth(&["check", "--data-dir", &copy.display().to_string()]);
         if is_whole {
-            is_served(&copy);
+            let restored = Start::default().on(&copy).start();
+            assert_eq!(restored.metric("hearth_functions_stored"), 12.0);
+            assert_eq!(restored.invoke("f11", "x").text(), "000011");
+            served += 1;
         } else {
             let output = Start::default().on(&copy).fail();
             let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -140,5 +141,5 @@ fn a_backup_that_is_killed_is_whole_or_refused() {
             refused += 1;
         }
     }
-    assert!(refused > 0, "none was killed in the middle: the moments are wrong");
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused: wrong moments");
 }

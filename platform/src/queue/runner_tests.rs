@@ -235,10 +235,10 @@ async fn a_delay_is_waited_for() {
 #[tokio::test]
 async fn a_long_attempt_keeps_its_lease() {
     // Long beside what a busy machine holds a thread up for.
-    let config = QueueConfig { lease: Duration::from_millis(400), ..quick() };
+    let config = QueueConfig { lease: Duration::from_millis(1500), ..quick() };
     let queue = queue(config).await;
     let executor =
-        scripted(Duration::from_millis(1200), |_, _| Attempted::Succeeded(None, Bytes::new()));
+        scripted(Duration::from_secs(3), |_, _| Attempted::Succeeded(None, Bytes::new()));
     add(&queue, "i", EnqueueOptions::default()).await;
     let (stop, running) = start(&queue, &executor);
     let rows = ended(&queue, 1).await;

@@ -75,8 +75,15 @@ fn policy(at: &At, fields: &Map<String, Value>) -> Result<Option<TrackingPolicy>
         max: at.required("maxCapacity", body.max_capacity)?,
     };
     let metric = at.required("metricType", body.metric_type)?;
+    if metric.chars().count() > METRIC_CHARS_MAX {
+        let why = format!("no metric has a name of more than {METRIC_CHARS_MAX} characters");
+        return Err(at.wrong("metricType", why));
+    }
     Ok((metric == UTILIZATION).then_some(policy))
 }
+
+/// The longest name of a metric that is kept without being known.
+const METRIC_CHARS_MAX: usize = 128;
 
 /// Which element of which list is read.
 struct At(&'static str, usize);
