@@ -203,8 +203,8 @@ impl Server {
             let thread = CoreThread::start(name, listener, serving, alive.clone());
             threads.push(thread.map_err(system("starting a serving thread"))?);
         }
-        let queue =
-            start_queue(platform, signal.clone(), alive).map_err(system("starting the queue"))?;
+        let queue = start_queue(platform, count as usize, signal.clone(), alive)
+            .map_err(system("starting the queue"))?;
         if let Some(path) = options.port_file {
             let file = PortFile {
                 pid: std::process::id(),
@@ -304,13 +304,19 @@ async fn open_platform(
     Ok((platform, logs))
 }
 
-/// Starts the thread that works the queue down and keeps house.
+/// Starts the threads that work the queue down and keep house: as many as serve callers, and behind them.
 fn start_queue(
     platform: Platform,
+    cores: usize,
     signal: ShutdownSignal,
     alive: mpsc::Sender<()>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(1))
+        .thread_name("hearth-queue")
+        .on_thread_start(hearth_platform::run_behind_callers)
+        .enable_all()
+        .build()?;
     std::thread::Builder::new().name("hearth-queue".to_owned()).spawn(move || {
         hearth_platform::run_behind_callers();
         let stopped = |mut signal: ShutdownSignal| async move { signal.wait().await };
