@@ -48,6 +48,7 @@ for ((round = 1; round <= rounds; round++)); do
     load async "$url/$invocations" $connections "$seconds" >>"$scratch/accept.rounds"
 done
 waiting=$(stat "$url" queue_depth)
+held=$(awk '/VmRSS/ {print int($2 / 1024)}' "/proc/${pids[-1]}/status")
 stop
 
 # Working down what was accepted, then the same with a sync caller beside it.
@@ -56,22 +57,27 @@ start_ms=$(date +%s%3N)
     --queue-depth 100000000 --queue-concurrency 256 2>"$scratch/drain.log" & pids+=($!)
 for _ in $(seq 100); do [[ -s $scratch/drain.ports ]] && break; sleep 0.1; done
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$scratch/drain.ports")
-sleep 1
+sleep 0.3
 before=$(stat "$url" settled) at=$(date +%s%3N)
-sleep "$seconds"
+sleep 1
 drained=$((($(stat "$url" settled) - before) * 1000 / ($(date +%s%3N) - at)))
-load sync "$url/$invocations" 1 "$seconds" >"$scratch/busy.rounds"
-left=$(stat "$url" queue_depth)
+# Short rounds: what was accepted is soon worked down.
+for ((round = 1; round <= 3; round++)); do
+    load sync "$url/$invocations" 1 1 >>"$scratch/busy.all"
+    left=$(stat "$url" queue_depth)
+    ((left > 0)) && cp "$scratch/busy.all" "$scratch/busy.rounds"
+done
 while (($(stat "$url" queue_depth) > 0)); do sleep 0.2; done
-load sync "$url/$invocations" 1 "$seconds" >"$scratch/idle.rounds"
+for ((round = 1; round <= 3; round++)); do load sync "$url/$invocations" 1 1 >>"$scratch/idle.rounds"; done
 stop
+[[ -s $scratch/busy.rounds ]] || { echo "the queue was empty before a round of sync calls had ended: give it more SECONDS" >&2; exit 1; }
 
 read -r axum_rps _ _ _ < <(median "$scratch/axum.rounds")
 read -r rps p50 p99 bad < <(median "$scratch/accept.rounds")
-read -r _ _ busy _ <"$scratch/busy.rounds"
-read -r _ _ idle _ <"$scratch/idle.rounds"
+p99() { awk '{print $3}' "$1" >"$1.p99"; median "$1.p99"; }
+busy=$(p99 "$scratch/busy.rounds") idle=$(p99 "$scratch/idle.rounds")
 printf 'accepted          %8.0f a second, p50 %.2f ms, p99 %.2f ms, %.2f of axum (%.0f)%s\n' "$rps" "$p50" "$p99" \
     "$(awk -v a="$rps" -v b="$axum_rps" 'BEGIN {print a / b}')" "$axum_rps" "$( ((bad)) && echo ", $bad errors" || true)"
-printf 'worked down       %8d a second, of %d that waited\n' "$drained" "$waiting"
-printf 'sync p99          %8.2f ms while it is worked down (%d left after it), %.2f ms idle: %.2f times\n' "$busy" "$left" "$idle" \
+printf 'worked down       %8d a second, of %d that waited; the server held %d MiB with all of them queued\n' "$drained" "$waiting" "$held"
+printf 'sync p99          %8.2f ms while it is worked down, %.2f ms idle: %.2f times\n' "$busy" "$idle" \
     "$(awk -v a="$busy" -v b="$idle" 'BEGIN {print a / b}')"

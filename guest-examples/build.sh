@@ -134,6 +134,7 @@ rust() {
 
 build_rust() {
     rust rust-event rust-event/rust-event.wasm reactor reactor
+    rust rust-table rust-table/rust-table.wasm reactor reactor
     rust rust-caller rust-caller/rust-caller.wasm reactor reactor
     rust rust-command rust-command/rust-command.wasm command none
     rust rust-command rust-command-component/rust-command-component.wasm command command
@@ -144,6 +145,7 @@ build_rust() {
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor
+    rust keeps-handle bad/keeps-handle.wasm reactor reactor
     rust returned-error bad/returned-error.wasm reactor reactor
     rust random-huge-component bad/random-huge-component.wasm command command
 }

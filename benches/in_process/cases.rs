@@ -14,7 +14,7 @@ use crate::bare;
 use crate::bare_component as component;
 
 /// An event for guests that read JSON.
-const JSON_EVENT: &str = r#"{"name":"x"}"#;
+pub(crate) const JSON_EVENT: &str = r#"{"name":"x"}"#;
 
 /// Makes a comparison ready to run.
 pub(crate) type Make = fn(&Lab, &'static str) -> Case;
@@ -38,6 +38,8 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     ("cold from disk, Rust WASI command", Lab::cold_command),
     ("cold from disk, Rust event component", Lab::cold_event),
     ("fresh Rust event component", |lab, what| lab.event(what, Isolation::Fresh)),
+    ("snapshot of a 16 MiB table, fresh empty component", Lab::snapshot_beside_empty),
+    ("snapshot of a 16 MiB table, fresh that builds it", Lab::snapshot_beside_initialising),
     ("warm Rust event component", |lab, what| lab.event(what, Isolation::Reuse)),
     ("warm Rust HTTP component", Lab::warm_http),
 ];
@@ -69,7 +71,7 @@ impl Lab {
         }
     }
 
-    fn load(&self, name: &str, isolation: Isolation) -> Function {
+    pub(crate) fn load(&self, name: &str, isolation: Isolation) -> Function {
         self.load_into(&self.engine, name, isolation)
     }
 
@@ -106,7 +108,7 @@ impl Lab {
         })
     }
 
-    fn invoking(&self, function: Function, event: &'static str, log: LogType) -> Side {
+    pub(crate) fn invoking(&self, function: Function, event: &'static str, log: LogType) -> Side {
         self.side(async move || invoke(&function, event, log).await)
     }
 
@@ -241,7 +243,7 @@ impl Lab {
                     let mut kept = self.runtime.block_on(bare.start());
                     self.side(async move || kept.call(JSON_EVENT).await)
                 }
-                Isolation::Fresh => {
+                Isolation::Fresh | Isolation::Snapshot => {
                     self.side(async move || bare.start().await.call(JSON_EVENT).await)
                 }
             },

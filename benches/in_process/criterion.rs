@@ -12,6 +12,7 @@
 mod bare;
 mod bare_component;
 mod cases;
+mod snapshot;
 
 use std::time::Duration;
 

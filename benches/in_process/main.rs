@@ -14,6 +14,7 @@
 mod bare;
 mod bare_component;
 mod cases;
+mod snapshot;
 
 use hearth_benches::{COLUMNS, Options, compare, show_head};
 

@@ -50,7 +50,7 @@ impl ArtifactKey {
         Self(*hasher.finalize().as_bytes())
     }
 
-    fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 }

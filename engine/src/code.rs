@@ -58,6 +58,8 @@ pub(crate) struct Code {
     pub(crate) kind: GuestKind,
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linked: Linked,
+    /// Whether its initializer has run: instances begin after it.
+    pub(crate) is_initialised: bool,
     /// Bytes that its largest memory starts with.
     pub(crate) memory_minimum: u64,
     pub(crate) memories: u32,
@@ -104,10 +106,23 @@ impl Code {
             kind,
             engine: engine.clone(),
             linked,
+            is_initialised: false,
             memory_minimum,
             memories: required.num_memories,
             tables: required.num_tables,
         })
+    }
+
+    /// Whether instances run something of the guest's before their first event.
+    pub(crate) fn has_initializer(&self) -> bool {
+        match &self.linked {
+            Linked::Core(_, exports) | Linked::CoreWasi(_, exports) => exports.has_initializer(),
+            Linked::Event(_, exports) => exports.has_initializer(),
+            Linked::Command(_)
+            | Linked::ComponentCommand(_)
+            | Linked::HttpP2(_)
+            | Linked::HttpP3(_) => false,
+        }
     }
 
     /// Whether a call may run without a fiber: no import can block.

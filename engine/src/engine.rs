@@ -26,6 +26,7 @@ use crate::ticker::Ticker;
 use crate::wasmtime_config::{Flavor, Wasmtime};
 use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogSink};
 
+mod initialising;
 mod loading;
 
 /// How often draining looks whether all invocations ended.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::Fault;
+
 /// Why an engine could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,8 +42,8 @@ pub enum BuildError {
     },
 }
 
-/// Why a function could not be loaded. All but [`Failure`](LoadError::Failure), [`CompilerBusy`](LoadError::CompilerBusy)
-/// and [`ArtifactStore`](LoadError::ArtifactStore) are the upload's fault and will not change by trying again.
+/// Why a function could not be loaded. All but [`Failure`](LoadError::Failure), [`CompilerBusy`](LoadError::CompilerBusy),
+/// [`Busy`](LoadError::Busy) and [`ArtifactStore`](LoadError::ArtifactStore) are the upload's fault and will not change by trying again.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -131,6 +133,33 @@ pub enum LoadError {
         /// How many wait.
         waiting: usize,
     },
+    /// It cannot start from a snapshot of its initialised state.
+    #[error("function `{function}` cannot start from a snapshot: {why}")]
+    NoSnapshot {
+        /// Which function.
+        function: String,
+        /// What in the code or in its state cannot be carried over.
+        why: String,
+    },
+    /// The initializer failed that was to be run once for all instances.
+    #[error("initializer of function `{function}` failed: {fault}")]
+    Initializer {
+        /// Which function.
+        function: String,
+        /// What it did.
+        #[source]
+        fault: Box<Fault>,
+        /// The end of what it logged; at most 2 KiB.
+        log: String,
+    },
+    /// There was no room to run its initializer in.
+    #[error("function `{function}` cannot be initialised now: {refusal}")]
+    Busy {
+        /// Which function.
+        function: String,
+        /// What there was no room for.
+        refusal: Refusal,
+    },
     /// The artifact store failed; nothing is wrong with the function.
     #[error("artifact of function `{function}` could not be stored or read: {why}")]
     ArtifactStore {
@@ -177,7 +206,13 @@ impl LoadError {
             Self::CompileLimit { .. } => {
                 "split the function into smaller ones, or raise the compile limits"
             }
-            Self::CompilerBusy { .. } => "try again in a few seconds",
+            Self::NoSnapshot { .. } => {
+                "choose isolation `reuse` or `fresh`, or change what its initializer does"
+            }
+            Self::Initializer { .. } => {
+                "look into the log of the initializer; isolation `reuse` and `fresh` run it for each instance"
+            }
+            Self::CompilerBusy { .. } | Self::Busy { .. } => "try again in a few seconds",
             Self::ArtifactStore { .. } | Self::Failure { .. } => {
                 "look into the server's log; trying again may work"
             }
@@ -188,7 +223,10 @@ impl LoadError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::CompilerBusy { .. } | Self::ArtifactStore { .. } | Self::Failure { .. }
+            Self::CompilerBusy { .. }
+                | Self::Busy { .. }
+                | Self::ArtifactStore { .. }
+                | Self::Failure { .. }
         )
     }
 }

@@ -20,6 +20,14 @@ pub enum Isolation {
     Reuse,
     /// Every invocation gets an instance that served nobody; ready ones are made ahead of need.
     Fresh,
+    /// As [`Fresh`](Isolation::Fresh), and instances begin where the guest's initializer ended: it runs once, when the function is
+    /// loaded, and its memories and globals are carried over into the code of all instances. They are kept as an artifact; the
+    /// initializer runs again only when code, environment, settings, grants, identity or memory limit change, or the artifact is gone.
+    ///
+    /// For event components and core modules (kind 4) that export an initializer. Random numbers, times and variables that it read
+    /// are the same in every instance. Handles of the host, as of open files, cannot be carried over: with those the function is
+    /// refused ([`LoadError::NoSnapshot`](crate::LoadError::NoSnapshot)), as with code that changes its tables.
+    Snapshot,
 }
 
 /// Who the function is, as its guest and its log lines are told.

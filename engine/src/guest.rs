@@ -5,6 +5,7 @@ pub(crate) mod core;
 mod detect;
 pub(crate) mod event;
 pub(crate) mod http;
+pub(crate) mod snapshot;
 
 pub(crate) use detect::detect;
 

@@ -17,6 +17,7 @@ use crate::guest::command::{
 use crate::guest::core::{CoreGuest, Entry};
 use crate::guest::event::EventComponent;
 use crate::guest::http::{HttpP2, HttpP3};
+use crate::guest::snapshot::Initialised;
 use crate::roster::Entered;
 use crate::state::{
     ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
@@ -188,6 +189,22 @@ impl Instance {
         }
     }
 
+    /// New code, whose instances begin where this one is; `code` is what its own was instrumented from.
+    ///
+    /// # Errors
+    /// What of its state cannot be carried over.
+    pub(crate) async fn snapshot(&mut self, code: &[u8]) -> Result<Vec<u8>, String> {
+        match &mut self.sandbox {
+            Sandbox::Core(guest) => guest.source().snapshot(code).await,
+            Sandbox::CoreWasi(guest) => guest.source().snapshot(code).await,
+            Sandbox::Event(guest) => guest.source().snapshot(code).await,
+            Sandbox::Command(_)
+            | Sandbox::ComponentCommand(_)
+            | Sandbox::HttpP2(_)
+            | Sandbox::HttpP3(_) => Err("it has no initializer".to_owned()),
+        }
+    }
+
     /// Whether the guest exports hooks for resting and stopping.
     pub(crate) fn has_hooks(&self) -> bool {
         matches!(&self.sandbox, Sandbox::Event(guest) if guest.has_hooks())
@@ -247,7 +264,8 @@ async fn start_sandbox(
         }
         Linked::Event(pre, exports) => {
             let state = component_state(shared, log, prepare)?;
-            let guest = EventComponent::start(component_store(engine, state), pre, exports).await?;
+            let store = component_store(engine, state);
+            let guest = EventComponent::start(store, pre, exports, code.is_initialised).await?;
             Ok(Sandbox::Event(Box::new(guest)))
         }
         Linked::HttpP2(pre) => {

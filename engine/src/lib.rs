@@ -79,7 +79,9 @@ pub use function_spec::{FunctionSpec, Identity, Isolation};
 pub use guest::GuestKind;
 pub use hearth_host_api::caller::{CallError, CalleePattern, FunctionCaller, GuestCall};
 pub use hearth_host_api::key_value::KeyValue;
-pub use hearth_host_api::outgoing_http::{PostError, SystemResolver, post};
+pub use hearth_host_api::outgoing_http::{
+    FetchBounds, FetchError, PostError, SystemResolver, fetch, post,
+};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};
 pub use invocation::{Invocation, LogType, TriggerFacts};
 pub use limits::{Limits, MIB, PoolPolicy};

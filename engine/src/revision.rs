@@ -90,7 +90,7 @@ impl Revision {
             Verdict::Retire(Retirement::MemoryLimit)
         } else if !is_clean {
             Verdict::Retire(Retirement::Fault)
-        } else if self.isolation == Isolation::Fresh {
+        } else if self.isolation != Isolation::Reuse {
             Verdict::Retire(Retirement::SingleUse)
         } else if self.policy.uses != 0 && instance.uses >= self.policy.uses {
             Verdict::Retire(Retirement::UsedUp)

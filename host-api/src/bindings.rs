@@ -100,6 +100,12 @@ impl EventExports {
         }))
     }
 
+    /// Whether the component has something to run before its first event.
+    #[must_use]
+    pub fn has_initializer(&self) -> bool {
+        self.initializer.is_some()
+    }
+
     /// The functions of one instance of that component.
     ///
     /// # Errors

@@ -14,10 +14,13 @@ use crate::error::PlatformError;
 use crate::key::Keys;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{Storage, sqlite};
+use crate::storage::{Storage, StorageError, sqlite};
 
 /// Where code is in a data directory.
 pub(crate) const CODE: &str = "code";
+
+/// Stands in a copy until it is all there.
+const UNFINISHED: &str = "backup.unfinished";
 
 /// Problems that are told one by one.
 const PROBLEMS_MAX: usize = 100;
@@ -62,6 +65,8 @@ pub async fn backup(from: &Path, to: &Path) -> Result<BackupReport, PlatformErro
         why: format!("{}: {why}", to.display()),
     };
     std::fs::create_dir(to).map_err(failed)?;
+    let unfinished = to.join(UNFINISHED);
+    std::fs::File::create(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
     let (source, target) = (from.to_owned(), to.to_owned());
     blocking(move || sqlite::copy(&source, &target)).await??;
     let storage = open(to).await?;
@@ -79,7 +84,19 @@ pub async fn backup(from: &Path, to: &Path) -> Result<BackupReport, PlatformErro
         report.code_bytes += bytes.len() as u64;
         drop(there.put(bytes).await?);
     }
+    // All that was copied is synced by now.
+    std::fs::remove_file(&unfinished).map_err(failed)?;
+    std::fs::File::open(to).and_then(|directory| directory.sync_all()).map_err(failed)?;
     Ok(report)
+}
+
+/// Refuses a directory that a backup was interrupted in: records may be there whose code is not.
+pub(crate) fn refuse_unfinished(dir: &Path) -> Result<(), StorageError> {
+    if !dir.join(UNFINISHED).exists() {
+        return Ok(());
+    }
+    let what = "the backup that made it was interrupted".to_owned();
+    Err(StorageError::Corrupt { path: dir.to_owned(), what })
 }
 
 /// Looks whether a data directory is whole: its file page by page, every record, every code file that one names by its digest, every
@@ -91,6 +108,7 @@ pub async fn check(
     data_dir: &Path,
     sealing_key: Option<PathBuf>,
 ) -> Result<CheckReport, PlatformError> {
+    refuse_unfinished(data_dir)?;
     let dir = data_dir.to_owned();
     let mut report = CheckReport {
         problems: blocking(move || sqlite::problems(&dir)).await??,

@@ -9,6 +9,7 @@ use hearth_engine::{Engine, Limits};
 use crate::audit::AuditConfig;
 use crate::caller::PlatformCaller;
 use crate::journal::JournalConfig;
+use crate::objects::ObjectConfig;
 use crate::package::PackageLimits;
 use crate::queue::{Deliver, QueueConfig};
 
@@ -70,6 +71,8 @@ pub struct PlatformConfig {
     pub quotas: Quotas,
     /// Bounds of uploads.
     pub package: PackageLimits,
+    /// Where objects are that are named as code.
+    pub objects: ObjectConfig,
     /// Functions held loaded; the least recently used are let go. Default 4,096.
     pub loaded_functions: usize,
     /// Async invocations.
@@ -96,6 +99,7 @@ impl PlatformConfig {
             limits: Limits::default(),
             quotas: Quotas::default(),
             package: PackageLimits::default(),
+            objects: ObjectConfig::default(),
             loaded_functions: 4096,
             queue: QueueConfig::default(),
             deliver: None,

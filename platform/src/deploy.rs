@@ -12,7 +12,8 @@ use crate::checksum::crc64;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::function::{Code, CodeUpload, Function, FunctionChange, NewFunction};
 use crate::name::{LATEST, Target};
-use crate::package;
+use crate::objects::Slot;
+use crate::package::{self, Form};
 use crate::platform::{Inner, Platform};
 use crate::service::{ListRequest, Page};
 use crate::storage::code_store::Pin;
@@ -22,6 +23,8 @@ struct Stored {
     code: Code,
     wasm: Bytes,
     _pins: (Pin, Pin),
+    /// The place of an object among those read at once.
+    _slot: Option<Slot>,
 }
 
 impl Platform {
@@ -38,7 +41,7 @@ impl Platform {
         new.settings.check()?;
         inner.catalog.may_create(service, &new.name)?;
         let _layers = inner.resolve_layers(&mut new.settings.layers, &[]).await?;
-        let stored = inner.store_code(new.code, new.checksum).await?;
+        let stored = inner.store_code(service, new.code, new.checksum).await?;
         let now = inner.clock.now_ms();
         let function = Function {
             service: inner.catalog.service(service)?.record().name.clone(),
@@ -91,11 +94,11 @@ impl Platform {
         let held = &before.function().settings.layers;
         let _layers = inner.resolve_layers(&mut function.settings.layers, held).await?;
         function.modified_ms = inner.clock.now_ms();
-        let (wasm, _pins) = match change.code {
+        let (wasm, _held) = match change.code {
             Some(upload) => {
-                let stored = inner.store_code(upload, change.checksum).await?;
+                let stored = inner.store_code(service, upload, change.checksum).await?;
                 function.code = stored.code;
-                (stored.wasm, Some(stored._pins))
+                (stored.wasm, Some((stored._pins, stored._slot)))
             }
             None => (inner.code.get(&function.code.digest, before.label()).await?, None),
         };
@@ -157,17 +160,27 @@ impl Platform {
 impl Inner {
     async fn store_code(
         self: &Arc<Self>,
+        service: &str,
         upload: CodeUpload,
         checksum: Option<u64>,
     ) -> Result<Stored, PlatformError> {
-        let (limits, package) = (self.package.clone(), upload.bytes().clone());
+        let (package, form, slot) = match upload {
+            CodeUpload::Zip(bytes) => (bytes, Form::Zip, None),
+            CodeUpload::Wasm(bytes) => (bytes, Form::Wasm, None),
+            CodeUpload::Object(object) => {
+                let read = self.objects.read(&object, Some(service)).await?;
+                let form = Form::of(&read.bytes);
+                (read.bytes, form, Some(read.slot))
+            }
+        };
+        let (limits, packed) = (self.package.clone(), package.clone());
         let unpack = move || {
-            let found = crc64(upload.bytes());
+            let found = crc64(&packed);
             match checksum {
                 Some(expected) if expected != found => {
                     Err(RequestError::Checksum { expected, found })
                 }
-                _ => Ok((found, package::open(&upload, &limits)?)),
+                _ => Ok((found, package::open(&packed, form, &limits)?)),
             }
         };
         let (checksum, wasm) = aside("unpacking code", unpack).await??;
@@ -180,7 +193,7 @@ impl Inner {
             package_bytes: package.len() as u64,
             checksum,
         };
-        Ok(Stored { code, wasm, _pins: (package_pin, wasm_pin) })
+        Ok(Stored { code, wasm, _pins: (package_pin, wasm_pin), _slot: slot })
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hearth_engine::{LoadError, Refusal};
 
+use crate::objects::ObjectError;
 use crate::package::PackageError;
 use crate::storage::StorageError;
 use crate::storage::code_store::CodeError;
@@ -207,6 +208,9 @@ pub enum PlatformError {
     /// A function's stored code is missing, damaged or cannot be read.
     #[error(transparent)]
     Code(#[from] CodeError),
+    /// An object that was named as code cannot be used.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// Storage declined or failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -228,6 +232,7 @@ impl PlatformError {
             Self::Load(error) => error.hint(),
             Self::Refused(_) => "try again later",
             Self::Code(error) => error.hint(),
+            Self::Object(error) => error.hint(),
             Self::Storage(error) => error.hint(),
             Self::Failure { .. } => "look into the server's log",
         }

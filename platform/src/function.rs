@@ -14,6 +14,7 @@ use crate::error::RequestError;
 use crate::layer::LayerRef;
 use crate::mounted::LAYERS_PATH;
 use crate::name::{FunctionName, ServiceName};
+use crate::objects::ObjectName;
 use crate::service::{DESCRIPTION_CHARS_MAX, check_extra, check_text, merge, set};
 
 /// The most bytes of all environment variables together, names and values.
@@ -128,15 +129,8 @@ pub enum CodeUpload {
     Zip(Bytes),
     /// A wasm binary.
     Wasm(Bytes),
-}
-
-impl CodeUpload {
-    /// What was uploaded.
-    pub fn bytes(&self) -> &Bytes {
-        match self {
-            Self::Zip(bytes) | Self::Wasm(bytes) => bytes,
-        }
-    }
+    /// An object that holds either; it is read once, when the function is created or changed.
+    Object(ObjectName),
 }
 
 /// A function to create.

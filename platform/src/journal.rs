@@ -332,6 +332,7 @@ pub(crate) fn note_of(error: &PlatformError) -> ErrorNote {
         PlatformError::Load(_) => "load",
         PlatformError::Refused(refusal) => refusal.as_str(),
         PlatformError::Code(_) => "code",
+        PlatformError::Object(_) => "object",
         PlatformError::Storage(_) => "storage",
         PlatformError::Failure { .. } => "failure",
     };

@@ -15,6 +15,7 @@ use crate::checksum::crc64;
 use crate::deploy::aside;
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::LayerName;
+use crate::objects::ObjectName;
 use crate::package;
 use crate::platform::{Inner, Platform};
 use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, PAGE_MAX, Page, check_text};
@@ -59,6 +60,15 @@ pub struct LayerContent {
     pub created_ms: u64,
 }
 
+/// Where the archive of a layer is.
+#[derive(Debug, Clone)]
+pub enum Archive {
+    /// Here.
+    Bytes(Bytes),
+    /// In an object; it is read once, when the version is published.
+    Object(ObjectName),
+}
+
 /// A version to publish.
 #[derive(Debug, Clone)]
 pub struct NewLayerVersion {
@@ -67,7 +77,7 @@ pub struct NewLayerVersion {
     /// The runtimes it is meant for.
     pub runtimes: Vec<String>,
     /// A zip archive of plain files.
-    pub archive: Bytes,
+    pub archive: Archive,
     /// CRC-64/XZ of the archive, if the caller computed it.
     pub checksum: Option<u64>,
 }
@@ -190,25 +200,32 @@ impl Platform {
     ) -> Result<LayerVersion, PlatformError> {
         let (inner, name) = (self.inner(), LayerName::parse(name)?);
         new.check()?;
-        let (limits, archive, expected) =
-            (inner.package.clone(), new.archive.clone(), new.checksum);
+        // The place of an object among those read at once is held until it is stored.
+        let (archive, _slot) = match new.archive {
+            Archive::Bytes(bytes) => (bytes, None),
+            Archive::Object(object) => {
+                let read = inner.objects.read(&object, None).await?;
+                (read.bytes, Some(read.slot))
+            }
+        };
+        let (limits, packed, expected) = (inner.package.clone(), archive.clone(), new.checksum);
         let check = move || {
-            let found = crc64(&archive);
+            let found = crc64(&packed);
             match expected {
                 Some(expected) if expected != found => {
                     Err(RequestError::Checksum { expected, found })
                 }
-                _ => package::check_files(&archive, &limits).map(|()| found),
+                _ => package::check_files(&packed, &limits).map(|()| found),
             }
         };
         let checksum = aside("checking a layer", check).await??;
         // Held until the record names the file.
-        let pin = inner.code.put(new.archive.clone()).await?;
+        let pin = inner.code.put(archive.clone()).await?;
         let content = LayerContent {
             description: new.description,
             runtimes: new.runtimes,
             digest: pin.digest().to_owned(),
-            size_bytes: new.archive.len() as u64,
+            size_bytes: archive.len() as u64,
             checksum,
             created_ms: inner.clock.now_ms(),
         };

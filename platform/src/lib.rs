@@ -49,8 +49,10 @@ mod loaded;
 mod logs;
 mod mounted;
 mod name;
+mod objects;
 pub mod package;
 mod platform;
+mod priority;
 pub mod queue;
 mod resolve;
 mod revision;
@@ -90,7 +92,7 @@ pub use key::{
     AccessKey, KeyError, Keys, Needed, NewKey, OpenKey, Role, SealError, Secret, needed_for,
 };
 pub use layer::{
-    LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
+    Archive, LAYER_VERSIONS_MAX, LAYERS_PER_FUNCTION_MAX, LayerContent, LayerRef, LayerVersion,
     NewLayerVersion,
 };
 pub use logs::{Followed, LogConfig, LogEntry, LogFollower, LogQuery, LogStore};
@@ -99,8 +101,10 @@ pub use name::{
     AliasName, FUNCTION_NAME_BYTES_MAX, FunctionName, InvocationId, LATEST, LayerName,
     NAME_BYTES_MAX, Qualifier, ServiceName, Target, TriggerName, ordered_id,
 };
+pub use objects::{Bucket, Endpoint, OBJECT_KEY_BYTES_MAX, ObjectConfig, ObjectError, ObjectName};
 pub use package::{PackageError, PackageLimits};
 pub use platform::{Platform, PlatformStats};
+pub use priority::run_behind_callers;
 pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
     QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
@@ -108,7 +112,7 @@ pub use queue::{
 pub use revision::Revision;
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,
-    ProvisionFilter,
+    ProvisionFilter, SCHEDULED_ACTIONS_MAX, ScheduledAction, TRACKING_POLICIES_MAX, TrackingPolicy,
 };
 pub use service::{
     DESCRIPTION_CHARS_MAX, EXTRA_BYTES_MAX, ListRequest, NESTING_MAX, PAGE_MAX, Page, Service,

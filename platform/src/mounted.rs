@@ -65,7 +65,11 @@ impl Mounts {
             std::fs::create_dir(&dir)?;
             Ok(dir)
         };
-        let dir = open().map_err(|error: std::io::Error| failed("unpacked")(error.into()))?;
+        let dir = open().map_err(|error: std::io::Error| CodeError::Io {
+            digest: "of layers".to_owned(),
+            doing: "unpacked",
+            why: format!("{}: {error}", data_dir.join("layers").display()),
+        })?;
         Ok(Self { dir, idle: Mutex::default() })
     }
 

@@ -1,5 +1,6 @@
 //! The handle on a platform: opening it, and what holds for all of it. Each noun's operations are in the noun's own file.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hearth_engine::{Engine, Limits};
@@ -13,12 +14,13 @@ use crate::journal::Journal;
 use crate::key::Keys;
 use crate::loaded::Loaded;
 use crate::mounted::Mounts;
+use crate::objects::Objects;
 use crate::package::PackageLimits;
 use crate::queue::{Deliver, Queue};
 use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
-use crate::storage::{Collection, Query, Storage};
+use crate::storage::{Collection, Query, Storage, StorageError};
 
 /// A platform, in the hand of whoever uses it; cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) code: CodeStore,
+    pub(crate) objects: Objects,
     pub(crate) mounts: Mounts,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) loaded: Loaded,
@@ -72,6 +75,16 @@ pub struct PlatformStats {
     pub leases_lost: u64,
 }
 
+/// A record that cannot be read is damage of the directory: that is what the operator has to hear of.
+fn damaged(dir: &Path, error: PlatformError) -> PlatformError {
+    match error {
+        PlatformError::Failure { why, .. } => {
+            StorageError::Corrupt { path: dir.to_owned(), what: why }.into()
+        }
+        other => other,
+    }
+}
+
 impl Platform {
     /// Opens the data directory, makes it if it is not there, and reads the catalog. Leases of an earlier process are taken back.
     ///
@@ -81,7 +94,11 @@ impl Platform {
     /// Another process has the directory; it cannot be read or written; a newer program wrote it; a record in it is damaged.
     pub async fn open(config: PlatformConfig) -> Result<Self, PlatformError> {
         let dir = config.data_dir.clone();
-        let opened = tokio::task::spawn_blocking(move || SqliteStorage::open(&dir)).await;
+        let open = move || {
+            crate::backup::refuse_unfinished(&dir)?;
+            SqliteStorage::open(&dir)
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
         let storage = opened.map_err(|error| PlatformError::Failure {
             what: "opening storage",
             why: error.to_string(),
@@ -99,8 +116,11 @@ impl Platform {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PlatformError> {
         let code = CodeStore::open(&config.data_dir.join("code"))?;
+        let limit = config.package.package_bytes;
+        let objects = Objects::new(config.objects, &config.data_dir, limit)?;
         let mounts = Mounts::open(&config.data_dir)?;
-        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await?;
+        let catalog = Catalog::read(storage.clone(), config.quotas.clone()).await;
+        let catalog = catalog.map_err(|error| damaged(&config.data_dir, error))?;
         let sealing_key = config.sealing_key;
         let trail = Trail::new(storage.clone(), clock.clone(), config.audit);
         let keys = Keys::open(trail.clone(), &config.data_dir, sealing_key).await?;
@@ -111,6 +131,7 @@ impl Platform {
             clock,
             storage,
             code,
+            objects,
             mounts,
             catalog: Arc::new(catalog),
             loaded: Loaded::new(config.loaded_functions),

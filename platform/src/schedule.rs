@@ -2,6 +2,8 @@
 //!
 //! Only the form is held here, and that there is a day on which it fires at all. Pure functions over text.
 
+mod latest;
+
 use std::time::Duration;
 
 use chrono_tz::Tz;

@@ -9,8 +9,13 @@ use hearth_engine::{Engine, EngineConfig, Invocation, LogType};
 use crate::storage::{Collection, Expect, Op, Storage};
 use crate::*;
 
+mod attempts;
 mod audit;
+mod crash;
+mod leases;
 mod scaling;
+mod scheduled;
+mod stopping;
 mod versions;
 
 /// Answers `text` to whatever it is asked.

@@ -67,6 +67,12 @@ pub enum ServeError {
         /// What is open, and what to do.
         why: String,
     },
+    /// A file that the settings name cannot be used.
+    #[error("{why}")]
+    Settings {
+        /// Which one, and what to do.
+        why: String,
+    },
     /// A thread, a runtime or a signal handler could not be had, or the port file not be written.
     #[error("{what}: {source}")]
     System {
@@ -284,6 +290,10 @@ async fn open_platform(
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
+    config.objects = settings
+        .object_store
+        .to_objects(settings.http.upload_size)
+        .map_err(|error| ServeError::Settings { why: error.to_string() })?;
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
     config.audit = settings.audit.to_audit();
     let sealing_key = &settings.sealing_key;
@@ -302,6 +312,7 @@ fn start_queue(
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("hearth-queue".to_owned()).spawn(move || {
+        hearth_platform::run_behind_callers();
         let stopped = |mut signal: ShutdownSignal| async move { signal.wait().await };
         runtime.block_on(async {
             tokio::join!(

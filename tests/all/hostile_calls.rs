@@ -256,8 +256,16 @@ fn how_they_run() -> Vec<Call> {
         "destinationConfig": {"onSuccess": told, "onFailure": told}, "maxAsyncEventAgeInSeconds": 60,
         "maxAsyncRetryAttempts": 1, "statefulInvocation": true,
     });
+    let (from, until) = ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z");
     let provision = json!({
-        "target": 0, "scheduledActions": [{"name": "a"}], "targetTrackingPolicies": [{"name": "a"}], "alwaysAllocateCPU": true,
+        "target": 0, "alwaysAllocateCPU": true,
+        "scheduledActions": [{
+            "name": "a", "startTime": from, "endTime": until, "target": 1, "scheduleExpression": "cron(0 0 4 * * *)",
+        }],
+        "targetTrackingPolicies": [{
+            "name": "b", "startTime": from, "endTime": until, "metricType": "ProvisionedConcurrencyUtilization",
+            "metricTarget": 0.6, "minCapacity": 1, "maxCapacity": 5,
+        }],
     });
     let stateful: &[(&str, &str, Text)] = &[
         ("limit", "5", Strict),
@@ -287,8 +295,7 @@ fn how_they_run() -> Vec<Call> {
         call("DELETE", "/services/{s.none}/functions/{f}/on-demand-config", Value::Null),
         get("/services/{s.prod}/functions/{f}/provision-config"),
         call("PUT", "/services/{s.prod}/functions/{f}/provision-config", provision)
-            .needs(&["/target"])
-            .keeps(&["/scheduledActions/0", "/targetTrackingPolicies/0"]),
+            .needs(&["/target"]),
         get("/services/{s.prod}/functions/{f}/async-invoke-config"),
         call("PUT", "/services/{s.prod}/functions/{f}/async-invoke-config", config).untagged(),
         call("DELETE", "/services/{s.none}/functions/{f}/async-invoke-config", Value::Null),

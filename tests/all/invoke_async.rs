@@ -27,6 +27,11 @@ fn what_cannot_be_accepted_is_told() {
     server.deploy("wat-echo");
     let asynchronous = [("x-fc-invocation-type", "Async")];
     server.invoke_with("nobody", "x", &asynchronous).is_error(404, "FunctionNotFound");
+    for fits in [(128 << 10) - 1, 128 << 10] {
+        let id = server.invoke_async("wat-echo", &"x".repeat(fits));
+        eventually("its end", || server.record(&id).is_some());
+        assert_eq!(server.record(&id).unwrap()["status"], "succeeded", "{fits} bytes");
+    }
     let large = "x".repeat((128 << 10) + 1);
     server.invoke_with("wat-echo", &large, &asynchronous).is_error(400, "EntityTooLarge");
     let tail = [("x-fc-invocation-type", "Async"), ("x-fc-log-type", "Tail")];

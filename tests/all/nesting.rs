@@ -17,7 +17,7 @@ struct Place {
     shown: &'static str,
 }
 
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 7] = [
     Place {
         method: "PUT",
         path: "/services/s",
@@ -56,12 +56,6 @@ const PLACES: [Place; 8] = [
             json!({"routeConfig": {"routes": [route]}})
         },
         shown: "/routeConfig/routes/0/rewriteConfig",
-    },
-    Place {
-        method: "PUT",
-        path: "/services/s.prod/functions/wat-echo/provision-config",
-        body: |value| json!({"target": 0, "scheduledActions": [value]}),
-        shown: "/scheduledActions/0",
     },
     Place {
         method: "PUT",

@@ -88,6 +88,35 @@ fn of_two_deployments_at_once_none_is_half_done() {
 }
 
 #[test]
+fn of_two_publications_at_once_each_is_a_version_or_refused() {
+    let server = Server::start();
+    let mut numbers = std::collections::BTreeSet::new();
+    for round in 0..20 {
+        server.deploy_answering("f", "0");
+        assert_eq!(server.replace("f", &answering(&round.to_string())).status, 200);
+        let publish = || server.call("POST", "/services/s/versions", &json!({}));
+        let replies: Vec<Reply> = thread::scope(|scope| {
+            let calls: Vec<_> = (0..3).map(|_| scope.spawn(publish)).collect();
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
+        });
+        let mut made = 0;
+        for reply in replies {
+            if reply.status != 200 {
+                assert!((400..500).contains(&reply.status), "{}", reply.text());
+                continue;
+            }
+            made += 1;
+            let number = reply.json()["versionId"].as_str().unwrap().parse::<u64>().unwrap();
+            assert!(numbers.last().is_none_or(|last| *last < number), "{number} came again");
+            assert!(numbers.insert(number));
+            assert_eq!(server.invoke_at(&number.to_string(), "f").text(), round.to_string());
+        }
+        assert_eq!(made, 1, "nothing had changed for the others");
+        assert_eq!(server.call("DELETE", "/services/s/functions/f", &Value::Null).status, 204);
+    }
+}
+
+#[test]
 fn updates_under_load_fail_no_request() {
     let server = Server::start();
     assert_eq!(server.create("versions", &answering("a"), json!({})).status, 200);

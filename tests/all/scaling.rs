@@ -1,12 +1,19 @@
 //! Instances bounded and kept ready over the wire, and the lists that show them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hearth_tests::{Server, eventually};
 use serde_json::{Value, json};
 
 /// A server with a function whose calls take two seconds, at `LATEST` and at an alias.
 fn with_alias() -> Server {
+    with_alias_of("bad/infinite-loop")
+}
+
+/// The same of another guest.
+fn with_alias_of(guest: &str) -> Server {
     let server = Server::start();
-    server.deploy_with("bad/infinite-loop", json!({"timeout": 2}));
+    server.deploy_with(guest, json!({"timeout": 2}));
     server.publish();
     let alias = json!({"aliasName": "prod", "versionId": "1"});
     assert_eq!(server.call("POST", "/services/s/aliases", &alias).status, 200);
@@ -69,7 +76,7 @@ fn provisioned_instances_are_reached_and_told() {
         set.text()
     );
     assert!(set.header("etag").is_some());
-    assert_eq!(set.header("x-hearth-no-effect"), Some("scheduledActions"));
+    assert_eq!(set.header("x-hearth-no-effect"), None);
     let reached = |server: &Server, wanted: u64| {
         eventually("the target", || {
             server.call("GET", path, &Value::Null).json()["current"].as_u64() == Some(wanted)
@@ -84,14 +91,16 @@ fn provisioned_instances_are_reached_and_told() {
     let id = instances[0]["instanceId"].as_str().unwrap();
     let one = format!("/services/s/functions/wat-echo/instances?instanceIds={id}");
     assert_eq!(server.call("GET", &one, &Value::Null).json()["instances"], json!([instances[0]]));
-    let policies =
-        json!({"target": 3, "targetTrackingPolicies": [{"name": "p", "metricTarget": 0.6}]});
+    // By a metric that there is not here: kept, and told.
+    let policy = json!({"name": "p", "metricType": "CPUUtilization", "metricTarget": 0.6, "minCapacity": 1, "maxCapacity": 9});
+    let policies = json!({"target": 3, "targetTrackingPolicies": [policy]});
     server.call("PUT", path, &policies).is_error(400, "InstanceMetricsRequired");
     let metrics =
         json!({"logConfig": {"project": "p", "logstore": "l", "enableInstanceMetrics": true}});
     assert_eq!(server.call("PUT", "/services/s", &metrics).status, 200);
     let tracked = server.call("PUT", path, &policies);
-    assert_eq!(tracked.json()["targetTrackingPolicies"][0]["name"], "p", "{}", tracked.text());
+    assert_eq!(tracked.json()["targetTrackingPolicies"], json!([policy]), "{}", tracked.text());
+    assert_eq!(tracked.header("x-hearth-no-effect"), Some("targetTrackingPolicies"));
     server.restart();
     reached(&server, 3);
     let kept = server.call("PUT", path, &json!({"target": 1, "scheduledActions": null})).json();
@@ -111,6 +120,59 @@ fn provisioned_instances_are_reached_and_told() {
         server.call("GET", "/provision-configs", &Value::Null).json(),
         json!({"provisionConfigs": []})
     );
+}
+
+#[test]
+fn targets_follow_the_clock_and_use() {
+    let mut server = with_alias_of("bad/sleeper");
+    let path = "/services/s.prod/functions/sleeper/provision-config";
+    let told = |server: &Server| {
+        let config = server.call("GET", path, &Value::Null).json();
+        (config["target"].as_u64().unwrap(), config["current"].as_u64().unwrap())
+    };
+    let action = json!({"name": "now", "startTime": "2020-01-01T00:00:00Z", "endTime": "2099-01-01T00:00:00Z", "target": 2,
+        "scheduleExpression": "cron(* * * * * *)"});
+    let set = server.call("PUT", path, &json!({"target": 0, "scheduledActions": [action]}));
+    assert_eq!(set.json()["scheduledActions"], json!([action]), "{}", set.text());
+    eventually("the action's target", || told(&server) == (2, 2));
+    server.restart();
+    eventually("the same after a start", || told(&server) == (2, 2));
+
+    let metrics =
+        json!({"logConfig": {"project": "p", "logstore": "l", "enableInstanceMetrics": true}});
+    assert_eq!(server.call("PUT", "/services/s", &metrics).status, 200);
+    let policy = json!({"name": "p", "metricType": "ProvisionedConcurrencyUtilization", "metricTarget": 0.5, "minCapacity": 1,
+        "maxCapacity": 10});
+    let body = json!({"target": 1, "scheduledActions": [], "targetTrackingPolicies": [policy]});
+    let set = server.call("PUT", path, &body);
+    assert_eq!((set.status, set.header("x-hearth-no-effect")), (200, None), "{}", set.text());
+    assert_eq!(set.json()["target"], 1);
+    let seen = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let server = &server;
+            // Again and again: on a loaded machine the first three need not meet.
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    if !seen.load(Ordering::SeqCst) {
+                        let _ = server.invoke_at("prod", "sleeper");
+                    }
+                }
+            });
+        }
+        eventually("twice as many as are busy", || told(&server) == (6, 6));
+        seen.store(true, Ordering::SeqCst);
+    });
+    for (field, value) in [
+        ("scheduledActions", json!([{"name": "a", "target": 1, "scheduleExpression": "daily"}])),
+        ("scheduledActions", json!([{"name": "a", "scheduleExpression": "cron(0 0 4 * * *)"}])),
+        ("scheduledActions", json!([action, action])),
+        ("targetTrackingPolicies", json!([{"name": "p"}])),
+    ] {
+        let refused = server.call("PUT", path, &json!({"target": 1, field: value}));
+        refused.is_error(400, "InvalidArgument");
+        assert!(refused.text().contains(field), "{}", refused.text());
+    }
 }
 
 #[test]

@@ -38,6 +38,9 @@ fn an_id_is_accepted_once_whatever_became_of_it() {
             .is_error(409, "StatefulAsyncInvocationAlreadyExists");
     };
     taken(&server);
+    let id = [("x-fc-invocation-type", "Async"), ("x-fc-stateful-async-invocation-id", "order-1")];
+    let another = server.invoke_with("wat-echo", "another event", &id);
+    another.is_error(409, "StatefulAsyncInvocationAlreadyExists");
     let ended = becomes(&server, "wat-echo", "order-1", "Succeeded");
     assert_eq!(ended["requestId"], first.header("x-fc-request-id").unwrap());
     assert_eq!(ended["invocationPayload"], "the event");

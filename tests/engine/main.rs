@@ -17,5 +17,6 @@ mod kinds;
 mod limits;
 mod loading;
 mod pools;
+mod snapshots;
 mod tmp;
 mod world;

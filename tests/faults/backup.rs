@@ -1,5 +1,6 @@
 //! A backup of a server under load starts as a server of its own and has everything of its moment; what is damaged is found.
 
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -22,6 +23,7 @@ fn a_backup_under_load_is_a_server() {
     let home = tempfile::tempdir().unwrap();
     let copy = home.path().join("copy");
     let is_over = AtomicBool::new(false);
+    let before: Vec<String> = (0..20).map(|_| server.invoke_async("wat-echo", "x")).collect();
     let accepted = thread::scope(|scope| {
         let deploying = scope.spawn(|| {
             let mut number = 0;
@@ -59,6 +61,10 @@ fn a_backup_under_load_is_a_server() {
     assert_eq!(restored.invoke("wat-echo", "alive").text(), "alive");
     assert_eq!(restored.invoke("f1", "x").text(), "000001");
     assert_eq!(server.invoke("wat-echo", "alive").text(), "alive", "the first goes on");
+    let ended = |id: &String| restored.record(id).is_some_and(|one| one["status"] == "succeeded");
+    hearth_tests::eventually("the end of what was accepted before", || before.iter().all(ended));
+    let made = restored.create("new", &answering(1, 1), json!({}));
+    assert_eq!(made.status, 200, "it is a server like another: {}", made.text());
     let (again, _, why) = hearth(&[
         "backup",
         &copy.display().to_string(),
@@ -87,4 +93,53 @@ fn what_is_damaged_or_missing_is_found() {
     let (whole, told, _) = hearth(&["check", "--data-dir", &dir]);
     let problems = told["problems"].to_string();
     assert!(!whole && problems.contains("damaged") && problems.contains("missing"), "{told}");
+}
+
+/// A copy that is not all there is no server's: it is made whole or refused.
+#[test]
+fn a_backup_that_is_killed_is_whole_or_refused() {
+    let server = Server::start();
+    for number in 0..12 {
+        let made = server.create(&format!("f{number}"), &answering(number, 1), json!({}));
+        assert_eq!(made.status, 200, "{}", made.text());
+    }
+    let home = tempfile::tempdir().unwrap();
+    let backup = |to: &std::path::Path| {
+        let mut command = std::process::Command::new(binary());
+        command.arg("backup").arg(to).arg("--data-dir").arg(server.data_dir());
+        command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let whole = crate::kill::time_of(|| {
+        assert!(backup(&home.path().join("whole")).wait().unwrap().success());
+    });
+    let (mut served, mut refused) = (0, 0);
+    // On a busy machine a copy takes longer than the first one did.
+    for round in 0..90 {
+        if round >= 15 && served > 0 && refused > 0 {
+            break;
+        }
+        let copy = home.path().join(round.to_string());
+        let mut copying = backup(&copy);
+        thread::sleep(whole * round / 12);
+        // It fails only when it has ended by itself.
+        let _ = copying.kill();
+        copying.wait().unwrap();
+        if !copy.join("hearth.db").exists() {
+            continue;
+        }
+        let (is_whole, ..) = hearth(&["check", "--data-dir", &copy.display().to_string()]);
+        if is_whole {
+            let restored = Start::default().on(&copy).start();
+            assert_eq!(restored.metric("hearth_functions_stored"), 12.0);
+            assert_eq!(restored.invoke("f11", "x").text(), "000011");
+            served += 1;
+        } else {
+            let output = Start::default().on(&copy).fail();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "round {round}: {told}");
+            assert!(told.contains("interrupted"), "{told}");
+            refused += 1;
+        }
+    }
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused: wrong moments");
 }

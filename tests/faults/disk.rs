@@ -6,6 +6,8 @@ use std::process::Command;
 use hearth_tests::{Disk, Start, eventually, guest};
 use serde_json::{Value, json};
 
+use crate::kill::answering;
+
 #[test]
 fn two_servers_never_share_a_directory() {
     let home = tempfile::tempdir().unwrap();
@@ -46,6 +48,34 @@ fn a_directory_that_cannot_be_written_is_named() {
     assert_eq!(server.invoke("wat-echo", "back").text(), "back");
 }
 
+/// One file of it that cannot be written, whoever one is.
+#[test]
+fn a_file_that_cannot_be_written_is_refused_and_the_directory_named() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let data = disk.path().join("data");
+    let mut server = Start::default().on(&data).start();
+    server.deploy("wat-echo");
+    server.kill9();
+    for name in ["hearth.db", "hearth.db-wal"] {
+        let file = data.join(name);
+        let mount = |arguments: &[&str]| {
+            let status = Command::new("mount").args(arguments).arg(&file).status();
+            assert!(status.is_ok_and(|status| status.success()), "{arguments:?}");
+        };
+        mount(&["--bind", file.to_str().unwrap()]);
+        mount(&["-o", "remount,ro,bind"]);
+        let refused = Start::default().on(&data).fail();
+        assert!(Command::new("umount").arg(&file).status().unwrap().success());
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(3), "{told}");
+        let error = told.lines().last().unwrap();
+        assert!(error.starts_with("error: ") && error.contains("read-only"), "{told}");
+        assert!(error.contains(&data.display().to_string()), "{told}");
+    }
+    server.restart();
+    assert_eq!(server.invoke("wat-echo", "back").text(), "back");
+}
+
 #[test]
 fn a_full_disk_refuses_what_is_new_and_serves_what_is_there() {
     let Some(disk) = Disk::mount(16) else { return };
@@ -54,11 +84,15 @@ fn a_full_disk_refuses_what_is_new_and_serves_what_is_there() {
     server.deploy("rust-event");
     disk.fill();
     let before = server.call("GET", "/services/s/functions", &Value::Null).json();
+    // What the log has room for already is on disk all the same; then it is full for records as well.
+    let mut services = (0..1000).map(|number| {
+        server.call("POST", "/services", &json!({"serviceName": format!("more{number}")}))
+    });
+    let refused = services.find(|reply| reply.status != 200).expect("a full disk has an end");
+    refused.is_error(503, "ServiceUnavailable");
     for _ in 0..3 {
         server.create("more", &guest("c-echo"), json!({})).is_error(503, "ServiceUnavailable");
         server.replace("wat-echo", &guest("c-echo")).is_error(503, "ServiceUnavailable");
-        let service = server.call("POST", "/services", &json!({"serviceName": "more"}));
-        service.is_error(503, "ServiceUnavailable");
         assert_eq!(server.invoke("wat-echo", "alive").text(), "alive");
         assert_eq!(server.invoke("rust-event", r#"{"name":"x"}"#).json()["message"], "hello x");
     }
@@ -98,6 +132,29 @@ fn nothing_is_accepted_that_is_not_on_disk() {
             .iter()
             .all(|id| server.record(id).is_some_and(|record| record["status"] == "succeeded"))
     });
+}
+
+#[test]
+fn what_ends_while_the_disk_is_full_is_written_once_there_is_room() {
+    let Some(disk) = Disk::mount(16) else { return };
+    let server = Start::default().on(&disk.path().join("data")).start();
+    let made = server.create("slow", &answering(7, 200_000_000), json!({"timeout": 60}));
+    assert_eq!(made.status, 200, "{}", made.text());
+    let ids: Vec<String> = (0..8).map(|_| server.invoke_async("slow", "x")).collect();
+    eventually("they run", || server.metric("hearth_running_invocations") >= 1.0);
+    disk.fill();
+    // What the log has room for already is on disk all the same.
+    let event = "x".repeat(100 << 10);
+    let accept = || server.invoke_with("slow", &event, &[("x-fc-invocation-type", "Async")]).status;
+    eventually("it is full", || accept() == 503);
+    eventually("an end without room", || server.log().contains("outcome could not be written"));
+    disk.empty();
+    eventually("all ends", || ids.iter().all(|id| server.record(id).is_some()));
+    for id in &ids {
+        let record = server.record(id).unwrap();
+        assert_eq!((&record["status"], &record["attempt"]), (&json!("succeeded"), &json!(1)));
+    }
+    assert_eq!(server.metric("hearth_queue_leases_lost_total"), 0.0, "nothing ran again");
 }
 
 #[test]

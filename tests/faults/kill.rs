@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hearth_tests::{Server, eventually};
+use hearth_tests::{Server, Start, eventually};
 use serde_json::{Value, json};
 
 /// Rounds of each story; each ends a server process and starts one.
@@ -160,6 +160,33 @@ fn what_was_accepted_ends_well_whatever_is_killed() {
 /// How many have no record yet.
 pub(super) fn unended(server: &Server, accepted: &BTreeSet<String>) -> usize {
     accepted.iter().filter(|id| server.record(id).is_none()).count()
+}
+
+#[test]
+fn what_runs_whenever_the_process_dies_becomes_a_dead_letter() {
+    let mut server = Start::default().with("--queue-concurrency", "1").start();
+    let made = server.create("poison", &answering(7, u32::MAX), json!({"timeout": 600}));
+    assert_eq!(made.status, 200, "{}", made.text());
+    server.deploy("wat-echo");
+    let poison = server.invoke_async("poison", "x");
+    // As many as are taken for bad luck.
+    for died in 0..17 {
+        let runs = || server.metric("hearth_running_invocations") >= 1.0;
+        eventually("it runs", || runs() || server.record(&poison).is_some());
+        assert!(server.record(&poison).is_none(), "it gave up after {died} deaths");
+        server.kill9();
+        server.restart();
+    }
+    eventually("its end", || server.record(&poison).is_some());
+    let record = server.record(&poison).unwrap();
+    assert_eq!(
+        (&record["status"], &record["error"]["kind"]),
+        (&json!("failed"), &json!("crashed"))
+    );
+    let letter = server.send("GET", &format!("/hearth/v1/dead/{poison}"), &[], b"");
+    assert_eq!(letter.status, 200, "{}", letter.text());
+    let other = server.invoke_async("wat-echo", "x");
+    eventually("the others' turn", || server.record(&other).is_some());
 }
 
 #[test]

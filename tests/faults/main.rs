@@ -12,9 +12,14 @@
 mod artifacts;
 mod audit;
 mod backup;
+mod bad_starts;
 mod destinations;
 mod disk;
 mod kill;
 #[cfg(target_os = "linux")]
 mod memory;
 mod published;
+mod stop_queue;
+mod store_file;
+mod upgrade;
+mod witness;

@@ -18,10 +18,10 @@ readonly binary=${SDK_TESTS_SERVER:-$root/target/debug/hearth} sdk=$root/target/
 
 # In the order in which a reader would meet them. `methods` looks at what the others called, and comes last.
 readonly all_nouns=(services functions invoke lifecycle versions aliases triggers sources domains tags lists etags async_configs tasks
-    on_demand provision instances account layers proxy errors signatures hostile methods)
+    on_demand provision instances account layers objects proxy errors signatures hostile methods)
 # Nouns that the server serves as documented. One that is added here stays.
 readonly ready_nouns=(services functions invoke lifecycle versions aliases triggers sources domains tags lists etags async_configs tasks
-    on_demand provision instances account layers errors signatures hostile)
+    on_demand provision instances account layers objects errors signatures hostile)
 
 languages=() nouns=() filter='' keys=auto
 while (($#)); do
@@ -45,9 +45,13 @@ done
 
 mkdir -p "$sdk"
 scratch=$(mktemp -d)
-server=''
+server='' store=''
 conclude() {
     local status=$?
+    if [[ -n $store ]]; then
+        kill "$store" 2>/dev/null || true
+        wait "$store" 2>/dev/null || true
+    fi
     if [[ -n $server ]]; then
         kill "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true
@@ -72,6 +76,16 @@ install_python() {
     cat "${pins[@]}" >"$to/.made-of"
 }
 
+# A store that speaks S3, in an environment of its own: what it needs shall not meet what the SDK needs.
+install_store() {
+    local to=$sdk/store pins=$here/python/requirements-store.txt
+    installed "$to" "$pins" && return
+    rm -rf "$to"
+    python3 -m venv "$to"
+    "$to/bin/python" -m pip --disable-pip-version-check --quiet install --only-binary :all: --require-hashes --requirement "$pins"
+    cp "$pins" "$to/.made-of"
+}
+
 install_node() {
     local to=$sdk/node pins=("$here/node/package.json" "$here/node/package-lock.json")
     installed "$to" "${pins[@]}" && return
@@ -92,8 +106,24 @@ if [[ $keys == auto ]] && "$binary" key create --help >/dev/null 2>&1; then
     SDK_TESTS_SIGNED=1 SDK_TESTS_KEY_ID=$(told accessKeyId) SDK_TESTS_KEY_SECRET=$(told accessKeySecret) SDK_TESTS_ACCOUNT=$(told accountId)
 fi
 
+settings=()
+if [[ " ${languages[*]} " == *' python '* && " ${nouns[*]} " == *' objects '* ]]; then
+    install_store
+    mkdir -m 700 "$scratch/store"
+    "$sdk/store/bin/python" "$here/store.py" "$scratch/store" "${HEARTH_GUESTS_DIR:-$root/guest-examples}" >"$sdk/store.log" 2>&1 &
+    store=$!
+    for ((tries = 0; ; tries++)); do
+        [[ ! -e $scratch/store/settings.toml ]] || break
+        kill -0 "$store" 2>/dev/null || { echo "the store ended:" >&2; cat "$sdk/store.log" >&2; exit 1; }
+        ((tries < 600)) || { echo "the store does not come up; see $sdk/store.log" >&2; exit 1; }
+        sleep 0.1
+    done
+    settings=(--config "$scratch/store/settings.toml")
+fi
+
 # Variables that begin like a setting of the server's are read as one.
 env -u HEARTH_GUESTS_DIR "$binary" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports.json" \
+    ${settings[@]+"${settings[@]}"} \
     >"$sdk/server.log" 2>&1 &
 server=$!
 for ((tries = 0; ; tries++)); do
@@ -142,6 +172,10 @@ done
 if ((SDK_TESTS_SIGNED)) && grep -rqF -- "$SDK_TESTS_KEY_SECRET" "$sdk/server.log" "$scratch/data"; then
     failed=1
     summary+=('the secret of the access key is FOUND in the log or the data directory')
+fi
+if [[ -n $store ]] && grep -rqF -f <(cat "$scratch"/store/*.secret) "$sdk/server.log" "$scratch/data"; then
+    failed=1
+    summary+=('the secret of the object store is FOUND in the log or the data directory')
 fi
 printf '\n== summary\n'
 printf '   %s\n' "${summary[@]}"

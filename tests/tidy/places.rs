@@ -154,6 +154,26 @@ const PLACES: &[Place] = &[
         instead: "make it a setting in server/src/config; libraries are told, they do not look",
     },
     Place {
+        what: "an item that enters the queue",
+        view: View::Code,
+        needles: &["Op::Enqueue { item"],
+        rooms: HOST,
+        only: &[
+            ("platform/src/queue/accept.rs", "every way in: header, trigger, API"),
+            (
+                "platform/src/queue/settle.rs",
+                "the event that tells of an end, in the commit of that end",
+            ),
+            (
+                "platform/src/queue/dead_letter.rs",
+                "a dead letter again, in the commit that takes it away",
+            ),
+            ("platform/src/storage", "what keeps it"),
+        ],
+        spares_tests: true,
+        instead: "call Platform::enqueue, which checks target, bounds and depth and is durable when it returns",
+    },
+    Place {
         what: "SQL",
         view: View::Strings,
         needles: &[

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::EngineInner;
-use crate::artifact::{self, ArtifactKey, Patience, WouldBlock};
+use crate::artifact::{self, ArtifactKey, Fingerprint, Patience, WouldBlock};
 use crate::code::Code;
 use crate::compile::CompileJob;
 use crate::guest::detect;
@@ -18,25 +18,29 @@ use crate::off_thread::off_thread;
 use crate::revision::Revision;
 use crate::state::Surroundings;
 use crate::wasmtime_config::Flavor;
-use crate::{FunctionSpec, GuestKind, LoadError, LoadReport, LoadSource};
+use crate::{FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, LoadSource};
 
 /// Code up to this size is hashed where it is loaded, which takes less time than a thread.
 const HASHED_IN_PLACE_MAX: usize = 256 << 10;
 
 /// One load: whose code it is and where it belongs.
 #[derive(Clone)]
-struct Job {
-    function: String,
-    kind: GuestKind,
-    flavor: Flavor,
-    engine: wasmtime::Engine,
-    key: ArtifactKey,
+pub(super) struct Job {
+    pub(super) function: String,
+    pub(super) kind: GuestKind,
+    pub(super) flavor: Flavor,
+    pub(super) engine: wasmtime::Engine,
+    pub(super) key: ArtifactKey,
     /// Whether it was granted a `/tmp`, which is linked differently.
-    has_tmp: bool,
+    pub(super) has_tmp: bool,
+    /// What the wasmtime is that compiles it.
+    pub(super) fingerprint: Fingerprint,
+    /// Whether it is the code of an instance whose initializer has run.
+    pub(super) is_initialised: bool,
 }
 
 impl Job {
-    fn compile(&self, code: &Bytes) -> CompileJob {
+    pub(super) fn compile(&self, code: &Bytes) -> CompileJob {
         CompileJob {
             function: self.function.clone(),
             engine: self.engine.clone(),
@@ -59,20 +63,28 @@ impl EngineInner {
         if size_bytes > limit_bytes {
             return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
         }
-        let (code, report) = self.code(&function, &spec.code, spec.grants.tmp.is_some()).await?;
-        let around = Surroundings {
-            key_value: &self.key_value,
-            caller: self.caller.as_ref(),
-            ticker: &self.ticker,
-            budget: &self.budget,
+        let (code, report) = match spec.isolation {
+            Isolation::Snapshot => Box::pin(self.initialised(spec)).await?,
+            Isolation::Reuse | Isolation::Fresh => {
+                self.code(&function, &spec.code, spec.grants.tmp.is_some()).await?
+            }
         };
-        let revision = Arc::new(Revision::new(spec, code, report, &around)?);
+        let revision = Arc::new(Revision::new(spec, code, report, &self.surroundings())?);
         self.keeper.watch(self, &revision);
         Ok(revision)
     }
 
+    pub(super) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            key_value: &self.key_value,
+            caller: self.caller.as_ref(),
+            ticker: &self.ticker,
+            budget: &self.budget,
+        }
+    }
+
     /// The code of these bytes: resident, from its artifact, or compiled now.
-    async fn code(
+    pub(super) async fn code(
         self: &Arc<Self>,
         function: &str,
         bytes: &Bytes,
@@ -91,15 +103,7 @@ impl EngineInner {
             report.load = began.elapsed();
             return Ok((code, report));
         }
-        // Waking another thread takes longer than reading a small file that is in memory.
-        let stored = match self.load_artifact(&job, Patience::None) {
-            Ok(stored) => stored,
-            Err(WouldBlock) => {
-                let load = |engine: &Self, job: &Job| engine.load_artifact(job, Patience::Disk);
-                self.on_disk(&job, load).await?.unwrap_or_default()
-            }
-        };
-        let code = if let Some(code) = stored {
+        let code = if let Some(code) = self.stored(&job).await? {
             report.source = LoadSource::Artifact;
             code?
         } else {
@@ -114,8 +118,27 @@ impl EngineInner {
         Ok((code, report))
     }
 
+    /// The code from its artifact, if there is one.
+    pub(super) async fn stored(
+        self: &Arc<Self>,
+        job: &Job,
+    ) -> Result<Option<Result<Code, LoadError>>, LoadError> {
+        // Waking another thread takes longer than reading a small file that is in memory.
+        match self.load_artifact(job, Patience::None) {
+            Ok(stored) => Ok(stored),
+            Err(WouldBlock) => {
+                let load = |engine: &Self, job: &Job| engine.load_artifact(job, Patience::Disk);
+                Ok(self.on_disk(job, load).await?.unwrap_or_default())
+            }
+        }
+    }
+
     /// Finds out what the bytes are and under which key their artifact would be.
-    async fn identify(self: &Arc<Self>, function: &str, bytes: &Bytes) -> Result<Job, LoadError> {
+    pub(super) async fn identify(
+        self: &Arc<Self>,
+        function: &str,
+        bytes: &Bytes,
+    ) -> Result<Job, LoadError> {
         if bytes.len() <= HASHED_IN_PLACE_MAX {
             return self.identify_here(function, bytes);
         }
@@ -133,7 +156,8 @@ impl EngineInner {
             why: why.to_string(),
         })?;
         self.ticker.watch(engine);
-        let key = ArtifactKey::of(bytes, self.wasmtime.fingerprint(flavor, engine));
+        let fingerprint = *self.wasmtime.fingerprint(flavor, engine);
+        let key = ArtifactKey::of(bytes, &fingerprint);
         Ok(Job {
             function: function.to_owned(),
             kind,
@@ -141,11 +165,13 @@ impl EngineInner {
             engine: engine.clone(),
             key,
             has_tmp: false,
+            fingerprint,
+            is_initialised: false,
         })
     }
 
     /// Runs something that reads or writes artifacts away from the async worker.
-    async fn on_disk<T: Send + 'static>(
+    pub(super) async fn on_disk<T: Send + 'static>(
         self: &Arc<Self>,
         job: &Job,
         work: impl FnOnce(&Self, &Job) -> T + Send + 'static,
@@ -176,7 +202,7 @@ impl EngineInner {
     }
 
     /// Keeps what was compiled and loads it from there, so that it is paged in and out with its file.
-    fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
+    pub(super) fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
         let stored = |why: String| LoadError::ArtifactStore { function: job.function.clone(), why };
         let path = self
             .artifacts
@@ -198,6 +224,8 @@ impl EngineInner {
     }
 
     fn link(&self, job: &Job, loaded: &artifact::Loaded) -> Result<Code, LoadError> {
-        Code::link(&job.function, job.kind, &job.engine, &self.linkers, loaded, job.has_tmp)
+        let (function, linkers) = (&job.function, &self.linkers);
+        let code = Code::link(function, job.kind, &job.engine, linkers, loaded, job.has_tmp)?;
+        Ok(Code { is_initialised: job.is_initialised, ..code })
     }
 }

@@ -13,6 +13,7 @@ use wasmtime::{WasmParams, WasmResults};
 
 use crate::Fault;
 use crate::fault::{CallFailure, bounded};
+use crate::guest::snapshot::CoreSource;
 use crate::state::{CoreState, HasLedger};
 
 /// Lines kept of the stack that a guest reports.
@@ -56,6 +57,12 @@ impl CoreExports {
             initialize: optional(module, INITIALIZE_EXPORT, "() -> i32", &[], &["i32"])?,
             reactor: optional(module, REACTOR_EXPORT, "() -> ()", &[], &[])?,
         })
+    }
+}
+
+impl CoreExports {
+    pub(crate) fn has_initializer(&self) -> bool {
+        self.initialize.is_some() || self.reactor.is_some()
     }
 }
 
@@ -108,6 +115,7 @@ fn check(
 /// One instance of a kind 4 guest.
 pub(crate) struct CoreGuest<W: Send + 'static> {
     pub(crate) store: Store<CoreState<W>>,
+    instance: Instance,
     memory: Memory,
     alloc: TypedFunc<u32, i32>,
     handle: TypedFunc<(u32, u32), i64>,
@@ -148,9 +156,15 @@ impl<W: Send + 'static> CoreGuest<W> {
                 Some(free) => Some(typed(&mut store, &instance, free)?),
                 None => None,
             },
+            instance,
             memory,
             store,
         })
+    }
+
+    /// Its state, to be read.
+    pub(crate) fn source(&mut self) -> CoreSource<'_, W> {
+        CoreSource { store: &mut self.store, instance: self.instance }
     }
 
     /// Serves one event; the store is armed already.

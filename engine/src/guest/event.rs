@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use hearth_host_api::bindings::{Context, EventExports, EventGuest, FunctionError};
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Instance, InstancePre};
 
 use crate::fault::{CallFailure, bounded};
+use crate::guest::snapshot::ComponentSource;
 use crate::state::{ComponentState, HasLedger};
 use crate::{Fault, Invocation};
 
@@ -16,6 +17,7 @@ const STACK_LINES_MAX: usize = 32;
 #[derive(Debug)]
 pub(crate) struct EventComponent {
     pub(crate) store: Store<ComponentState>,
+    instance: Instance,
     guest: EventGuest,
 }
 
@@ -65,22 +67,30 @@ impl Facts {
 }
 
 impl EventComponent {
-    /// Makes an instance and runs its `initialize`.
+    /// Makes an instance and runs its `initialize`, unless the code is of an instance where it has run.
     pub(crate) async fn start(
         mut store: Store<ComponentState>,
         pre: &InstancePre<ComponentState>,
         exports: &EventExports,
+        is_initialised: bool,
     ) -> Result<Self, CallFailure> {
         let instance = pre.instantiate_async(&mut store).await?;
         let guest = exports.load(&mut store, &instance)?;
-        if let Some(initializer) = &guest.initializer {
+        if let Some(initializer) = &guest.initializer
+            && !is_initialised
+        {
             let facts = Facts::of(store.data());
             initializer
                 .call_initialize(&mut store, facts.context())
                 .await?
                 .map_err(|error| CallFailure::Fault(returned(&error)))?;
         }
-        Ok(Self { store, guest })
+        Ok(Self { store, instance, guest })
+    }
+
+    /// Its state, to be read.
+    pub(crate) fn source(&mut self) -> ComponentSource<'_> {
+        ComponentSource { store: &mut self.store, instance: self.instance }
     }
 
     /// Serves one event.

@@ -65,6 +65,19 @@ impl ComponentState {
     }
 }
 
+/// What an instance holds that another could not take over.
+impl ComponentState {
+    /// Whether the guest has handles of the host.
+    pub(crate) fn holds_handles(&self) -> bool {
+        !self.table.is_empty()
+    }
+
+    /// Whether there is anything in its `/tmp`.
+    pub(crate) fn has_written_tmp(&self) -> bool {
+        self.tmp.as_ref().is_some_and(|tmp| !tmp.is_empty())
+    }
+}
+
 /// The WASI context that a function was granted: its environment, its directories, no sockets; output goes to its log.
 ///
 /// # Errors

@@ -33,6 +33,12 @@ impl Disk {
         OpenNode { disk: self.clone(), id, kind: Kind::Directory }
     }
 
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self.root().entry_from(0), Ok(None))
+    }
+
     /// Bytes of file contents that are held now.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {

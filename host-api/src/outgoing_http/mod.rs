@@ -20,6 +20,7 @@ mod body;
 mod denial;
 mod destination;
 mod egress;
+mod fetch;
 mod post;
 mod resolve;
 mod send;
@@ -35,6 +36,7 @@ pub use allow_list::{DestinationPattern, PatternError};
 pub use denial::{Denial, EgressCounts};
 pub use destination::{Destination, HttpScheme};
 pub use egress::{Egress, EgressHooks};
+pub use fetch::{FetchBounds, FetchError, fetch};
 pub use post::{PostError, post};
 pub use resolve::{MAX_ADDRESSES, Resolve, Resolved, SystemResolver};
 

@@ -4,6 +4,7 @@
 //! directly after the host's directories, where C libraries look, and `fd_renumber` works between both. The types and the trait
 //! are those that `wasmtime-wasi` generates for itself; the exact pin of its version is what makes that safe to rely on.
 
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p1::types::{self, Errno, Error};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{WasiSnapshotPreview1, add_to_linker};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
@@ -26,6 +27,10 @@ const SUBSCRIPTIONS_MAX: u32 = 4096;
 pub struct Preview1 {
     wasi: WasiP1Ctx,
     descriptors: Option<Descriptors>,
+    disk: Option<Disk>,
+    host_directories: usize,
+    /// Descriptors that it had from the start.
+    began_with: usize,
 }
 
 impl std::fmt::Debug for Preview1 {
@@ -39,7 +44,17 @@ impl Preview1 {
     #[must_use]
     pub fn new(wasi: WasiP1Ctx, disk: Option<&Disk>, host_directories: usize) -> Self {
         let descriptors = disk.map(|disk| Descriptors::new(disk.root(), host_directories));
-        Self { wasi, descriptors }
+        let began_with = descriptors.as_ref().map_or(0, Descriptors::count);
+        Self { wasi, descriptors, disk: disk.cloned(), host_directories, began_with }
+    }
+
+    /// Whether the guest has open what was not open when it began, or left something in its `/tmp`.
+    #[must_use]
+    pub fn has_open_files(&mut self) -> bool {
+        // The directories of the host are entered when the guest first asks for any descriptor.
+        let wasi = self.wasi.ctx().table.iter_mut().count() > self.host_directories;
+        let tmp = self.descriptors.as_ref().is_some_and(|open| open.count() > self.began_with);
+        wasi || tmp || self.disk.as_ref().is_some_and(|disk| !disk.is_empty())
     }
 
     /// Links preview 1 for guests without a `/tmp`: `wasmtime-wasi`'s functions and nothing before them.

@@ -98,7 +98,8 @@ pub fn needed_for(grants: &Grants) -> impl Iterator<Item = Needed<'_>> {
 pub struct Secret(String);
 
 impl Secret {
-    pub(crate) fn new(text: String) -> Self {
+    /// Takes a secret that an operator was given elsewhere.
+    pub fn new(text: String) -> Self {
         Self(text)
     }
 

@@ -14,7 +14,6 @@ pub use error::PackageError;
 pub(crate) use files::each_file;
 
 use crate::error::RequestError;
-use crate::function::CodeUpload;
 
 /// Bounds of uploads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +42,28 @@ impl Default for PackageLimits {
     }
 }
 
-/// The wasm binary of an upload.
-pub(crate) fn open(upload: &CodeUpload, limits: &PackageLimits) -> Result<Bytes, RequestError> {
+/// What a package is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A zip archive.
+    Zip,
+    /// A wasm binary.
+    Wasm,
+}
+
+impl Form {
+    /// What these bytes can only be.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        if bytes.starts_with(b"\0asm") { Self::Wasm } else { Self::Zip }
+    }
+}
+
+/// The wasm binary of a package.
+pub(crate) fn open(
+    bytes: &Bytes,
+    form: Form,
+    limits: &PackageLimits,
+) -> Result<Bytes, RequestError> {
     let within = |size: usize, limit_bytes: u64| {
         let size_bytes = size as u64;
         if size_bytes <= limit_bytes {
@@ -52,12 +71,12 @@ pub(crate) fn open(upload: &CodeUpload, limits: &PackageLimits) -> Result<Bytes,
         }
         Err(RequestError::TooLarge { what: "code", size_bytes, limit_bytes })
     };
-    match upload {
-        CodeUpload::Wasm(bytes) => {
+    match form {
+        Form::Wasm => {
             within(bytes.len(), limits.code_bytes)?;
             Ok(bytes.clone())
         }
-        CodeUpload::Zip(bytes) => {
+        Form::Zip => {
             within(bytes.len(), limits.package_bytes)?;
             Ok(zip::wasm_of(bytes, limits)?)
         }

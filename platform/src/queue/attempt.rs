@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hearth_engine::{Fault, Invocation, Refusal, TriggerFacts};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::backoff::backoff;
 use super::destination::Told;
+use super::outcomes::Outcome;
 use super::settle::Ending;
 use super::{Held, Queue, Ticket, millis};
 use crate::async_config::AsyncSettings;
@@ -120,12 +121,18 @@ impl Queue {
         cancelled
     }
 
-    /// Sees a leased item through one attempt.
+    /// Holds it no longer, unless a later lease took its place.
+    pub(super) fn release(&self, id: &str, token: u64) {
+        self.held.remove_if(id, |_, held| held.token == token);
+    }
+
+    /// Sees a leased item through one attempt and hands its outcome over.
     pub(super) async fn attend(
         &self,
         executor: &dyn Execute,
         item: Leased,
         cancelled: Arc<Notify>,
+        outcomes: &mpsc::Sender<Outcome>,
     ) {
         let ops = tokio::select! {
             biased;
@@ -133,11 +140,17 @@ impl Queue {
             () = self.heartbeat(&item) => None,
             ops = self.attempt(executor, &item) => Some(ops),
         };
-        match ops {
-            Some(ops) => self.settle(&item, ops).await,
-            None => tracing::debug!(id = item.new.id, "result dropped: the lease is lost"),
+        let Some(ops) = ops else {
+            tracing::debug!(id = item.new.id, "result dropped: the lease is lost");
+            self.release(&item.new.id, item.token);
+            return;
+        };
+        let give_up = tokio::time::Instant::now() + self.config.lease;
+        let (id, token) = (item.new.id, item.token);
+        if let Err(refused) = outcomes.send(Outcome { id, token, ops, give_up }).await {
+            // Only at shutdown; the lease is given back.
+            tracing::debug!(id = refused.0.id, "result dropped: nobody writes any more");
         }
-        self.held.remove(&item.new.id);
     }
 
     /// Runs it unless it is hopeless, and says what is to be written.
@@ -226,27 +239,5 @@ impl Queue {
             }
         }
         self.lost();
-    }
-
-    /// Writes what was decided; tries for as long as the lease lasts.
-    async fn settle(&self, item: &Leased, ops: Vec<Op>) {
-        let retry = matches!(ops.first(), Some(Op::Retry { .. }));
-        let tells = ops.iter().filter(|op| matches!(op, Op::Enqueue { .. })).count() as u64;
-        let give_up = tokio::time::Instant::now() + self.config.lease;
-        for times in 0.. {
-            match self.storage.commit(ops.clone()).await {
-                Ok(_) if retry => return self.count_retry(),
-                Ok(_) => return self.count_settled(tells),
-                Err(StorageError::LeaseLost { .. }) => return self.lost(),
-                Err(error) => {
-                    tracing::warn!(id = item.new.id, %error, "outcome could not be written");
-                    if !error.is_retryable() || tokio::time::Instant::now() >= give_up {
-                        return self.lost();
-                    }
-                    let most = Duration::from_secs(5);
-                    tokio::time::sleep(backoff(Duration::from_millis(50), most, times)).await;
-                }
-            }
-        }
     }
 }

@@ -22,7 +22,7 @@ impl Queue {
         let mut record = self.record(&item, Status::Cancelled);
         record.error = Some(note("cancelled", "stopped on request"));
         let mut ops = vec![Op::Cancel { id: id.to_owned(), record: record.row() }];
-        ops.extend(self.stopped(&item, record.ended_ms).await?);
+        ops.extend(self.stopped(&item, record.ended_ms).await?.into_iter().flatten());
         let change = Change::new(Verb::Stop, "invocation", format!("{} {id}", item.new.lane));
         match author.commit(change, ops).await {
             Ok(done) if done.first() != Some(Effect::Removed(0)) => {}
@@ -39,18 +39,26 @@ impl Queue {
         Ok(())
     }
 
-    /// The change of its record, if it is stateful: only if it has not ended, or an end would be written over.
-    async fn stopped(&self, item: &Leased, ended_ms: u64) -> Result<Option<Op>, PlatformError> {
+    /// The change of its record, if it is stateful: only if it has not ended, or an end would be written over. It may have ended since
+    /// the item was read; if it ends from here on, the version no longer fits.
+    async fn stopped(
+        &self,
+        item: &Leased,
+        ended_ms: u64,
+    ) -> Result<Option<[Op; 2]>, PlatformError> {
         let Ok(ticket) = serde_json::from_slice::<Ticket>(&item.new.body) else { return Ok(None) };
         let Some(mut record) = StatefulInvocation::accepted(&ticket, &item.new) else {
             return Ok(None);
         };
         let query = Query::Get { collection: stateful::RECORDS, key: record.key() };
         let Found::Entry(Some(entry)) = self.storage.read(query).await? else { return Ok(None) };
+        if stateful::decode(&entry)?.status.is_final() {
+            return Ok(None);
+        }
         record.status = StatefulStatus::Stopped;
         record.attempts = item.attempts;
         record.ended_ms = Some(ended_ms);
-        Ok(Some(record.put(Expect::Version(entry.version))?))
+        Ok(Some(record.leave(Expect::Version(entry.version))?))
     }
 }
 

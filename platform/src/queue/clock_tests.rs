@@ -71,7 +71,8 @@ async fn what_was_leased_before_a_leap_back_runs_at_once() {
     let queue = on(&storage, &clock, quick()).await;
     add(&queue, "i", EnqueueOptions::default()).await;
     let now_ms = clock.now_ms();
-    let claim = crate::storage::Claim { now_ms, limit: 1, until_ms: now_ms + 60_000 };
+    let claim =
+        crate::storage::Claim { now_ms, limit: 1, until_ms: now_ms + 60_000, ..Default::default() };
     assert_eq!(queue.storage.claim(claim).await.unwrap().len(), 1);
     drop(queue);
     // The next process finds the clock a day earlier.

@@ -12,6 +12,9 @@ mod cancel;
 mod clock_tests;
 mod dead_letter;
 mod destination;
+#[cfg(test)]
+mod fairness_tests;
+mod outcomes;
 mod runner;
 #[cfg(test)]
 mod runner_tests;
@@ -48,7 +51,8 @@ pub struct QueueConfig {
     pub payload_bytes: u64,
     /// Invocations queued for one function. Default 1,000,000.
     pub depth: u64,
-    /// Queued invocations that run at once; with 0 they only wait. Default 64.
+    /// Queued invocations that run at once; with 0 they only wait. One function takes no more of them than it leaves free: half when
+    /// it is alone, so that none keeps the others waiting. Default 128.
     pub in_flight: usize,
     /// Attempts after the first when the function fails. Default 3.
     pub retries: u32,
@@ -81,7 +85,7 @@ impl Default for QueueConfig {
         Self {
             payload_bytes: 128 * 1024,
             depth: 1_000_000,
-            in_flight: 64,
+            in_flight: 128,
             retries: 3,
             age: Duration::from_secs(24 * 3600),
             lease: Duration::from_secs(60),

@@ -234,10 +234,11 @@ async fn a_delay_is_waited_for() {
 
 #[tokio::test]
 async fn a_long_attempt_keeps_its_lease() {
-    let config = QueueConfig { lease: Duration::from_millis(60), ..quick() };
+    // Long beside what a busy machine holds a thread up for.
+    let config = QueueConfig { lease: Duration::from_millis(1500), ..quick() };
     let queue = queue(config).await;
     let executor =
-        scripted(Duration::from_millis(300), |_, _| Attempted::Succeeded(None, Bytes::new()));
+        scripted(Duration::from_secs(3), |_, _| Attempted::Succeeded(None, Bytes::new()));
     add(&queue, "i", EnqueueOptions::default()).await;
     let (stop, running) = start(&queue, &executor);
     let rows = ended(&queue, 1).await;
@@ -259,12 +260,12 @@ async fn a_lost_lease_drops_the_result() {
     // Somebody else takes it over, as after a long pause of this process.
     queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
     let now_ms = queue.clock.now_ms();
-    let claim = Claim { now_ms, limit: 9, until_ms: now_ms + 60_000 };
-    let mut taken = queue.storage.claim(claim).await.unwrap();
+    let claim = Claim { now_ms, limit: 9, until_ms: now_ms + 60_000, ..Claim::default() };
+    let mut taken = queue.storage.claim(claim.clone()).await.unwrap();
     while taken.is_empty() {
         // The runner itself was quicker: wait for its second lease to be taken over as well.
         queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
-        taken = queue.storage.claim(claim).await.unwrap();
+        taken = queue.storage.claim(claim.clone()).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert!(journal(&queue).await.is_empty(), "its result was dropped");
@@ -334,7 +335,7 @@ async fn what_crashes_its_runner_again_and_again_gives_up() {
     add(&queue, "i", EnqueueOptions::default()).await;
     for _ in 0..3 {
         let now_ms = queue.clock.now_ms();
-        queue.storage.claim(Claim { now_ms, limit: 1, until_ms: 0 }).await.unwrap();
+        queue.storage.claim(Claim { now_ms, limit: 1, ..Claim::default() }).await.unwrap();
         queue.storage.commit(vec![Op::Reclaim { now_ms: 0 }]).await.unwrap();
     }
     let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None, Bytes::new()));

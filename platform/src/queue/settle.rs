@@ -55,7 +55,7 @@ impl Queue {
                 // One leaves the queue as one enters it: what bounds those that are accepted bounds these.
                 rest.push(Op::Enqueue { item: event, lane_limit: u64::MAX });
             }
-            rest.extend(ended_record(ending, ticket, &record));
+            rest.extend(ended_record(ending, ticket, &record).into_iter().flatten());
         }
         let (id, token) = (item.new.id.clone(), item.token);
         let row = record.row();
@@ -165,7 +165,11 @@ impl Queue {
 }
 
 /// The change of its record, if it is stateful.
-fn ended_record(ending: &Ending<'_>, ticket: &Ticket, record: &InvocationRecord) -> Option<Op> {
+fn ended_record(
+    ending: &Ending<'_>,
+    ticket: &Ticket,
+    record: &InvocationRecord,
+) -> Option<[Op; 2]> {
     let mut ended = StatefulInvocation::accepted(ticket, &ending.item.new)?;
     ended.status = match ending.status {
         Status::Succeeded => StatefulStatus::Succeeded,
@@ -179,5 +183,5 @@ fn ended_record(ending: &Ending<'_>, ticket: &Ticket, record: &InvocationRecord)
     ended.answer = super::stateful::shown(&ending.answer);
     ended.event = record.event.as_deref().map(str::to_owned);
     // Guarded by the lease, which stands first in the batch.
-    ended.put(Expect::Any).ok()
+    ended.leave(Expect::Any).ok()
 }

@@ -16,7 +16,7 @@ use crate::storage::{
 
 /// The records, by `service/function/id`.
 pub(super) const RECORDS: Collection = Collection("stateful");
-/// What there is in order of time, by `service/function/time/id`.
+/// What there is in order of time, by `service/function/time/id`; the value is how it ended, or empty before.
 pub(super) const BY_TIME: Collection = Collection("stateful_time");
 /// The longest event or answer that a record shows, in bytes.
 const SHOWN_BYTES_MAX: usize = 128 * 1024;
@@ -52,6 +52,19 @@ impl StatefulStatus {
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Enqueued | Self::Running | Self::Retrying)
+    }
+
+    /// Its name.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Expired => "expired",
+        }
     }
 }
 
@@ -168,9 +181,27 @@ impl StatefulInvocation {
 
     /// What enters storage when it is accepted; fails if its id is taken.
     pub(super) fn enter(&self) -> Result<[Op; 2], PlatformError> {
+        Ok([self.put(Expect::Absent)?, self.index(Bytes::new())])
+    }
+
+    /// What enters storage when it has ended.
+    pub(super) fn leave(&self, expect: Expect) -> Result<[Op; 2], PlatformError> {
+        let ended = Bytes::from_static(self.status.as_str().as_bytes());
+        Ok([self.put(expect)?, self.index(ended)])
+    }
+
+    fn index(&self, value: Bytes) -> Op {
         let (collection, key) = (BY_TIME, self.time_key());
-        let index = Op::Put { collection, key, value: Bytes::new(), expect: Expect::Any };
-        Ok([self.put(Expect::Absent)?, index])
+        Op::Put { collection, key, value, expect: Expect::Any }
+    }
+
+    /// Whether the index tells already that a filter leaves it out.
+    fn is_left_out(index: &Entry, filter: &StatefulFilter) -> bool {
+        let id = index.key.rsplit('/').next().unwrap_or_default();
+        let ended_otherwise = |status: StatefulStatus| {
+            !index.value.is_empty() && index.value[..] != *status.as_str().as_bytes()
+        };
+        !id.starts_with(&filter.prefix) || filter.status.is_some_and(ended_otherwise)
     }
 
     fn takes(&self, qualifier: Option<&str>, filter: &StatefulFilter) -> bool {
@@ -286,7 +317,7 @@ async fn next_group(storage: &dyn Storage, start: &str) -> Result<Option<String>
     }))
 }
 
-fn decode(entry: &Entry) -> Result<StatefulInvocation, PlatformError> {
+pub(super) fn decode(entry: &Entry) -> Result<StatefulInvocation, PlatformError> {
     serde_json::from_slice(&entry.value).map_err(|error| PlatformError::Failure {
         what: "reading a stateful invocation",
         why: format!("its record `{}` is damaged: {error}", entry.key),
@@ -338,11 +369,10 @@ impl Platform {
                     return Ok(StatefulPage { items, next });
                 }
                 walk.looked_at += 1;
-                let id = entry.key.rsplit('/').next().unwrap_or_default();
-                // The index tells the id, and most are left out by it alone.
-                if !id.starts_with(&filter.prefix) {
+                if StatefulInvocation::is_left_out(&entry, filter) {
                     continue;
                 }
+                let id = entry.key.rsplit('/').next().unwrap_or_default();
                 let record = queue.stateful(format!("{group}{id}")).await?;
                 items.extend(record.filter(|found| found.takes(target.qualifier, filter)));
             }

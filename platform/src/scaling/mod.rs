@@ -4,10 +4,15 @@
 mod on_demand;
 mod provision;
 mod reach;
+mod scheduled;
+mod tracking;
+mod wanted;
 
 pub use on_demand::{ON_DEMAND_MAX, OnDemandConfig};
 pub use provision::{PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig, ProvisionFilter};
 pub(crate) use reach::Provisions;
+pub use scheduled::{SCHEDULED_ACTIONS_MAX, ScheduledAction};
+pub use tracking::{TRACKING_POLICIES_MAX, TrackingPolicy};
 
 use crate::catalog::Catalog;
 use crate::error::RequestError;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::scheduled::{ScheduledAction, check_actions};
+use super::tracking::{TrackingPolicy, check_policies};
 use super::{check, key, key_of};
 use crate::catalog::{Catalog, Record, Table};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{FunctionName, LATEST, ServiceName, Target};
 use crate::platform::Platform;
-use crate::service::{ListRequest, Page, check_extra, merge};
+use crate::service::{ListRequest, Page, check_extra, merge, set};
 use crate::storage::Collection;
 
 /// The largest target that can be set.
@@ -25,9 +27,18 @@ pub struct ProvisionConfig {
     pub qualifier: String,
     /// The function.
     pub function: FunctionName,
-    /// Instances to keep ready, 0 to [`PROVISION_TARGET_MAX`].
+    /// Instances to keep ready, 0 to [`PROVISION_TARGET_MAX`]: in what is given out those of this moment, in storage those that were set.
     pub target: u32,
-    /// Fields of a dialect that it must echo and that have no effect.
+    /// Other targets at certain times.
+    #[serde(default)]
+    pub actions: Vec<ScheduledAction>,
+    /// Targets by use.
+    #[serde(default)]
+    pub policies: Vec<TrackingPolicy>,
+    /// When the target was set; actions that fired before it are over.
+    #[serde(default)]
+    pub set_ms: u64,
+    /// Fields of a dialect as it must echo them.
     pub extra: Map<String, Value>,
     /// Grows with every change over the whole platform; what entity tags are made of. 0 where none is set.
     #[serde(skip)]
@@ -45,6 +56,10 @@ pub struct ProvisionConfig {
 pub struct ProvisionChange {
     /// Replaces the target.
     pub target: u32,
+    /// Replaces all actions.
+    pub actions: Option<Vec<ScheduledAction>>,
+    /// Replaces all policies.
+    pub policies: Option<Vec<TrackingPolicy>>,
     /// Replaces these fields of `extra`; a null removes the field.
     pub extra: Map<String, Value>,
     /// The revision that the caller has seen.
@@ -89,6 +104,9 @@ impl ProvisionConfig {
             qualifier: target.qualifier.filter(|q| !q.is_empty()).unwrap_or(LATEST).to_owned(),
             function: FunctionName::parse(target.function)?,
             target: 0,
+            actions: Vec::new(),
+            policies: Vec::new(),
+            set_ms: 0,
             extra: Map::new(),
             revision: 0,
             current: 0,
@@ -121,11 +139,17 @@ impl Platform {
             let why = format!("{} is not 0 to {PROVISION_TARGET_MAX}", change.target);
             return Err(RequestError::invalid("target", why).into());
         }
+        check_actions(change.actions.as_deref().unwrap_or_default())?;
+        check_policies(change.policies.as_deref().unwrap_or_default())?;
         let (expect, new) = (change.expect, ProvisionConfig::none(target)?);
+        let set_ms = self.inner().clock.now_ms();
         let make = move |catalog: &Catalog, before: Option<&ProvisionConfig>| {
             check(catalog, new.as_target())?;
             let mut config = before.cloned().unwrap_or(new);
             config.target = change.target;
+            config.set_ms = set_ms;
+            set(&mut config.actions, change.actions.as_ref());
+            set(&mut config.policies, change.policies.as_ref());
             merge(&mut config.extra, &change.extra);
             check_extra(&config.extra)?;
             Ok(config)
@@ -152,7 +176,9 @@ impl Platform {
         }
     }
 
-    /// Lists what is kept ready in order of `service.qualifier/function`; where the target is 0 it is not listed.
+    /// Lists what is kept ready in order of `service.qualifier/function`. A target of 0 that no action and no policy can raise is none.
+    ///
+    /// Targets are those of this moment.
     ///
     /// # Errors
     /// A limit out of bounds.
@@ -164,7 +190,7 @@ impl Platform {
         let inner = self.inner();
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|w| w == found);
         let keep = |config: &ProvisionConfig| {
-            config.target > 0
+            inner.is_wanted(config)
                 && is(&filter.service, config.service.as_str())
                 && is(&filter.qualifier, &config.qualifier)
         };

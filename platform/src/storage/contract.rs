@@ -35,7 +35,7 @@ pub(super) fn row(id: &str, time_ms: u64) -> JournalRow {
 }
 
 fn at(now_ms: u64, limit: usize) -> Claim {
-    Claim { now_ms, limit, until_ms: now_ms + 100 }
+    Claim { now_ms, limit, until_ms: now_ms + 100, ..Claim::default() }
 }
 
 async fn get(storage: &dyn Storage, key: &str) -> Option<Entry> {
@@ -204,10 +204,59 @@ async fn lanes_take_turns(storage: &dyn Storage) {
     storage.commit(hot).await.unwrap();
     let others = vec![enqueue("b1", "b", 9), enqueue("b2", "b", 8), enqueue("z1", "z", 9)];
     storage.commit(others).await.unwrap();
-    assert_eq!(claim_ids(storage, 10, 4).await, ["b2", "hot00", "z1", "b1"]);
-    assert_eq!(claim_ids(storage, 10, 2).await, ["hot01", "hot02"]);
+    assert_eq!(claim_ids(storage, 10, 6).await, ["b2", "hot00", "z1", "b1", "hot01"]);
+    assert_eq!(claim_ids(storage, 10, 4).await, ["hot02", "hot03"]);
     storage.commit(vec![enqueue("b3", "b", 0)]).await.unwrap();
-    assert_eq!(claim_ids(storage, 10, 2).await, ["b3", "hot03"], "after the lane served last");
+    assert_eq!(claim_ids(storage, 10, 2).await, ["b3", "hot04"], "after the lane served last");
+}
+
+async fn a_lane_takes_no_more_than_it_leaves(storage: &dyn Storage) {
+    let many =
+        |lane: &'static str| (0..20).map(move |n| enqueue(&format!("{lane}{n:02}"), lane, 0));
+    storage.commit(many("b").collect()).await.unwrap();
+    let claim = |limit, running: &[(&str, usize)]| {
+        let running = running.iter().map(|(lane, held)| ((*lane).to_owned(), *held)).collect();
+        storage.claim(Claim { running, ..at(10, limit) })
+    };
+    let first = claim(8, &[]).await.unwrap();
+    assert_eq!(first.len(), 4, "as many of 8 places are left for others");
+    assert!(claim(4, &[("b", 4)]).await.unwrap().is_empty());
+    storage.commit(many("a").chain(many("c")).collect()).await.unwrap();
+    let lanes: Vec<_> =
+        claim(4, &[("b", 4)]).await.unwrap().into_iter().map(|item| item.new.lane).collect();
+    assert_eq!(lanes, ["c", "a", "c"], "and one is left for whoever comes next");
+    let running = [("b", 4), ("a", 1), ("c", 2)];
+    assert!(claim(1, &running).await.unwrap().is_empty());
+    storage.commit(many("d").collect()).await.unwrap();
+    assert_eq!(claim(1, &running).await.unwrap()[0].new.lane, "d");
+    assert!(claim(0, &[]).await.unwrap().is_empty());
+}
+
+async fn batches_together_stand_for_themselves(storage: &dyn Storage) {
+    storage.commit(vec![enqueue("i", "l", 0), enqueue("j", "l", 0)]).await.unwrap();
+    storage.claim(at(1, 9)).await.unwrap();
+    let ack = |id: &str, token| Op::Ack { id: id.into(), token, record: row(id, 1) };
+    let batches = vec![
+        vec![ack("i", 1), put("told", "1", Expect::Any)],
+        vec![ack("j", 7), put("not", "1", Expect::Any)],
+        vec![],
+        vec![put("half", "1", Expect::Any), put("told", "2", Expect::Absent)],
+        vec![enqueue("k", "l", 0)],
+        vec![put("after", "1", Expect::Any)],
+    ];
+    let results = storage.commit_each(batches).await;
+    let stood: Vec<_> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(stood, [true, false, true, false, true, true]);
+    assert!(matches!(results[1], Err(StorageError::LeaseLost { token: 7, .. })));
+    for (key, is_there) in [("told", true), ("not", false), ("half", false), ("after", true)] {
+        assert_eq!(get(storage, key).await.is_some(), is_there, "{key}");
+    }
+    let too_many = storage.commit_each(vec![vec![]; BATCHES_MAX + 1]).await;
+    assert_eq!(too_many.len(), BATCHES_MAX + 1);
+    assert!(too_many.iter().all(Result::is_err));
+    let large = vec![put("x", "1", Expect::Any); OPS_MAX + 1];
+    let refused = storage.commit_each(vec![vec![put("x", "1", Expect::Any)], large]).await;
+    assert!(refused.iter().all(Result::is_err) && get(storage, "x").await.is_none());
 }
 
 async fn cancel_beats_the_lease(storage: &dyn Storage) {
@@ -333,6 +382,8 @@ contract!(
     ids_are_unique_in_queue_and_parked,
     a_lane_has_a_limit,
     lanes_take_turns,
+    a_lane_takes_no_more_than_it_leaves,
+    batches_together_stand_for_themselves,
     cancel_beats_the_lease,
     a_new_owner_takes_leases_back,
     the_journal_is_filtered_and_pruned,

@@ -156,11 +156,27 @@ impl StorageError {
         }
     }
 
+    /// Whether the state declined: what was asked for does not fit what is there, and the medium is well.
+    pub(crate) fn is_precondition(&self) -> bool {
+        matches!(
+            self,
+            Self::Precondition { .. }
+                | Self::Duplicate { .. }
+                | Self::LaneFull { .. }
+                | Self::NotParked { .. }
+                | Self::LeaseLost { .. }
+        )
+    }
+
     /// Whether the same request may work later, with nothing changed but time.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Full { .. } | Self::ReadOnly { .. } | Self::Io { .. } | Self::LaneFull { .. }
+            Self::Full { .. }
+                | Self::ReadOnly { .. }
+                | Self::Locked { .. }
+                | Self::Io { .. }
+                | Self::LaneFull { .. }
         )
     }
 }

@@ -51,9 +51,9 @@ impl DirectoryLock {
 pub(super) fn io_error(dir: &Path, error: &std::io::Error) -> StorageError {
     let path = dir.to_owned();
     match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            StorageError::Full { path }
-        }
+        std::io::ErrorKind::StorageFull
+        | std::io::ErrorKind::QuotaExceeded
+        | std::io::ErrorKind::FileTooLarge => StorageError::Full { path },
         std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => {
             StorageError::ReadOnly { path }
         }

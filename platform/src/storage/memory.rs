@@ -2,7 +2,7 @@
 //!
 //! A batch works on a copy of the state, which replaces the state when all went well. That is slow for large states, and obvious.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -66,7 +66,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {
-        Ok(self.state.lock().claim(claim))
+        Ok(self.state.lock().claim(&claim))
     }
 
     async fn read(&self, query: Query) -> Result<Found, StorageError> {
@@ -219,15 +219,23 @@ impl State {
         self.journal.insert(self.journal_last, record);
     }
 
-    fn claim(&mut self, claim: Claim) -> Vec<Leased> {
-        let mut claimed = Vec::new();
+    fn claim(&mut self, claim: &Claim) -> Vec<Leased> {
+        let mut claimed: Vec<Leased> = Vec::new();
+        let mut out = BTreeSet::new();
         while claimed.len() < claim.limit.min(CLAIM_MAX) {
             let due = |item: &&Item| item.visible_ms <= claim.now_ms;
             let mut lanes: Vec<_> =
                 self.queue.values().filter(due).map(|item| item.new.lane.clone()).collect();
+            lanes.retain(|lane| !out.contains(lane));
             lanes.sort_unstable();
             let after = lanes.iter().find(|lane| **lane > self.served);
             let Some(lane) = after.or_else(|| lanes.first()).cloned() else { break };
+            let taken = claimed.iter().filter(|item| item.new.lane == lane).count();
+            let held = claim.running.get(&lane).copied().unwrap_or(0) + taken;
+            if !Claim::admits(held, claim.limit - claimed.len()) {
+                out.insert(lane);
+                continue;
+            }
             let mine = |item: &Item| item.new.lane == lane && item.visible_ms <= claim.now_ms;
             let first = self
                 .queue

@@ -15,6 +15,7 @@ pub mod memory;
 mod model_test;
 pub mod sqlite;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,6 +30,8 @@ pub const OPS_MAX: usize = 1024;
 pub const ROWS_MAX: usize = 1000;
 /// Most items one claim leases, whatever it asks for.
 pub const CLAIM_MAX: usize = 256;
+/// Most batches [`Storage::commit_each`] takes.
+pub const BATCHES_MAX: usize = 256;
 /// Most rows one prune removes; call again while it removes that many.
 pub const PRUNE_MAX: usize = 1000;
 
@@ -242,14 +245,27 @@ pub enum Effect {
 }
 
 /// Asks for leases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claim {
     /// Now, in milliseconds since the Unix epoch.
     pub now_ms: u64,
-    /// Most items, at most [`CLAIM_MAX`].
+    /// Places that are free. No more items are leased, and at most [`CLAIM_MAX`].
     pub limit: usize,
     /// When the leases end unless extended.
     pub until_ms: u64,
+    /// How many places each lane has taken already.
+    pub running: HashMap<String, usize>,
+}
+
+impl Claim {
+    /// Whether a lane that holds so many places may take one more of so many that are free: as long as it holds fewer.
+    ///
+    /// That is the dynamic threshold of shared-memory switches (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998):
+    /// one busy lane gets half of the places, two a third each, and the last is never taken by a lane that has one already.
+    #[must_use]
+    pub fn admits(held: usize, free: usize) -> bool {
+        held < free
+    }
 }
 
 /// A record as it stands.
@@ -372,8 +388,22 @@ pub trait Storage: Send + Sync + std::fmt::Debug + 'static {
     /// [`StorageError::Io`], when it is unknown.
     async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Effect>, StorageError>;
 
+    /// Applies each batch for itself, as [`commit`](Storage::commit) does, and answers each. Together they share what a commit costs.
+    /// With more than [`BATCHES_MAX`] of them, or one that is too large, none is applied.
+    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
+        if let Err(error) = check_batches(&batches) {
+            return vec![Err(error); batches.len()];
+        }
+        let mut results = Vec::with_capacity(batches.len());
+        for ops in batches {
+            results.push(self.commit(ops).await);
+        }
+        results
+    }
+
     /// Leases due items. Lanes with due items take turns in the order of their names, going on after the lane served last; each turn
-    /// takes the lane's item that has been due longest.
+    /// takes the lane's item that has been due longest. A lane whose turn is not [admitted](Claim::admits) has no more turns in this
+    /// claim.
     ///
     /// # Errors
     /// Why nothing can be leased.
@@ -387,6 +417,17 @@ pub trait Storage: Send + Sync + std::fmt::Debug + 'static {
 
     /// Is notified when something may have become due. A hint: polling is the truth.
     fn wake(&self) -> Arc<Notify>;
+}
+
+/// Refuses more batches than may stand together, and any that is too large.
+fn check_batches(batches: &[Vec<Op>]) -> Result<(), StorageError> {
+    let largest = batches.iter().map(Vec::len).max().unwrap_or(0);
+    for (count, limit) in [(batches.len(), BATCHES_MAX), (largest, OPS_MAX)] {
+        if count > limit {
+            return Err(StorageError::BatchTooLarge { count, limit });
+        }
+    }
+    Ok(())
 }
 
 impl dyn Storage {

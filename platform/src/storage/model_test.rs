@@ -11,6 +11,7 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Step {
     Commit(Vec<Op>),
+    Many(Vec<Vec<Op>>),
     Claim(Claim),
     Read(Query),
 }
@@ -71,6 +72,10 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn running() -> impl Strategy<Value = HashMap<String, usize>> {
+    prop::collection::hash_map(lane(), 0..4_usize, 0..3)
+}
+
 fn query() -> impl Strategy<Value = Query> {
     prop_oneof![
         (prop::sample::select(THINGS.to_vec()), key(), key(), 0..4_usize).prop_map(
@@ -96,9 +101,10 @@ fn query() -> impl Strategy<Value = Query> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => prop::collection::vec(op(), 1..4).prop_map(Step::Commit),
-        4 => (0..300_u64, 0..6_usize, 0..200_u64).prop_map(|(now_ms, limit, lease)| {
-            Step::Claim(Claim { now_ms, limit, until_ms: now_ms + lease })
+        5 => prop::collection::vec(op(), 1..4).prop_map(Step::Commit),
+        3 => prop::collection::vec(prop::collection::vec(op(), 0..3), 0..4).prop_map(Step::Many),
+        4 => (0..300_u64, 0..6_usize, 0..200_u64, running()).prop_map(|(now_ms, limit, lease, running)| {
+            Step::Claim(Claim { now_ms, limit, until_ms: now_ms + lease, running })
         }),
         2 => query().prop_map(Step::Read),
     ]
@@ -140,8 +146,13 @@ proptest! {
                     let found = runtime.block_on(sqlite.commit(ops));
                     prop_assert_eq!(found, expected, "step {} {:?}", number, step);
                 }
+                Step::Many(batches) => {
+                    let expected = runtime.block_on(memory.commit_each(batches.clone()));
+                    let found = runtime.block_on(sqlite.commit_each(batches));
+                    prop_assert_eq!(found, expected, "step {} {:?}", number, step);
+                }
                 Step::Claim(claim) => {
-                    let expected = runtime.block_on(memory.claim(claim));
+                    let expected = runtime.block_on(memory.claim(claim.clone()));
                     let found = runtime.block_on(sqlite.claim(claim));
                     prop_assert_eq!(found, expected, "step {} {:?}", number, step);
                 }

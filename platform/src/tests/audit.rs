@@ -212,7 +212,7 @@ async fn what_belongs_to_no_service(world: &mut World) {
     let new = || NewLayerVersion {
         description: String::new(),
         runtimes: Vec::new(),
-        archive: archive.clone(),
+        archive: layer::Archive::Bytes(archive.clone()),
         checksum: None,
     };
     tell!(world, "publish layer version l/1", platform.publish_layer_version("l", new()));
@@ -240,7 +240,7 @@ async fn invocations(world: &mut World) {
     let options = EnqueueOptions { id: Some(id("dead")), ..EnqueueOptions::default() };
     platform.enqueue(target(None), "{}".into(), options).await.unwrap();
     let far = u64::MAX / 4;
-    let claim = Claim { now_ms: far, limit: 1, until_ms: far };
+    let claim = Claim { now_ms: far, limit: 1, until_ms: far, ..Claim::default() };
     let token = world.storage.claim(claim).await.unwrap()[0].token;
     let text = String::new;
     let record = JournalRow {

@@ -29,6 +29,7 @@ pub(super) fn measure(
 ) -> anyhow::Result<Vec<Figure>> {
     let code: bytes::Bytes = read_code(path)?.into();
     let event: bytes::Bytes = event.into();
+    let chosen = request.isolation;
     let spec = move |isolation| {
         let mut spec: FunctionSpec = spec("bench", Vec::new(), request.clone());
         spec.code = code.clone();
@@ -40,7 +41,12 @@ pub(super) fn measure(
             cold(terminal, "compiled", duration, &event, || spec(Isolation::Reuse)).await?,
             cold(terminal, "loaded", duration, &event, || spec(Isolation::Reuse)).await?,
         ];
-        for (name, isolation) in [("fresh", Isolation::Fresh), ("warm", Isolation::Reuse)] {
+        // What was chosen for the function, if that is how fresh instances begin.
+        let fresh = match chosen {
+            Some(Isolation::Snapshot) => ("snapshot", Isolation::Snapshot),
+            _ => ("fresh", Isolation::Fresh),
+        };
+        for (name, isolation) in [fresh, ("warm", Isolation::Reuse)] {
             let engine = Engine::builder().build()?;
             let function = engine.load(spec(isolation)).await?;
             figures.push(calls(terminal, name, duration, &event, &function).await?);

@@ -1,4 +1,4 @@
-//! `hearth deploy PATH --name SERVICE/FUNCTION`: puts a function on the server.
+//! `hearth deploy PATH --name SERVICE/FUNCTION`: puts a function on the server, from a file or from an object that the server reads.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,11 @@ use crate::terminal::{Progress, Style, Terminal, human_bytes, human_time};
 #[derive(Debug, Args)]
 pub(super) struct Deploy {
     /// The .wasm file: a component or a core module
-    path: PathBuf,
+    #[arg(required_unless_present = "object")]
+    path: Option<PathBuf>,
+    /// Instead of a file, an object that the server reads: a .wasm, or a zip with one
+    #[arg(long, value_name = "BUCKET/KEY", conflicts_with = "path")]
+    object: Option<String>,
     /// Where it goes, as SERVICE/FUNCTION; the service is made if need be
     #[arg(long, short, value_name = "SERVICE/FUNCTION")]
     name: FunctionName,
@@ -54,7 +58,7 @@ pub(super) fn read_code(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
 
 impl Deploy {
     pub(super) fn run(self, client: &Client, terminal: &Terminal) -> anyhow::Result<Ending> {
-        let code = read_code(&self.path)?;
+        let code = self.path.as_deref().map(read_code).transpose()?.unwrap_or_default();
         let mut request = self.function.to_request()?;
         request.description = self.description;
         request.min_ready = self.min_ready;
@@ -64,7 +68,8 @@ impl Deploy {
         request.queue = self.queue;
         request.queue_wait = self.queue_wait;
         let name = &self.name;
-        let size = human_bytes(code.len() as u64);
+        let size = self.object.clone().unwrap_or_else(|| human_bytes(code.len() as u64));
+        request.object = self.object;
         let progress = Progress::spinner(terminal, &format!("deploying {name} ({size})"));
         let path =
             format!("/hearth/v1/functions/{}/{}", escape(&name.service), escape(&name.function));

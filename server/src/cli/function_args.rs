@@ -25,7 +25,8 @@ pub(super) struct FunctionArgs {
     /// Time for making an instance ready [default: 3s]
     #[arg(long, value_name = "TIME")]
     initialize_timeout: Option<Span>,
-    /// Whether an instance serves many invocations or one [possible values: reuse, fresh]
+    /// Whether an instance serves many invocations or one, and whether one begins where the function's initializer ended
+    /// [possible values: reuse, fresh, snapshot]
     #[arg(long, value_parser = isolation)]
     isolation: Option<Isolation>,
     /// An environment variable; repeatable
@@ -44,7 +45,8 @@ fn isolation(text: &str) -> Result<Isolation, String> {
     match text {
         "reuse" => Ok(Isolation::Reuse),
         "fresh" => Ok(Isolation::Fresh),
-        _ => Err("expected `reuse` or `fresh`".to_owned()),
+        "snapshot" => Ok(Isolation::Snapshot),
+        _ => Err("expected `reuse`, `fresh` or `snapshot`".to_owned()),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct HttpSection {
     pub headers: u32,
     /// Body of an invocation. Default 6MiB, at most 32MiB.
     pub event_size: Size,
-    /// Body of any other request: an upload, encoded as it is sent. Default 100MiB.
+    /// Body of any other request: an upload, encoded as it is sent; also the largest object that is read as code. Default 100MiB.
     pub upload_size: Size,
     /// Memory for the bodies of all requests that are being read or served. Default 512MiB; more are answered 429.
     pub body_budget: Size,

@@ -9,6 +9,7 @@ mod engine;
 mod http;
 mod load;
 mod log;
+mod object_store;
 mod quantity;
 mod queue;
 mod show;
@@ -26,6 +27,7 @@ pub use engine::EngineSection;
 pub use http::HttpSection;
 pub use load::{ConfigError, Loaded, Sources, keys, load};
 pub use log::{AccessLog, LogFormat, LogSection};
+pub use object_store::{Addressing, BucketSection, ObjectStoreSection};
 pub use quantity::{QuantityError, Size, Span};
 pub use queue::QueueSection;
 pub use show::{as_json, as_toml};
@@ -49,7 +51,8 @@ pub struct Settings {
     pub allow_unauthenticated: bool,
     /// How long running invocations may take to finish after SIGTERM. Default 30s.
     pub drain_time: Span,
-    /// The isolation of functions that do not choose one: `reuse` (the default) or `fresh`.
+    /// The isolation of functions that do not choose one: `reuse` (the default) or `fresh`. `snapshot` is chosen for
+    /// each function that has an initializer.
     pub isolation: Isolation,
     /// The region in resource names. Default `local`.
     pub region: String,
@@ -63,6 +66,8 @@ pub struct Settings {
     pub engine: EngineSection,
     /// The queue of asynchronous invocations.
     pub queue: QueueSection,
+    /// Where objects are that are named as code.
+    pub object_store: ObjectStoreSection,
     /// How much of the audit trail is kept.
     pub audit: AuditSection,
 }
@@ -84,6 +89,7 @@ impl Default for Settings {
             http: HttpSection::default(),
             engine: EngineSection::default(),
             queue: QueueSection::default(),
+            object_store: ObjectStoreSection::default(),
             audit: AuditSection::default(),
         }
     }
@@ -113,7 +119,13 @@ impl Settings {
         if self.data_dir.as_os_str().is_empty() {
             return refuse("data_dir is empty; name a directory".to_owned());
         }
+        if self.isolation == Isolation::Snapshot {
+            let why = "isolation is `snapshot`, which functions without an initializer cannot have; choose it for each function";
+            return refuse(why.to_owned());
+        }
         self.http.validate()?;
+        self.queue.validate()?;
+        self.object_store.validate()?;
         self.audit.validate()?;
         self.engine
             .to_engine()

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hearth_platform::QueueConfig;
+use hearth_platform::queue::RETRIES_MAX;
 use serde::{Deserialize, Serialize};
 
-use super::{Size, Span};
+use super::{ConfigError, Size, Span};
 
 /// The queue of asynchronous invocations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,9 +16,9 @@ pub struct QueueSection {
     pub event_size: Size,
     /// Invocations queued for one function; more are refused. Default 1000000.
     pub depth: u64,
-    /// Queued invocations that run at once; with 0 they only wait. Default 64.
+    /// Queued invocations that run at once; with 0 they only wait. One function takes no more of them than it leaves free. Default 128.
     pub concurrency: u32,
-    /// Attempts after the first when the function fails. Default 3.
+    /// Attempts after the first when the function fails, 0 to 8. Default 3.
     pub retries: u32,
     /// How old an invocation may become before it is no longer run. Default 24h.
     pub age: Span,
@@ -64,6 +65,30 @@ impl Default for QueueSection {
 }
 
 impl QueueSection {
+    /// Refuses values under which no invocation would be accepted, or none would run.
+    ///
+    /// # Errors
+    /// The first such value, and what it may be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |why: String| Err(ConfigError::Refused { why });
+        if self.retries > RETRIES_MAX {
+            return refuse(format!(
+                "queue.retries is {}; it may be 0 to {RETRIES_MAX}",
+                self.retries
+            ));
+        }
+        if self.age.0.is_zero() {
+            return refuse("queue.age is 0; nothing would run; say a time such as 24h".to_owned());
+        }
+        if self.backoff.0 > self.backoff_max.0 {
+            return refuse(format!(
+                "queue.backoff is {}, longer than queue.backoff_max with {}",
+                self.backoff, self.backoff_max
+            ));
+        }
+        Ok(())
+    }
+
     /// The platform's own configuration; what runs at shutdown may go on for `drain`.
     pub fn to_queue(&self, drain: Span) -> QueueConfig {
         QueueConfig {

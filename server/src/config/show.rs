@@ -12,12 +12,21 @@ pub fn as_toml(loaded: &Loaded) -> Result<String, ConfigError> {
     let mut section = String::new();
     let mut shown = String::with_capacity(text.len() * 2);
     for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let list = line.strip_prefix("[[").and_then(|rest| rest.strip_suffix("]]"));
+        if let Some(name) = list {
+            // A list comes from one place as a whole.
+            section = name.to_owned();
+        } else if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = format!("{name}.");
         }
         shown.push_str(line);
         if let Some((key, _)) = line.split_once(" = ") {
-            let origin = loaded.origins.get(&format!("{section}{key}"));
+            let setting = if section.ends_with('.') || section.is_empty() {
+                format!("{section}{key}")
+            } else {
+                section.clone()
+            };
+            let origin = loaded.origins.get(&setting);
             shown.push_str("  # ");
             shown.push_str(origin.map_or("default", String::as_str));
         }

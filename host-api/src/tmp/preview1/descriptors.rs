@@ -35,6 +35,11 @@ impl Descriptors {
         Self(all)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn get(&mut self, fd: u32) -> Result<&mut Target, Error> {
         self.0.get_mut(&fd).ok_or_else(|| Errno::Badf.into())
     }

@@ -19,6 +19,24 @@ pub(super) fn all(
     ops.into_iter().map(|op| batch.apply(op)).collect()
 }
 
+/// Whether a batch may fail by a precondition after it wrote something. An operation checks before it writes, so the first may not.
+pub(super) fn may_undo(ops: &[Op]) -> bool {
+    ops.iter().skip(1).any(|op| match op {
+        Op::Put { expect, .. } | Op::Delete { expect, .. } => *expect != Expect::Any,
+        Op::Enqueue { .. }
+        | Op::Ack { .. }
+        | Op::Retry { .. }
+        | Op::Park { .. }
+        | Op::Unpark { .. }
+        | Op::Extend { .. } => true,
+        Op::Cancel { .. }
+        | Op::Reclaim { .. }
+        | Op::Append { .. }
+        | Op::PruneJournal { .. }
+        | Op::PruneParked { .. } => false,
+    })
+}
+
 struct Batch<'a> {
     connection: &'a Connection,
     dir: &'a Path,
@@ -131,6 +149,14 @@ impl Batch<'_> {
         if self.number("SELECT 1 FROM parked WHERE id = ?1", params![item.id])?.is_some() {
             return Err(duplicate());
         }
+        let sql = "SELECT depth FROM lanes WHERE lane = ?1";
+        let full = self.number(sql, params![item.lane])?.map_or(0, unsigned) >= limit;
+        // An id that is taken is told first, as it is what the caller can do something about.
+        if full {
+            let taken = self.number("SELECT 1 FROM queue WHERE id = ?1", params![item.id])?;
+            let lane = item.lane.clone();
+            return Err(taken.map_or(StorageError::LaneFull { lane, limit }, |_| duplicate()));
+        }
         let sql = "INSERT INTO queue (id, lane, visible_ms, leased, token, attempts, deferrals, crashes,
                        accepted_ms, due_ms, expire_ms, body, payload)
                    VALUES (?1, ?2, ?3, 0, 0, 0, 0, 0, ?4, ?3, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING";
@@ -148,13 +174,8 @@ impl Batch<'_> {
             return Err(duplicate());
         }
         let sql = "INSERT INTO lanes (lane, depth, next_ms) VALUES (?1, 1, ?2)
-                   ON CONFLICT (lane) DO UPDATE SET depth = depth + 1, next_ms = min(next_ms, ?2)
-                   RETURNING depth";
-        let depth = self.number(sql, params![item.lane, due])?.map_or(0, unsigned);
-        if depth > limit {
-            return Err(StorageError::LaneFull { lane: item.lane.clone(), limit });
-        }
-        Ok(())
+                   ON CONFLICT (lane) DO UPDATE SET depth = depth + 1, next_ms = min(next_ms, ?2)";
+        self.run(sql, params![item.lane, due]).map(drop)
     }
 
     /// Removes a leased item.

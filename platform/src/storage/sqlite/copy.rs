@@ -6,8 +6,9 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
 use super::errors::storage_error;
-use super::schema;
+use super::{evidence, schema};
 use crate::storage::StorageError;
+use crate::storage::lock::DirectoryLock;
 
 /// Pages of one step: all, so that the copy is of one moment and no write makes it start again.
 const ALL_PAGES: i32 = -1;
@@ -20,6 +21,10 @@ const PROBLEMS_MAX: usize = 100;
 /// # Errors
 /// `from` cannot be read or `to` not be written.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StorageError> {
+    // Where no server works with it, what is copied must be whole: to open it would wipe out what tells that something is missing.
+    if DirectoryLock::take(from).is_ok() {
+        evidence::check(from)?;
+    }
     let source = schema::open_reader(from)?;
     let failed = |error: rusqlite::Error| storage_error(to, &error);
     let path = to.join(schema::FILE);
@@ -40,6 +45,9 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), StorageError> {
 /// It cannot be read at all.
 pub(crate) fn problems(dir: &Path) -> Result<Vec<String>, StorageError> {
     let failed = |error: rusqlite::Error| storage_error(dir, &error);
+    // Whoever works with it changes the files while they are looked at.
+    let _lock = DirectoryLock::take(dir)?;
+    evidence::check(dir)?;
     let connection = schema::open_reader(dir)?;
     let sql = format!("PRAGMA integrity_check({PROBLEMS_MAX})");
     let mut statement = connection.prepare(&sql).map_err(failed)?;

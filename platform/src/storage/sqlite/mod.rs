@@ -9,6 +9,7 @@ mod apply;
 mod claim;
 mod copy;
 mod errors;
+mod evidence;
 mod reader;
 mod schema;
 mod writer;
@@ -21,7 +22,9 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::lock::DirectoryLock;
-use super::{Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError};
+use super::{
+    Claim, Effect, Found, Leased, OPS_MAX, Op, Query, Storage, StorageError, check_batches,
+};
 pub(crate) use copy::{copy, problems};
 use reader::Question;
 use writer::Job;
@@ -58,7 +61,11 @@ impl SqliteStorage {
         let waiting_questions = Arc::new(parking_lot::Mutex::new(waiting_questions));
         let mut threads = Vec::new();
         let writer = writer::Writer::new(connection, dir.to_owned(), wake.clone());
-        threads.push(spawn("storage-writer", dir, move || writer.run(waiting_jobs))?);
+        let write = move || {
+            crate::priority::run_behind_callers();
+            writer.run(waiting_jobs);
+        };
+        threads.push(spawn("storage-writer", dir, write)?);
         for _ in 0..READERS {
             let connection = schema::open_reader(dir)?;
             let (dir_of, waiting) = (dir.to_owned(), waiting_questions.clone());
@@ -94,6 +101,19 @@ impl Storage for SqliteStorage {
         answer.await.map_err(|_| StorageError::Closed)?
     }
 
+    async fn commit_each(&self, batches: Vec<Vec<Op>>) -> Vec<Result<Vec<Effect>, StorageError>> {
+        let count = batches.len();
+        if let Err(error) = check_batches(&batches) {
+            return vec![Err(error); count];
+        }
+        let (reply, answer) = oneshot::channel();
+        let applied = match self.hand(Job::Each { batches, reply }).await {
+            Ok(()) => answer.await.map_err(|_| StorageError::Closed),
+            Err(error) => Err(error),
+        };
+        applied.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {
         let (reply, answer) = oneshot::channel();
         self.hand(Job::Claim { claim, reply }).await?;
@@ -114,20 +134,18 @@ impl Storage for SqliteStorage {
 }
 
 impl Drop for SqliteStorage {
-    /// Ends the threads once they have done what was handed to them; only then is the directory free for another. The writer's
-    /// connection is closed last: only that puts what is in the log into the file, which then is whole by itself.
+    /// Ends the threads once they have done what was handed to them; only then is the directory free for another. The writer, who is
+    /// the first of them, ends last: it alone can copy the log back, so that one file is left.
     fn drop(&mut self) {
-        fn join(threads: impl Iterator<Item = JoinHandle<()>>) {
-            for thread in threads {
-                if thread.join().is_err() {
-                    tracing::error!("a storage thread had panicked");
-                }
+        self.questions = None;
+        while let Some(thread) = self.threads.pop() {
+            if self.threads.is_empty() {
+                self.jobs = None;
+            }
+            if thread.join().is_err() {
+                tracing::error!("a storage thread had panicked");
             }
         }
-        self.questions = None;
-        join(self.threads.drain(1.min(self.threads.len())..));
-        self.jobs = None;
-        join(self.threads.drain(..));
     }
 }
 

@@ -4,9 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::errors::storage_error;
+use super::evidence;
 use crate::storage::StorageError;
 
 pub(super) const FILE: &str = "hearth.db";
@@ -57,11 +59,17 @@ pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// Opens the file for its writer and brings it up to date.
 pub(super) fn open(dir: &Path) -> Result<Connection, StorageError> {
     let failed = |error: rusqlite::Error| storage_error(dir, &error);
+    evidence::check(dir)?;
     let mut connection = Connection::open(dir.join(FILE)).map_err(failed)?;
     check_owner(&connection, dir)?;
     configure(&connection, dir)?;
     check_whole(&connection, dir)?;
     migrate(&mut connection, dir)?;
+    // What is here at the start no longer hangs on the log. It waits for nobody, and need not be done: the disk may be full.
+    let copied_back = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = copied_back.map_err(failed) {
+        tracing::warn!(%error, hint = error.hint(), "the log could not be copied back");
+    }
     Ok(connection)
 }
 
@@ -72,6 +80,7 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, StorageError> {
     let connection = Connection::open_with_flags(dir.join(FILE), flags).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(32);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     Ok(connection)
 }
 
@@ -93,18 +102,21 @@ fn check_owner(connection: &Connection, dir: &Path) -> Result<(), StorageError> 
     Ok(())
 }
 
-/// Beside durability: 8 MiB of the log before it is copied back, so that a page changed by many groups is copied once and nobody waits
+/// Beside durability: what a savepoint may have to undo stays in memory, where it would be written to a file of its own at each group;
+/// statements keep the plan they were prepared with, where SQLite would parse those with a limit anew for each value of it; 8 MiB of the log before it is copied back, so that a page changed by many groups is copied once and nobody waits
 /// long for the copying, and a cache that holds what is changed.
 fn configure(connection: &Connection, dir: &Path) -> Result<(), StorageError> {
     let failed = |error: rusqlite::Error| storage_error(dir, &error);
     connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(64);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(failed)?;
     connection
         .execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0;
+             PRAGMA temp_store = MEMORY;
              PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2048; PRAGMA cache_size = -32768;",
         )
         .map_err(failed)?;
@@ -136,7 +148,7 @@ fn check_whole(connection: &Connection, dir: &Path) -> Result<(), StorageError> 
     if found == "ok" {
         return Ok(());
     }
-    Err(StorageError::Corrupt { path: dir.to_owned(), what: found })
+    Err(StorageError::Corrupt { path: dir.to_owned(), what: found.replace('\n', " ") })
 }
 
 /// Each step is one transaction with the number that says it was taken, so an interrupted one is taken again.

@@ -20,8 +20,10 @@ async fn what_was_answered_is_there_after_reopening() {
         let storage = SqliteStorage::open(dir.path()).unwrap();
         let id = format!("i{round}");
         storage.commit(vec![enqueue(&id, "l", 0)]).await.unwrap();
-        let claimed =
-            storage.claim(Claim { now_ms: 10 * round + 5, limit: 99, until_ms: 0 }).await.unwrap();
+        let claimed = storage
+            .claim(Claim { now_ms: 10 * round + 5, limit: 99, ..Claim::default() })
+            .await
+            .unwrap();
         assert_eq!(claimed.len() as u64, round + 1, "all earlier ones came back");
         drop(storage);
     }
@@ -182,4 +184,35 @@ async fn many_callers_share_syncs() {
     tokio::time::timeout(Duration::from_secs(30), all).await.unwrap();
     let found = storage.read(Query::Lanes { after: String::new(), limit: 9 }).await.unwrap();
     assert_eq!(found, Found::Lanes(vec![("l".into(), 500)]));
+}
+
+/// Another program that holds the file, as one does that copies it carelessly.
+#[tokio::test]
+async fn what_another_program_holds_is_told_and_written_once_it_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = SqliteStorage::open(dir.path()).unwrap();
+    storage.commit(vec![put("before", 1)]).await.unwrap();
+    let other = rusqlite::Connection::open(dir.path().join("hearth.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let get = |key: &str| Query::Get { collection: Collection("c"), key: key.to_owned() };
+    let Found::Entry(Some(_)) = storage.read(get("before")).await.unwrap() else { panic!() };
+    let error = storage.commit(vec![put("while", 1)]).await.unwrap_err();
+    assert!(matches!(error, StorageError::Locked { .. }), "{error}");
+    assert!(error.is_retryable(), "it may work later, with nothing changed but time");
+    other.execute_batch("ROLLBACK").unwrap();
+    storage.commit(vec![put("after", 1)]).await.unwrap();
+    assert_eq!(storage.read(get("while")).await.unwrap(), Found::Entry(None));
+}
+
+/// Readers cannot copy the log back: the writer has to be the last to close the file.
+#[tokio::test]
+async fn a_stop_leaves_one_file() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = SqliteStorage::open(dir.path()).unwrap();
+        storage.commit(vec![put("k", 1)]).await.unwrap();
+        storage.read(Query::Lanes { after: String::new(), limit: 1 }).await.unwrap();
+        drop(storage);
+        assert!(!dir.path().join("hearth.db-wal").exists());
+    }
 }

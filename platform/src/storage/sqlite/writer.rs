@@ -22,12 +22,17 @@ type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 #[derive(Debug)]
 pub(super) enum Job {
     Commit { ops: Vec<Op>, reply: Reply<Vec<Effect>> },
+    Each { batches: Vec<Vec<Op>>, reply: oneshot::Sender<Vec<Applied>> },
     Claim { claim: Claim, reply: Reply<Vec<Leased>> },
 }
 
+/// What came of a batch.
+pub(super) type Applied = Result<Vec<Effect>, StorageError>;
+
 /// An answer that waits for the commit.
 enum Pending {
-    Commit(Reply<Vec<Effect>>, Result<Vec<Effect>, StorageError>),
+    Commit(Reply<Vec<Effect>>, Applied),
+    Each(oneshot::Sender<Vec<Applied>>, Vec<Applied>),
     Claim(Reply<Vec<Leased>>, Result<Vec<Leased>, StorageError>),
 }
 
@@ -46,6 +51,10 @@ impl Pending {
         // A caller who went away is nobody's concern: the batch stands all the same.
         match self {
             Self::Commit(reply, result) => drop(reply.send(settle(result, lost))),
+            Self::Each(reply, results) => {
+                let results = results.into_iter().map(|result| settle(result, lost));
+                drop(reply.send(results.collect()));
+            }
             Self::Claim(reply, result) => drop(reply.send(settle(result, lost))),
         }
     }
@@ -68,12 +77,12 @@ impl Writer {
     /// Works until all senders are gone and all jobs done.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(first) = jobs.blocking_recv() {
+            let mut batches = first.batches();
             let mut group = vec![first];
-            while group.len() < GROUP_MAX {
-                match jobs.try_recv() {
-                    Ok(job) => group.push(job),
-                    Err(_) => break,
-                }
+            while batches < GROUP_MAX {
+                let Ok(job) = jobs.try_recv() else { break };
+                batches += job.batches();
+                group.push(job);
             }
             self.write(group);
         }
@@ -81,7 +90,7 @@ impl Writer {
 
     pub(super) fn write(&mut self, group: Vec<Job>) {
         let served = self.served.clone();
-        let woken = group.iter().any(wakes);
+        let woken = group.iter().any(Job::wakes);
         let mut pending = Vec::with_capacity(group.len());
         let lost = self.write_group(group, &mut pending).err();
         if let Some(error) = &lost {
@@ -108,31 +117,50 @@ impl Writer {
     ) -> Result<(), StorageError> {
         let mut lost = self.control("BEGIN IMMEDIATE").err();
         for job in group {
-            let standing = |error: &Option<StorageError>| error.clone().map_or(Ok(()), Err);
-            match job {
-                Job::Commit { ops, reply } => {
-                    let applied = standing(&lost).and_then(|()| {
-                        self.guarded(|writer| apply::all(&writer.connection, &writer.dir, ops))
-                    });
-                    lost = lost.or_else(|| self.lost(applied.as_ref().err()));
-                    pending.push(Pending::Commit(reply, applied));
+            pending.push(match job {
+                Job::Commit { ops, reply } => Pending::Commit(reply, self.apply(ops, &mut lost)),
+                Job::Each { batches, reply } => {
+                    let applied = batches.into_iter().map(|ops| self.apply(ops, &mut lost));
+                    Pending::Each(reply, applied.collect())
                 }
                 Job::Claim { claim, reply } => {
-                    let leased = standing(&lost).and_then(|()| {
-                        self.guarded(|writer| {
-                            claim::claim(&writer.connection, &mut writer.served, claim)
-                                .map_err(|error| storage_error(&writer.dir, &error))
-                        })
+                    let leased = self.unless(&mut lost, false, |writer| {
+                        claim::claim(&writer.connection, &mut writer.served, &claim)
+                            .map_err(|error| storage_error(&writer.dir, &error))
                     });
-                    lost = lost.or_else(|| self.lost(leased.as_ref().err()));
-                    pending.push(Pending::Claim(reply, leased));
+                    Pending::Claim(reply, leased)
                 }
-            }
+            });
         }
         match lost {
             Some(error) => Err(error),
             None => self.control("COMMIT"),
         }
+    }
+
+    fn apply(&mut self, ops: Vec<Op>, lost: &mut Option<StorageError>) -> Applied {
+        let may_undo = apply::may_undo(&ops);
+        self.unless(lost, may_undo, |writer| apply::all(&writer.connection, &writer.dir, ops))
+    }
+
+    /// Does one job of a transaction, unless that is lost already. A job that may fail after it wrote something stands inside a
+    /// savepoint; any other either fails by a precondition before it writes, or takes the whole transaction with it.
+    fn unless<T>(
+        &mut self,
+        lost: &mut Option<StorageError>,
+        may_undo: bool,
+        job: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some(error) = lost {
+            return Err(error.clone());
+        }
+        let result = if may_undo { self.guarded(job) } else { job(self) };
+        if let Err(error) = &result
+            && (self.connection.is_autocommit() || !(may_undo || error.is_precondition()))
+        {
+            *lost = Some(error.clone());
+        }
+        result
     }
 
     /// Runs one job inside a savepoint.
@@ -151,11 +179,6 @@ impl Writer {
         result
     }
 
-    /// The error, if it took the whole transaction with it.
-    fn lost(&self, error: Option<&StorageError>) -> Option<StorageError> {
-        error.filter(|_| self.connection.is_autocommit()).cloned()
-    }
-
     fn control(&self, statement: &str) -> Result<(), StorageError> {
         // Statements without rows; the cache spares parsing the two that stand alone.
         let done = if statement.contains(';') {
@@ -167,10 +190,26 @@ impl Writer {
     }
 }
 
-/// Whether a job may make something due.
-fn wakes(job: &Job) -> bool {
-    let due = |op: &Op| {
-        matches!(op, Op::Enqueue { .. } | Op::Retry { .. } | Op::Extend { .. } | Op::Reclaim { .. })
-    };
-    matches!(job, Job::Commit { ops, .. } if ops.iter().any(due))
+impl Job {
+    fn batches(&self) -> usize {
+        match self {
+            Self::Commit { .. } | Self::Claim { .. } => 1,
+            Self::Each { batches, .. } => batches.len(),
+        }
+    }
+
+    /// Whether it may make something due.
+    fn wakes(&self) -> bool {
+        let due = |op: &Op| {
+            matches!(
+                op,
+                Op::Enqueue { .. } | Op::Retry { .. } | Op::Extend { .. } | Op::Reclaim { .. }
+            )
+        };
+        match self {
+            Self::Commit { ops, .. } => ops.iter().any(due),
+            Self::Each { batches, .. } => batches.iter().flatten().any(due),
+            Self::Claim { .. } => false,
+        }
+    }
 }

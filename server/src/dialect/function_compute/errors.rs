@@ -4,7 +4,7 @@
 //! Messages of failures of our own say nothing about the inside; that goes to the log, with the request id.
 
 use hearth_engine::{LoadError, Refusal};
-use hearth_platform::{CodeError, Kind, PlatformError, RequestError};
+use hearth_platform::{CodeError, Kind, ObjectError, PlatformError, RequestError};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -108,6 +108,7 @@ impl From<PlatformError> for WireError {
                 tracing::error!(%error, hint = error.hint(), "code files cannot be kept; is the disk full?");
                 Self::unavailable(STORAGE_DECLINED)
             }
+            PlatformError::Object(error) => error.into(),
             PlatformError::Storage(_) | PlatformError::Code(_) | PlatformError::Failure { .. } => {
                 tracing::error!(%error, hint = error.hint(), "a request failed");
                 Self::internal()
@@ -164,11 +165,60 @@ impl From<RequestError> for WireError {
     }
 }
 
+impl From<ObjectError> for WireError {
+    fn from(error: ObjectError) -> Self {
+        let message = format!("{error}; {}", error.hint());
+        match error {
+            ObjectError::NoBucket { .. } => {
+                Self::invalid(format!("code.ossBucketName is set to an invalid value: {message}"))
+            }
+            ObjectError::NoObject { .. } | ObjectError::NotPlain { .. } => {
+                Self::invalid(format!("code.ossObjectName is set to an invalid value: {message}"))
+            }
+            ObjectError::NotGranted { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
+            }
+            // Nothing that the caller can mend: the operator is told what was said.
+            ObjectError::Denied { .. } => {
+                tracing::error!(%error, detail = error.detail().escape_debug().to_string(), "an object store denies access");
+                Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
+            }
+            ObjectError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
+            ObjectError::Busy { .. } => Self::exhausted(message),
+            ObjectError::TooSlow { .. } | ObjectError::Unavailable { .. } => {
+                tracing::warn!(%error, detail = error.detail().escape_debug().to_string(), "an object could not be read");
+                Self::unavailable(message)
+            }
+            ObjectError::Misconfigured { .. } => {
+                tracing::error!(%error, "an object could not be read");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl WireError {
+    /// An error told to whoever deploys, who may see what the function's initializer logged; a caller of the function may not.
+    pub(crate) fn of_deployment(error: PlatformError) -> Self {
+        let log = match &error {
+            PlatformError::Load(LoadError::Initializer { log, .. }) => log.trim_end().to_owned(),
+            _ => String::new(),
+        };
+        let mut told = Self::from(error);
+        if !log.is_empty() {
+            told.message = format!("{}; it logged:\n{log}", told.message);
+        }
+        told
+    }
+}
+
 impl From<LoadError> for WireError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::TooLarge { limit_bytes, .. } => Self::too_large(limit_bytes),
-            LoadError::CompilerBusy { .. } => Self::exhausted(format!("{error}; {}", error.hint())),
+            LoadError::CompilerBusy { .. } | LoadError::Busy { .. } => {
+                Self::exhausted(format!("{error}; {}", error.hint()))
+            }
             LoadError::ArtifactStore { .. } => {
                 tracing::error!(%error, hint = error.hint(), "artifacts cannot be kept; is the disk full?");
                 Self::unavailable(STORAGE_DECLINED)
@@ -327,8 +377,12 @@ fn wire_name(field: &'static str) -> &'static str {
         "routes" => "routeConfig.routes",
         "network" => "vpcId",
         "layer_name" => "layerName",
+        "object_bucket" => "code.ossBucketName",
+        "object_key" => "code.ossObjectName",
         "runtimes" => "compatibleRuntime",
         "maximum" => "maximumInstanceCount",
+        "scheduled_actions" => "scheduledActions",
+        "tracking_policies" => "targetTrackingPolicies",
         "invocation_id" => "statefulAsyncInvocationId",
         "retries" => "maxAsyncRetryAttempts",
         "age" => "maxAsyncEventAgeInSeconds",

@@ -9,6 +9,14 @@ fn function() -> String {
     "shop/order".to_owned()
 }
 
+fn bucket() -> String {
+    "releases".to_owned()
+}
+
+fn object() -> String {
+    "releases/order.zip".to_owned()
+}
+
 /// One example of each error that a caller can be told, by the name of its variant.
 fn examples() -> Vec<(&'static str, WireError)> {
     let named = |kind, name: &str| (kind, name.to_owned());
@@ -51,16 +59,6 @@ fn examples() -> Vec<(&'static str, WireError)> {
             }
             .into(),
         ),
-        ("LoadError::TooLarge", too_large_code()),
-        ("LoadError::NotWasm", not_wasm()),
-        (
-            "LoadError::CompilerBusy",
-            LoadError::CompilerBusy { function: function(), waiting: 32 }.into(),
-        ),
-        (
-            "LoadError::Failure",
-            LoadError::Failure { function: function(), why: "secret".to_owned() }.into(),
-        ),
         (
             "Refusal::QueueFull",
             Refusal::QueueFull { function: function(), limit: 10, waiting: 50 }.into(),
@@ -76,6 +74,76 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("Rejection::HeaderTooLarge", Rejection::HeaderTooLarge.into()),
         ("Rejection::Panicked", Rejection::Panicked.into()),
         ("no route", WireError::no_route(&Method::GET, "/nowhere")),
+    ]
+}
+
+/// The same of code that cannot be loaded.
+fn examples_of_loading() -> Vec<(&'static str, WireError)> {
+    vec![
+        ("LoadError::TooLarge", too_large_code()),
+        ("LoadError::NotWasm", not_wasm()),
+        (
+            "LoadError::CompilerBusy",
+            LoadError::CompilerBusy { function: function(), waiting: 32 }.into(),
+        ),
+        (
+            "LoadError::NoSnapshot",
+            LoadError::NoSnapshot {
+                function: function(),
+                why: "it exports no initializer".to_owned(),
+            }
+            .into(),
+        ),
+        (
+            "LoadError::Initializer",
+            LoadError::Initializer {
+                function: function(),
+                fault: Box::new(hearth_engine::Fault::InitializeTimeout {
+                    limit: Duration::from_secs(3),
+                }),
+                log: "secret".to_owned(),
+            }
+            .into(),
+        ),
+        (
+            "LoadError::Busy",
+            LoadError::Busy { function: function(), refusal: Refusal::EngineBusy { limit: 10 } }
+                .into(),
+        ),
+        (
+            "LoadError::Failure",
+            LoadError::Failure { function: function(), why: "secret".to_owned() }.into(),
+        ),
+    ]
+}
+
+/// The same of objects that are named as code.
+fn examples_of_objects() -> Vec<(&'static str, WireError)> {
+    vec![
+        ("ObjectError::NoBucket", ObjectError::NoBucket { bucket: bucket() }.into()),
+        ("ObjectError::NoObject", ObjectError::NoObject { object: object() }.into()),
+        ("ObjectError::NotPlain", ObjectError::NotPlain { object: object() }.into()),
+        (
+            "ObjectError::NotGranted",
+            ObjectError::NotGranted { bucket: bucket(), service: Some("shop".to_owned()) }.into(),
+        ),
+        (
+            "ObjectError::Denied",
+            ObjectError::Denied { bucket: bucket(), why: "secret".to_owned() }.into(),
+        ),
+        (
+            "ObjectError::TooLarge",
+            ObjectError::TooLarge { object: object(), size_bytes: 11, limit_bytes: 10 }.into(),
+        ),
+        (
+            "ObjectError::TooSlow",
+            ObjectError::TooSlow { bucket: bucket(), limit: Duration::from_secs(30) }.into(),
+        ),
+        ("ObjectError::Busy", ObjectError::Busy { limit: 4 }.into()),
+        (
+            "ObjectError::Unavailable",
+            ObjectError::Unavailable { bucket: bucket(), why: "secret".to_owned() }.into(),
+        ),
     ]
 }
 
@@ -101,7 +169,9 @@ fn the_table_is_what_the_code_answers() {
     let mut table = "# Errors of the Function Compute dialect\n\nKept equal to the code by a test; run it with \
         `HEARTH_UPDATE=1` to write it anew.\n\n| error | status | code | message |\n|---|---|---|---|\n"
         .to_owned();
-    for (name, error) in examples() {
+    for (name, error) in
+        examples().into_iter().chain(examples_of_loading()).chain(examples_of_objects())
+    {
         let (status, code) = (error.status.as_u16(), error.code);
         writeln!(table, "| {name} | {status} | {code} | {} |", error.message).unwrap();
     }

@@ -24,7 +24,8 @@ pub(super) async fn create(
     let fields = body.without_effect();
     let (settings, code) = body.into_new(app.settings.isolation)?;
     let new = NewFunction { name, settings, code, checksum: checksum(headers)? };
-    let function = app.platform.create_function(service, new).await?;
+    let function =
+        app.platform.create_function(service, new).await.map_err(WireError::of_deployment)?;
     let response = tagged(&wire::function(&function), function.revision);
     Ok(kept_fields::tell(response, &format!("{service}/{}", function.name), &fields))
 }
@@ -55,7 +56,11 @@ pub(super) async fn update(
     let body: FunctionBody = wire::parse(body)?;
     let fields = body.without_effect();
     let change = body.into_change(checksum(headers)?, expect)?;
-    let function = app.platform.update_function(service, name, change).await?;
+    let function = app
+        .platform
+        .update_function(service, name, change)
+        .await
+        .map_err(WireError::of_deployment)?;
     let response = tagged(&wire::function(&function), function.revision);
     Ok(kept_fields::tell(response, &format!("{service}/{name}"), &fields))
 }

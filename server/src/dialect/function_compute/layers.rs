@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
+use super::code::CodeBody;
 use super::errors::WireError;
-use super::wire::{CodeBody, Object};
+use super::wire::Object;
 use super::{arn, checksum, json, list_limit, list_request, no_content, wire};
 use crate::http::Response;
 
@@ -94,11 +95,11 @@ fn number(version: &str) -> Result<u64, WireError> {
 
 async fn publish(name: &str, asked: Asked<'_>) -> Result<LayerVersion, WireError> {
     let body: LayerBody = wire::parse(asked.body)?;
-    let archive = body.code.map(|Object(code)| code.archive()).transpose()?.flatten();
+    let code = body.code.map(|Object(code)| code.place()).transpose()?.flatten();
     let new = NewLayerVersion {
         description: body.description.unwrap_or_default(),
         runtimes: body.compatible_runtime.unwrap_or_default(),
-        archive: archive.ok_or_else(|| wire::required("code"))?,
+        archive: code.ok_or_else(|| wire::required("code"))?.into(),
         checksum: checksum(asked.headers)?,
     };
     Ok(asked.app.platform.publish_layer_version(name, new).await?)

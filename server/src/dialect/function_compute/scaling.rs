@@ -9,12 +9,12 @@ use serde_json::{Map, Value, json as object};
 
 use super::catalog_route::{Asked, Verb};
 use super::errors::WireError;
+use super::targets::{self, ACTIONS, POLICIES};
 use super::{json, kept_fields, list_request, no_content, tagged, wire};
 use crate::http::Response;
 
-/// Fields of a provision config that are kept and given back.
-const PROVISION_KEPT: [&str; 3] =
-    ["scheduledActions", "targetTrackingPolicies", "alwaysAllocateCPU"];
+/// A field of a provision config that is kept without effect.
+const CPU: &str = "alwaysAllocateCPU";
 
 /// What the resource of an on-demand config begins with.
 const SERVICES: &str = "services/";
@@ -89,22 +89,9 @@ pub(super) async fn provision(
     let config = match verb {
         Verb::Update => {
             let body: ProvisionBody = wire::parse(asked.body)?;
-            let objects = |list: Vec<Map<String, Value>>| {
-                Value::Array(list.into_iter().map(Value::Object).collect())
-            };
-            told = told_of(&body);
             has_metrics(asked, target, &body)?;
-            let values = [
-                body.scheduled_actions.map(objects),
-                body.target_tracking_policies.map(objects),
-                body.always_allocate_cpu.map(Value::Bool),
-            ];
-            let extra = PROVISION_KEPT.into_iter().map(str::to_owned).zip(values);
-            let change = ProvisionChange {
-                target: body.target.ok_or_else(|| wire::required("target"))?,
-                extra: extra.filter_map(|(name, value)| Some((name, value?))).collect(),
-                expect: asked.expect,
-            };
+            let (change, kept) = change(body, asked.expect)?;
+            told = kept;
             platform.put_provision_config(target, change).await?
         }
         _ => platform.get_provision_config(target)?,
@@ -137,16 +124,37 @@ fn has_metrics(
     ))
 }
 
-/// What a request asks for that is kept without effect.
-fn told_of(body: &ProvisionBody) -> Vec<String> {
-    let [actions, policies, cpu] = PROVISION_KEPT;
-    let some = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
-    let asked = [
-        (actions, some(&body.scheduled_actions)),
-        (policies, some(&body.target_tracking_policies)),
-        (cpu, body.always_allocate_cpu == Some(true)),
+/// The change that a request asks for, and what of it is kept without effect.
+fn change(
+    body: ProvisionBody,
+    expect: Option<u64>,
+) -> Result<(ProvisionChange, Vec<String>), WireError> {
+    let actions = body.scheduled_actions.as_deref().map(targets::actions).transpose()?;
+    let policies = body.target_tracking_policies.as_deref().map(targets::policies).transpose()?;
+    let mut kept = Vec::new();
+    if policies.as_ref().is_some_and(|(_, has_others)| *has_others) {
+        kept.push(POLICIES.to_owned());
+    }
+    if body.always_allocate_cpu == Some(true) {
+        kept.push(CPU.to_owned());
+    }
+    let objects =
+        |list: Vec<Map<String, Value>>| Value::Array(list.into_iter().map(Value::Object).collect());
+    // As they came: what is shown is what was said.
+    let shown = [
+        (ACTIONS, body.scheduled_actions.map(objects)),
+        (POLICIES, body.target_tracking_policies.map(objects)),
+        (CPU, body.always_allocate_cpu.map(Value::Bool)),
     ];
-    asked.iter().filter(|(_, is_asked)| *is_asked).map(|(name, _)| (*name).to_owned()).collect()
+    let shown = shown.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let change = ProvisionChange {
+        target: body.target.ok_or_else(|| wire::required("target"))?,
+        actions,
+        policies: policies.map(|(policies, _)| policies),
+        extra: shown.collect(),
+        expect,
+    };
+    Ok((change, kept))
 }
 
 pub(super) fn provisions(asked: Asked<'_>) -> Result<Response, WireError> {
@@ -164,9 +172,9 @@ fn provision_config(config: &ProvisionConfig, account: &str) -> Value {
         "resource": format!("{account}#{service}#{}#{function}", config.qualifier),
         "target": config.target,
         "current": config.current,
-        "scheduledActions": [],
-        "targetTrackingPolicies": [],
-        "alwaysAllocateCPU": false,
+        ACTIONS: [],
+        POLICIES: [],
+        CPU: false,
     });
     wire::extend(&mut shown, &config.extra);
     if let (Some(error), Some(shown)) = (&config.error, shown.as_object_mut()) {

@@ -6,9 +6,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use hearth_platform::{
     CodeUpload, Function, FunctionChange, FunctionSettings, LayerName, LayerRef, Page, Service,
     ServiceChange, ServiceSettings,
@@ -18,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::arn;
+use super::code::CodeBody;
 use super::errors::WireError;
 use super::json_names::canonical;
 use super::kept_fields::{self, OF_FUNCTION, OF_SERVICE};
@@ -82,29 +80,6 @@ pub(super) struct FunctionBody {
     instance_type: Option<String>,
     #[serde(flatten)]
     rest: Map<String, Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct CodeBody {
-    zip_file: Option<String>,
-    oss_bucket_name: Option<String>,
-}
-
-impl CodeBody {
-    /// The archive that it holds, if it holds one.
-    pub(super) fn archive(self) -> Result<Option<Bytes>, WireError> {
-        if self.oss_bucket_name.is_some() {
-            return Err(WireError::invalid(
-                "code.ossBucketName is not supported; send code.zipFile",
-            ));
-        }
-        let Some(zip) = self.zip_file else { return Ok(None) };
-        let zip = STANDARD.decode(zip).map_err(|error| {
-            WireError::invalid(format!("code.zipFile is not valid base64: {error}"))
-        })?;
-        Ok(Some(zip.into()))
-    }
 }
 
 /// What must be an object: a struct is read from a list as well otherwise.
@@ -207,7 +182,7 @@ impl FunctionBody {
         if image.is_some_and(|image| !image.is_empty()) {
             return Err(WireError::invalid(
                 "customContainerConfig.image is set to an invalid value: container images do not run here; \
-                 send WebAssembly in code.zipFile",
+                 send WebAssembly in code.zipFile, or name an object",
             ));
         }
         Ok(())
@@ -215,7 +190,7 @@ impl FunctionBody {
 
     fn take_code(&mut self) -> Result<Option<CodeUpload>, WireError> {
         let Some(Object(code)) = self.code.take() else { return Ok(None) };
-        Ok(code.archive()?.map(CodeUpload::Zip))
+        Ok(code.place()?.map(CodeUpload::from))
     }
 
     /// The layers it names, if it names any list of them. Their form was checked with that of the other fields.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hearth_platform::{
-    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction,
+    CodeUpload, Function, FunctionChange, FunctionName, FunctionSettings, NewFunction, ObjectName,
     PlatformError, RequestError, ServiceName, ServiceSettings, needed_for,
 };
 use serde_json::json;
@@ -40,14 +40,13 @@ pub(super) async fn deploy(
     let http = &app.settings.http;
     let (code, _held) =
         read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
+    let code = upload(asked.object.as_deref(), code)?;
     let (created, function) = match app.platform.get_function(service.as_str(), name.as_str()) {
         Ok(before) => (false, change(app, &before, asked, wanted, code).await?),
-        Err(_) if code.is_empty() => {
-            return Err(WireError::invalid(
-                "the function does not exist and the body holds no code",
-            ));
-        }
         Err(_) => {
+            let code = code.ok_or_else(|| {
+                WireError::invalid("the function does not exist and the body holds no code")
+            })?;
             let is_new = ensure_service(app, &service).await?;
             let made = create(app, &service, name, asked, wanted, code).await;
             if is_new && made.is_err() {
@@ -59,6 +58,22 @@ pub(super) async fn deploy(
     };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(answer(&json!(DeployReply { created, took_ms, function: view(&function) })))
+}
+
+/// The code that is in the body or in an object, if there is any.
+fn upload(object: Option<&str>, body: Bytes) -> Result<Option<CodeUpload>, WireError> {
+    let Some(object) = object else {
+        return Ok((!body.is_empty()).then_some(CodeUpload::Wasm(body)));
+    };
+    if !body.is_empty() {
+        return Err(WireError::invalid(
+            "there is code in the body, and an object is named as well",
+        ));
+    }
+    let (bucket, key) = object
+        .split_once('/')
+        .ok_or_else(|| WireError::invalid("the object is not named as BUCKET/KEY"))?;
+    Ok(Some(CodeUpload::Object(ObjectName::parse(bucket, key)?)))
 }
 
 /// What is asked for in the platform's units.
@@ -125,7 +140,7 @@ async fn create(
     name: FunctionName,
     asked: DeployRequest,
     wanted: Wanted,
-    code: Bytes,
+    code: CodeUpload,
 ) -> Result<Function, WireError> {
     let mut settings = FunctionSettings {
         isolation: asked.isolation.unwrap_or(app.settings.isolation),
@@ -140,8 +155,8 @@ async fn create(
     settings.description = asked.description.unwrap_or_default();
     settings.environment = asked.environment.unwrap_or_default();
     settings.grants = asked.grants.unwrap_or_default();
-    let new = NewFunction { name, settings, code: CodeUpload::Wasm(code), checksum: None };
-    Ok(app.platform.create_function(service.as_str(), new).await?)
+    let new = NewFunction { name, settings, code, checksum: None };
+    app.platform.create_function(service.as_str(), new).await.map_err(WireError::of_deployment)
 }
 
 async fn change(
@@ -149,7 +164,7 @@ async fn change(
     before: &Function,
     asked: DeployRequest,
     wanted: Wanted,
-    code: Bytes,
+    code: Option<CodeUpload>,
 ) -> Result<Function, WireError> {
     let mut pool = before.settings.pool.clone();
     asked.apply_pool(&mut pool);
@@ -163,11 +178,11 @@ async fn change(
         pool: Some(pool),
         isolation: asked.isolation,
         grants: asked.grants,
-        code: (!code.is_empty()).then_some(CodeUpload::Wasm(code)),
+        code,
         ..FunctionChange::default()
     };
     let (service, name) = (before.service.as_str(), before.name.as_str());
-    Ok(app.platform.update_function(service, name, change).await?)
+    app.platform.update_function(service, name, change).await.map_err(WireError::of_deployment)
 }
 
 /// Removes a function, and its service if it holds nothing else.

@@ -23,6 +23,9 @@ pub struct DeployRequest {
     /// A sentence about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The object that holds the code, as `BUCKET/KEY`; the body is empty then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
     /// Memory of one instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Size>,
@@ -35,7 +38,7 @@ pub struct DeployRequest {
     /// Time for making an instance ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initialize_timeout: Option<Span>,
-    /// `reuse` or `fresh`.
+    /// `reuse`, `fresh` or `snapshot`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
     /// Environment variables; replaces all of them.
@@ -129,7 +132,7 @@ pub struct FunctionView {
     pub timeout: Span,
     /// CPU time of one invocation, if it has a limit of its own.
     pub cpu_time: Option<Span>,
-    /// `reuse` or `fresh`.
+    /// `reuse`, `fresh` or `snapshot`.
     pub isolation: Isolation,
     /// Ready instances kept.
     pub min_ready: u32,

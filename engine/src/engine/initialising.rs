@@ -1,0 +1,176 @@
+//! Isolation `snapshot`: the way from code to code that is initialised.
+//!
+//! The guest's initializer runs once, in an instance like any other, under the same limits, grants and environment; what it left behind
+//! becomes the code that instances start from. It is kept as an artifact under a key that names everything the initializer could
+//! see, so a restart finds it there and runs nothing again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::EngineInner;
+use super::loading::Job;
+use crate::artifact::ArtifactKey;
+use crate::code::Code;
+use crate::cpu_meter::CpuMeter;
+use crate::guest::snapshot;
+use crate::instance::Instance;
+use crate::invoke::{NoInstance, make};
+use crate::off_thread::off_thread;
+use crate::revision::Revision;
+use crate::tail_log::Logged;
+use crate::{
+    Fault, FunctionSpec, GuestKind, Invocation, Isolation, LoadError, LoadReport, LoadSource,
+    LogType,
+};
+
+/// What the state may be read in, beside what the initializer took.
+const READING: Duration = Duration::from_secs(30);
+
+/// Lines of the initializer's log that its error tells, in bytes.
+const LOG_BYTES_TOLD: usize = 2048;
+
+impl EngineInner {
+    /// The code of a function after its initializer: resident, from its artifact, or initialised now.
+    pub(super) async fn initialised(
+        self: &Arc<Self>,
+        spec: &FunctionSpec,
+    ) -> Result<(Arc<Code>, LoadReport), LoadError> {
+        let function = spec.identity.to_string();
+        let plain = self.identify(&function, &spec.code).await?;
+        let none = |why: &str| {
+            let why = why.to_owned();
+            Err(LoadError::NoSnapshot { function: function.clone(), why })
+        };
+        match plain.kind {
+            GuestKind::Core | GuestKind::Event => {}
+            GuestKind::Command | GuestKind::CommandComponent => {
+                return none("a command begins anew with each call and has no initializer");
+            }
+            GuestKind::HttpP2 | GuestKind::HttpP3 => {
+                return none("an HTTP function has no initializer");
+            }
+        }
+        let has_tmp = spec.grants.tmp.is_some();
+        let key = ArtifactKey::of(&seen(spec, &plain.key)?, &plain.fingerprint);
+        let job = Job { key, has_tmp, is_initialised: true, ..plain };
+        let entry = self.codes.entry((job.key, has_tmp)).or_default().clone();
+        let mut resident = entry.lock().await;
+        let began = Instant::now();
+        let mut report = LoadReport {
+            source: LoadSource::Resident,
+            compile: Duration::ZERO,
+            load: Duration::ZERO,
+        };
+        if let Some(code) = resident.upgrade() {
+            report.load = began.elapsed();
+            return Ok((code, report));
+        }
+        let code = if let Some(code) = self.stored(&job).await? {
+            report.source = LoadSource::Artifact;
+            code?
+        } else {
+            let initialised = self.initialise(spec, &job).await?;
+            let compile = job.compile(&initialised.into());
+            let compiled = self.compilations.compile(compile, &self.artifacts).await?;
+            report.source = LoadSource::Compiled;
+            report.compile = began.elapsed();
+            self.on_disk(&job, move |engine, job| engine.keep_artifact(job, &compiled)).await??
+        };
+        let code = Arc::new(code);
+        report.load = began.elapsed() - report.compile;
+        *resident = Arc::downgrade(&code);
+        Ok((code, report))
+    }
+
+    /// Runs the initializer and takes what it left.
+    async fn initialise(
+        self: &Arc<Self>,
+        spec: &FunctionSpec,
+        job: &Job,
+    ) -> Result<Vec<u8>, LoadError> {
+        let (is_component, code) = (job.kind.is_component(), spec.code.clone());
+        let instrumented =
+            self.away(job, move || snapshot::instrument(&code, is_component)).await?;
+        let instrumented = Bytes::from(instrumented);
+        let has_tmp = spec.grants.tmp.is_some();
+        // Its way is that of any code; its artifact is of no further use.
+        let loaded = self.code(&job.function, &instrumented, has_tmp).await;
+        let key = self.identify(&job.function, &instrumented).await?.key;
+        let forget = move |engine: &Self, _: &Job| engine.artifacts.remove(&key);
+        self.on_disk(job, forget).await?;
+        let (loaded, report) = loaded?;
+        if !loaded.has_initializer() {
+            let why = "it exports no initializer".to_owned();
+            return Err(LoadError::NoSnapshot { function: job.function.clone(), why });
+        }
+        let spec_of = FunctionSpec { isolation: Isolation::Fresh, ..spec.clone() };
+        let revision = Revision::new(&spec_of, loaded, report, &self.surroundings())?;
+        let instance = self.run_initializer(&revision).await?;
+        let code = spec.code.clone();
+        let taken = self.away(job, move || take(instance, &code)).await?;
+        let (size_bytes, limit_bytes) = (taken.len() as u64, self.config.code_bytes);
+        if size_bytes > limit_bytes {
+            let function = job.function.clone();
+            return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
+        }
+        Ok(taken)
+    }
+
+    async fn run_initializer(&self, revision: &Revision) -> Result<Instance, LoadError> {
+        let function = revision.shared.name.to_string();
+        let _running = self.ticker.running();
+        let nobody = Invocation::new(Bytes::new()).request_id("").log(LogType::Tail);
+        let mut cpu = CpuMeter::default();
+        match Box::pin(make(self, revision, Some(&nobody), &mut cpu)).await {
+            Ok(mut instance) => {
+                instance.log.end();
+                instance.ledger_mut().arm(Instant::now() + READING, None);
+                Ok(instance)
+            }
+            Err(NoInstance::Refused(refusal)) => Err(LoadError::Busy { function, refusal }),
+            Err(NoInstance::Fault(fault, logged)) => Err(failed(function, fault, &logged)),
+        }
+    }
+
+    /// Does something that takes its time with a guest's code; what it says is what the guest cannot have.
+    async fn away<T: Send + 'static>(
+        &self,
+        job: &Job,
+        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let function = || job.function.clone();
+        off_thread("hearth-snapshot", work)
+            .await
+            .map_err(|why| LoadError::Failure { function: function(), why })?
+            .map_err(|why| LoadError::NoSnapshot { function: function(), why })
+    }
+}
+
+/// Everything that an initializer may have seen, and who carried over what it left.
+fn seen(spec: &FunctionSpec, code: &ArtifactKey) -> Result<Vec<u8>, LoadError> {
+    let FunctionSpec { identity, environment, settings, grants, limits, .. } = spec;
+    let seen =
+        ("snapshot 1", code.hex(), identity, environment, settings, grants, limits.memory_bytes);
+    serde_json::to_vec(&seen)
+        .map_err(|why| LoadError::Failure { function: identity.to_string(), why: why.to_string() })
+}
+
+/// Takes the state of an instance. Blocks; wizer may panic on code that it does not expect, which ends the thread alone.
+fn take(mut instance: Instance, code: &[u8]) -> Result<Vec<u8>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|why| format!("no runtime to read its state with: {why}"))?;
+    runtime.block_on(instance.snapshot(code))
+}
+
+fn failed(function: String, fault: Fault, logged: &Logged) -> LoadError {
+    let tail = logged.tail.as_ref().map(|tail| String::from_utf8_lossy(tail).into_owned());
+    let tail = tail.unwrap_or_default();
+    let mut from = tail.len().saturating_sub(LOG_BYTES_TOLD);
+    while !tail.is_char_boundary(from) {
+        from += 1;
+    }
+    let log = tail.get(from..).unwrap_or_default().to_owned();
+    LoadError::Initializer { function, fault: Box::new(fault), log }
+}
