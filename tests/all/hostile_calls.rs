@@ -1,4 +1,4 @@
-//! Every call of the Function Compute API with everything that it takes, filled in as it may be: what `hostile` fills in otherwise.
+//! Every call of the Function Compute API and of our own with everything that it takes, filled in as it may be: what `hostile` fills in otherwise.
 
 use base64::Engine as _;
 use hearth_tests::guest;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) method: &'static str,
-    /// After the prefix of the dialect; names are in braces.
+    /// After the prefix of the dialect, or all of it where it is our own; names are in braces.
     pub(super) path: &'static str,
     /// Name, a value that is fine, and whether any text is.
     pub(super) query: Vec<(&'static str, &'static str, Text)>,
@@ -76,6 +76,11 @@ impl Call {
     fn headers(mut self, more: &[(&'static str, &'static str, Text)]) -> Self {
         self.headers.extend(more);
         self
+    }
+
+    /// What is said of a function in a header of our own.
+    pub(super) fn of_settings(settings: Value) -> Self {
+        call("PUT", "/hearth/v1/functions/{s}/{f}", settings)
     }
 
     /// It has no entity tag that could be matched.
@@ -353,7 +358,58 @@ fn what_belongs_to_no_service() -> Vec<Call> {
     ]
 }
 
+fn our_own() -> Vec<Call> {
+    let settings = [("x-hearth-settings", "{\"memory\":\"128MiB\"}", Strict)];
+    let of_function = [("function", "s/f", Any), ("limit", "5", Strict)];
+    let key = json!({"role": "invoke", "accountId": "1", "services": "a", "lifeS": 60});
+    let audit = [
+        ("since", "2030-01-31T12:00:00Z", Strict),
+        ("until", "2030-01-31T12:00:00Z", Strict),
+        ("who", "local", Any),
+        ("what", "service", Any),
+        ("order", "oldest", Strict),
+        ("from", "1", Strict),
+        ("limit", "5", Strict),
+    ];
+    vec![
+        get("/hearth/v1/functions"),
+        get("/hearth/v1/functions/{s}/{f}"),
+        call("PUT", "/hearth/v1/functions/{s}/{f}", Value::Null).untagged().headers(&settings),
+        call("DELETE", "/hearth/v1/functions/{s}/{none}", Value::Null).untagged(),
+        get("/hearth/v1/code/{none}/{none}").query(&[
+            ("digest", "a", Strict),
+            ("expires", "1", Strict),
+            ("signature", "a", Strict),
+        ]),
+        get("/hearth/v1/layers/{none}/{1}").query(&[
+            ("digest", "a", Strict),
+            ("expires", "1", Strict),
+            ("signature", "a", Strict),
+        ]),
+        get("/hearth/v1/logs").query(&[
+            ("function", "s/f", Strict),
+            ("limit", "5", Any),
+            ("request_id", "a", Any),
+            ("since_ms", "1", Any),
+        ]),
+        get("/hearth/v1/invocations").query(&of_function),
+        get("/hearth/v1/invocations/{none}"),
+        get("/hearth/v1/dead").query(&of_function).query(&[("after", "a", Any)]),
+        get("/hearth/v1/dead/{none}"),
+        call("POST", "/hearth/v1/dead/{none}", Value::Null),
+        get("/hearth/v1/stats").query(&[("function", "s/f", Any)]),
+        get("/hearth/v1/keys"),
+        call("POST", "/hearth/v1/keys", key)
+            .needs(&["/role"])
+            .undone("/hearth/v1/keys", "accessKeyId"),
+        call("POST", "/hearth/v1/keys/{none}/rotate", json!({"overlapS": 1})).needs(&["/overlapS"]),
+        call("DELETE", "/hearth/v1/keys/{none}", Value::Null).untagged(),
+        get("/hearth/v1/audit").query(&audit),
+        get("/hearth/v1/audit/verify").query(&[("head", "1:0123456789abcdef", Any)]),
+    ]
+}
+
 /// All of them.
 pub(super) fn calls() -> Vec<Call> {
-    [services(), functions(), how_they_run(), what_belongs_to_no_service()].concat()
+    [services(), functions(), how_they_run(), what_belongs_to_no_service(), our_own()].concat()
 }

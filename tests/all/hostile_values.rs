@@ -12,8 +12,13 @@ const KEPT_NUMBERS: [&str; 4] = ["/cpu", "/diskSize", "/gpuMemorySize", "/instan
 const ANY_LENGTH: [&str; 2] = ["/tagKeys", "/tagKeys/0"];
 
 /// Fields whose names are the caller's.
-const MAPS: [&str; 4] =
-    ["/environmentVariables", "/tags", "/additionalVersionWeight", "/triggerConfig"];
+const MAPS: [&str; 5] = [
+    "/environment",
+    "/environmentVariables",
+    "/tags",
+    "/additionalVersionWeight",
+    "/triggerConfig",
+];
 /// Texts that are bounded with all that is kept beside them.
 const KEPT_TEXTS: [&str; 3] = ["/resolvePolicy", "/certConfig", "/triggerConfig"];
 /// Fields that must be there and may say nothing: what is called is told by the binary.

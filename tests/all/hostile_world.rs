@@ -1,7 +1,7 @@
 //! A server with one of everything, and what is looked at after each attempt to do it harm: what `hostile` is written with.
 
 use base64::Engine as _;
-use hearth_tests::{Connection, Reply, Server, guest};
+use hearth_tests::{Connection, Reply, Server, Start, guest};
 use serde_json::{Value, json};
 
 use crate::hostile_calls::Call;
@@ -32,7 +32,8 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        let server = Server::start();
+        // Keys are made here as well, and must not close it.
+        let server = Start::default().with("--auth", "off").start();
         let made = server.create("f", &guest("wat-echo"), json!({}));
         assert_eq!(made.status, 200, "{}", made.text());
         server.publish();
@@ -138,8 +139,9 @@ impl World {
     pub(super) fn restore(&mut self, call: &Call, reply: &Reply) {
         if let Some((path, field)) = call.undo {
             let name = reply.json()[field].as_str().unwrap_or_default().to_owned();
-            let gone = self.server.call("DELETE", &format!("{path}/{name}"), &Value::Null);
-            assert_eq!(gone.status, 204, "{path}/{name}: {}", gone.text());
+            let path = target(&format!("{path}/{name}"));
+            let gone = self.server.send("DELETE", &path, &[], b"");
+            assert!(matches!(gone.status, 200 | 204), "{path}: {}", gone.text());
         } else if call.path == "/tag" && call.method == "POST" {
             let body = json!({"resourceArn": "services/s", "tagKeys": [], "all": true});
             assert_eq!(self.server.call("DELETE", "/tag", &body).status, 200);
@@ -191,6 +193,12 @@ pub(super) fn creation_zip() -> String {
 
 pub(super) fn bare(path: &str) -> String {
     path.replace(['{', '}'], "")
+}
+
+/// All of a path.
+pub(super) fn target(path: &str) -> String {
+    let prefix = if path.starts_with("/hearth") { "" } else { PREFIX };
+    format!("{prefix}{}", bare(path))
 }
 
 pub(super) fn without_times(value: &Value) -> Value {

@@ -53,7 +53,8 @@ fn switching_an_alias_under_load_fails_no_request_and_mixes_no_versions() {
                 _ => json!({"versionId": "1", "additionalVersionWeight": {}}),
             };
             let switched = server.call("PUT", "/services/s/aliases/prod", &body);
-            assert_eq!(switched.status, 200, "{}", switched.text());
+            let why = || format!("{} {}", switched.text(), server.log_about("storage"));
+            assert_eq!(switched.status, 200, "{}", why());
         }
     });
 }

@@ -130,6 +130,13 @@ impl Server {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// The lines of its log that hold a text, for whoever wonders why.
+    #[must_use]
+    pub fn log_about(&self, text: &str) -> String {
+        let log = self.log();
+        log.lines().filter(|line| line.contains(text)).collect::<Vec<_>>().join("\n")
+    }
+
     /// Where it listens.
     ///
     /// # Panics

@@ -174,6 +174,27 @@ const PLACES: &[Place] = &[
         instead: "call Platform::enqueue, which checks target, bounds and depth and is durable when it returns",
     },
     Place {
+        what: "writing to storage without the audit trail",
+        view: View::Code,
+        needles: &["storage.commit("],
+        rooms: &["platform", "server"],
+        only: &[
+            ("platform/src/audit/trail.rs", "puts the record beside the change"),
+            ("platform/src/catalog/writer.rs", "what nobody sees yet, or no more"),
+            (
+                "platform/src/catalog/versions.rs",
+                "what an interrupted change left, before anybody asks",
+            ),
+            ("platform/src/journal.rs", "what came of invocations"),
+            (
+                "platform/src/queue",
+                "invocations themselves; who stops one or queues it again goes by the trail",
+            ),
+        ],
+        spares_tests: true,
+        instead: "call Author::commit, which records who changes what in the same commit",
+    },
+    Place {
         what: "SQL",
         view: View::Strings,
         needles: &[

@@ -11,7 +11,7 @@ use super::super::auth::Caller;
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::{json as answer, no_content};
 use super::read::view;
-use super::wire::{DeployReply, DeployRequest, SETTINGS_HEADER};
+use super::wire::{DeployReply, DeployRequest, SETTINGS_HEADER, read_object};
 use crate::config::{Size, Span};
 use crate::dialect::acting::Acting;
 use crate::http::{Request, Response, read_body};
@@ -28,7 +28,7 @@ pub(super) async fn deploy(
     let (parts, body) = request.into_parts();
     let asked = match parts.headers.get(SETTINGS_HEADER) {
         None => DeployRequest::default(),
-        Some(value) => serde_json::from_slice(value.as_bytes()).map_err(|error| {
+        Some(value) => read_object(value.as_bytes()).map_err(|error| {
             WireError::invalid(format!("{SETTINGS_HEADER} is not as expected: {error}"))
         })?,
     };
@@ -41,14 +41,19 @@ pub(super) async fn deploy(
     let (code, _held) =
         read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
     let code = upload(asked.object.as_deref(), code)?;
-    ensure_service(app, &service).await?;
     let (created, function) = match app.platform.get_function(service.as_str(), name.as_str()) {
         Ok(before) => (false, change(app, &before, asked, wanted, code).await?),
         Err(_) => {
             let code = code.ok_or_else(|| {
                 WireError::invalid("the function does not exist and the body holds no code")
             })?;
-            (true, create(app, &service, name, asked, wanted, code).await?)
+            let is_new = ensure_service(app, &service).await?;
+            let made = create(app, &service, name, asked, wanted, code).await;
+            if is_new && made.is_err() {
+                // Unless somebody else has put something into it meanwhile.
+                drop(app.platform.delete_service(service.as_str(), None).await);
+            }
+            (true, made?)
         }
     };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -116,13 +121,15 @@ impl Wanted {
     }
 }
 
-async fn ensure_service(app: &Acting<'_>, name: &ServiceName) -> Result<(), WireError> {
+/// Makes a service unless it is there; whether it was made.
+async fn ensure_service(app: &Acting<'_>, name: &ServiceName) -> Result<bool, WireError> {
     if app.platform.get_service(name.as_str()).is_ok() {
-        return Ok(());
+        return Ok(false);
     }
     match app.platform.create_service(name.clone(), ServiceSettings::default()).await {
+        Ok(_) => Ok(true),
         // Somebody else was quicker.
-        Ok(_) | Err(PlatformError::Request(RequestError::AlreadyExists { .. })) => Ok(()),
+        Err(PlatformError::Request(RequestError::AlreadyExists { .. })) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use hearth_platform::{AccessKey, KeyError, NewKey, OpenKey, Role, Secret};
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::json;
+use super::wire::read_object;
 use crate::app::App;
 use crate::dialect::acting::Acting;
 use crate::http::{Request, Response, read_body};
@@ -117,11 +119,11 @@ pub(super) async fn revoke(app: &Acting<'_>, id: &str) -> Result<Response, WireE
     Ok(json(&serde_json::json!(key)))
 }
 
-async fn read<T: for<'de> Deserialize<'de>>(app: &App, request: Request) -> Result<T, WireError> {
+async fn read<T: DeserializeOwned>(app: &App, request: Request) -> Result<T, WireError> {
     let timeout = app.settings.http.body_timeout.0;
     let (body, _held) =
         read_body(request.into_body(), BODY_BYTES_MAX, timeout, &app.bodies).await?;
-    serde_json::from_slice(&body).map_err(|error| {
+    read_object(&body).map_err(|error| {
         WireError::invalid(format!("the request's JSON is not as expected: {error}"))
     })
 }

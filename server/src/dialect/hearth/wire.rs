@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use hearth_engine::{Grants, Isolation, Limits, PoolPolicy};
 use hearth_platform::Role;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use crate::config::{Size, Span};
 
@@ -62,6 +64,7 @@ pub struct DeployRequest {
     pub queue_wait: Option<Span>,
     /// What it may reach outside its instance; replaces all grants.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object")]
     pub grants: Option<Grants>,
 }
 
@@ -92,6 +95,21 @@ fn set<T>(to: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *to = value;
     }
+}
+
+/// Reads JSON that must be an object: a struct is read from a list as well otherwise.
+pub(super) fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    let fields: Map<String, Value> = serde_json::from_slice(text)?;
+    serde_json::from_value(Value::Object(fields))
+}
+
+/// The same for a field.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let fields: Option<Map<String, Value>> = Option::deserialize(deserializer)?;
+    let read = |fields| serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom);
+    fields.map(read).transpose()
 }
 
 /// A function as the API shows it.
