@@ -135,6 +135,22 @@ fn what_is_down_or_slow_is_tried_again() {
 }
 
 #[test]
+fn who_asks_for_a_wait_is_left_alone_for_it() {
+    let server = Start::default()
+        .with("--queue-destination-private", "true")
+        .with("--queue-backoff", "10ms")
+        .start();
+    server.deploy("wat-echo");
+    let sink = Sink::start(|number| (if number == 0 { 429 } else { 200 }, NOW));
+    config(&server, "wat-echo", &json!({"destinationConfig": {"onSuccess": to(&sink.url("/"))}}));
+    let _ = server.invoke_async("wat-echo", "x");
+    eventually("the event", || sink.posted().len() == 2);
+    let posted = sink.posted();
+    assert!(posted[1].at - posted[0].at >= Duration::from_secs(1));
+    assert_eq!(posted[1].request_id, posted[0].request_id);
+}
+
+#[test]
 fn what_can_never_be_told_is_a_dead_letter() {
     let server = server();
     server.deploy("wat-echo");

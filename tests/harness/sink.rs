@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub struct Posted {
     pub request_id: String,
     /// The body.
     pub body: Value,
+    /// When.
+    pub at: Instant,
 }
 
 type Answer = dyn Fn(usize) -> (u16, Duration) + Send + Sync;
@@ -30,7 +32,8 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// One that answers the nth request, from 0, with a status after a while. A redirect leads back to where it came from.
+    /// One that answers the nth request, from 0, with a status after a while. A redirect leads back to where it came from; 429 asks for
+    /// a wait of a second.
     ///
     /// # Panics
     /// When there is no free port.
@@ -101,17 +104,17 @@ fn take(stream: TcpStream, kept: &Mutex<Vec<Posted>>, answer: &Answer) -> Option
     let number = {
         let mut kept = kept.lock().ok()?;
         let body = serde_json::from_slice(&body).ok()?;
-        kept.push(Posted { path: path.clone(), request_id, body });
+        kept.push(Posted { path: path.clone(), request_id, body, at: Instant::now() });
         kept.len() - 1
     };
     let (status, wait) = answer(number);
     std::thread::sleep(wait);
     let mut stream = stream;
-    let location =
-        if (300..400).contains(&status) { format!("location: {path}\r\n") } else { String::new() };
-    write!(
-        stream,
-        "HTTP/1.1 {status} x\r\n{location}content-length: 0\r\nconnection: close\r\n\r\n"
-    )
-    .ok()
+    let header = match status {
+        300..400 => format!("location: {path}\r\n"),
+        429 => "retry-after: 1\r\n".to_owned(),
+        _ => String::new(),
+    };
+    write!(stream, "HTTP/1.1 {status} x\r\n{header}content-length: 0\r\nconnection: close\r\n\r\n")
+        .ok()
 }

@@ -38,7 +38,8 @@ fn build() -> Vec<u32> {
 
 event_function!(
     |index: usize, _: &Context| -> Result<Found, Error> {
-        let table = TABLE.get().ok_or_else(|| Error::new("NoTable", "the initializer has not run"))?;
+        let table =
+            TABLE.get().ok_or_else(|| Error::new("NoTable", "the initializer has not run"))?;
         let value = *table
             .get(index)
             .ok_or_else(|| Error::new("NoSuchIndex", format!("the table has {LENGTH} numbers")))?;

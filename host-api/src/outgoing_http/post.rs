@@ -1,11 +1,11 @@
 //! One request of the host's own through the gate that guests' requests go through: resolved once, vetted, bounded in time, redirects not
-//! followed. What comes back is its status; the body is not read.
+//! followed. What comes back is its head; the body is not read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 
 use super::send::{self, Timeouts};
@@ -32,7 +32,7 @@ pub async fn post(
     body: Bytes,
     private: bool,
     limit: Duration,
-) -> Result<StatusCode, PostError> {
+) -> Result<Response<()>, PostError> {
     let refused = |why: String| PostError { why, is_final: true };
     let uri: Uri = uri.parse().map_err(|_| refused("its address is not one".to_owned()))?;
     let destination = Destination::of(&uri).map_err(|denial| refused(denial.to_string()))?;
@@ -60,10 +60,10 @@ pub async fn post(
         // With the response goes the connection.
         let (response, _) =
             send::send(request, &admitted, &addresses, timeouts, limit, slot).await?;
-        Ok(response.status())
+        Ok(response.map(drop))
     };
     match tokio::time::timeout(limit, sending).await {
-        Ok(Ok(status)) => Ok(status),
+        Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => {
             let error: wasmtime_wasi_http::Error = error;
             let is_final = matches!(error, wasmtime_wasi_http::Error::DestinationIpProhibited)

@@ -29,6 +29,8 @@ pub(crate) enum Attempted {
     Succeeded(Option<Figures>, Bytes),
     /// The guest failed: this attempt counts.
     Faulted(ErrorNote, Option<Figures>),
+    /// Who was told declined and said how long to wait: this attempt counts.
+    Declined(ErrorNote, Duration),
     /// Not the guest's fault: this attempt does not count.
     Deferred(ErrorNote),
     /// No attempt can ever succeed.
@@ -102,7 +104,13 @@ impl Inner {
             Err(error) if error.is_final => {
                 Attempted::Rejected(note("delivery", &error.to_string()))
             }
-            Err(error) => Attempted::Faulted(note("delivery", &error.to_string()), None),
+            Err(error) => {
+                let told = note("delivery", &error.to_string());
+                match error.retry_after {
+                    Some(wait) => Attempted::Declined(told, wait),
+                    None => Attempted::Faulted(told, None),
+                }
+            }
         }
     }
 }
@@ -147,7 +155,9 @@ impl Queue {
         };
         let give_up = tokio::time::Instant::now() + self.config.lease;
         let (id, token) = (item.new.id, item.token);
-        if let Err(refused) = outcomes.send(Outcome { id, token, ops, give_up }).await {
+        if let Err(refused) =
+            outcomes.send(Outcome { id, token, ops, give_up, may_be_written: false }).await
+        {
             // Only at shutdown; the lease is given back.
             tracing::debug!(id = refused.0.id, "result dropped: nobody writes any more");
         }
@@ -191,12 +201,12 @@ impl Queue {
                 )
             }
             Attempted::Faulted(error, figures) => {
-                let attempts = attempts.saturating_add(1);
-                if attempts > ticket.retries {
-                    let ending = ending(Status::Failed, attempts, error);
-                    return self.end(executor, &Ending { figures, ..ending });
-                }
-                vec![self.retry(item, attempts, item.deferrals, self.wait(item.attempts))]
+                let failed = Ending { figures, ..ending(Status::Failed, attempts, error) };
+                self.again(executor, failed, ticket, Duration::ZERO)
+            }
+            Attempted::Declined(error, wait) => {
+                let failed = ending(Status::Failed, attempts, error);
+                self.again(executor, failed, ticket, wait.min(self.config.backoff_max))
             }
             Attempted::Deferred(error) => {
                 tracing::debug!(id = item.new.id, why = error.message, "attempt put off");
@@ -207,6 +217,22 @@ impl Queue {
                 self.end(executor, &ending(Status::Failed, attempts, error))
             }
         }
+    }
+
+    /// After an attempt that counts: back into the queue for at least so long, or the end.
+    fn again(
+        &self,
+        executor: &dyn Execute,
+        failed: Ending<'_>,
+        ticket: &Ticket,
+        at_least: Duration,
+    ) -> Vec<Op> {
+        let (item, before) = (failed.item, failed.attempts);
+        let attempts = before.saturating_add(1);
+        if attempts > ticket.retries {
+            return self.end(executor, &Ending { attempts, ..failed });
+        }
+        vec![self.retry(item, attempts, item.deferrals, self.wait(before).max(at_least))]
     }
 
     fn wait(&self, times: u32) -> Duration {

@@ -2,6 +2,8 @@
 //! how to send to, which is a queued item of its own with retries of its own. Either enters the queue in the commit that ends the
 //! invocation it tells of.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -91,4 +93,6 @@ pub struct DeliveryError {
     pub why: String,
     /// Whether trying again can help.
     pub is_final: bool,
+    /// How long the one who was told wants to be left alone, if it said so. Waited for, up to the longest wait between attempts.
+    pub retry_after: Option<Duration>,
 }

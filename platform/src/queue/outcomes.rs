@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Queue;
 use super::backoff::backoff;
-use crate::storage::{BATCHES_MAX, Op, StorageError};
+use crate::storage::{BATCHES_MAX, Found, Op, Query, StorageError};
 
 /// Outcomes that may wait to be written.
 pub(super) const WAITING_MAX: usize = 2 * BATCHES_MAX;
@@ -23,6 +23,8 @@ pub(super) struct Outcome {
     pub(super) ops: Vec<Op>,
     /// It is tried for as long as the lease may last.
     pub(super) give_up: Instant,
+    /// Whether storage failed in a way that leaves open whether it was written.
+    pub(super) may_be_written: bool,
 }
 
 impl Outcome {
@@ -49,12 +51,16 @@ impl Queue {
             let batches = outcomes.iter().map(|outcome| outcome.ops.clone()).collect();
             let results = self.storage.commit_each(batches).await;
             let mut left = Vec::new();
-            for (outcome, result) in outcomes.into_iter().zip(results) {
+            for (mut outcome, result) in outcomes.into_iter().zip(results) {
                 match result {
                     Ok(_) if outcome.is_retry() => self.count_retry(),
                     Ok(_) => self.count_settled(outcome.events()),
+                    Err(StorageError::LeaseLost { .. }) if self.was_written(&outcome).await => {
+                        self.count_settled(outcome.events());
+                    }
                     Err(StorageError::LeaseLost { .. }) => self.lost(),
                     Err(error) => {
+                        outcome.may_be_written |= matches!(error, StorageError::Io { .. });
                         tracing::warn!(id = outcome.id, %error, "outcome could not be written");
                         if error.is_retryable() && Instant::now() < outcome.give_up {
                             left.push(outcome);
@@ -72,5 +78,14 @@ impl Queue {
             tokio::time::sleep(backoff(Duration::from_millis(50), Duration::from_secs(5), times))
                 .await;
         }
+    }
+
+    /// Whether a lease is lost because an earlier try, of which storage could not say how it ended, did end the item.
+    async fn was_written(&self, outcome: &Outcome) -> bool {
+        if !outcome.may_be_written || outcome.is_retry() {
+            return false;
+        }
+        let query = Query::Item { id: outcome.id.clone() };
+        matches!(self.storage.read(query).await, Ok(Found::Item(None)))
     }
 }

@@ -218,6 +218,76 @@ async fn age_bounds_refusals() {
     assert_eq!(parked(&queue).await, 1);
 }
 
+/// Storage that writes the first outcome and fails all the same.
+#[derive(Debug, Default)]
+struct Doubtful(MemoryStorage, AtomicUsize);
+
+#[async_trait]
+impl crate::storage::Storage for Doubtful {
+    async fn commit(&self, ops: Vec<Op>) -> Result<Vec<crate::storage::Effect>, StorageError> {
+        let ends = ops.iter().any(|op| matches!(op, Op::Ack { .. }));
+        let done = self.0.commit(ops).await;
+        if ends && self.1.fetch_add(1, SeqCst) == 0 {
+            return Err(StorageError::Io { path: "disk".into(), what: "it went away".into() });
+        }
+        done
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, StorageError> {
+        self.0.claim(claim).await
+    }
+
+    async fn read(&self, query: Query) -> Result<Found, StorageError> {
+        self.0.read(query).await
+    }
+
+    fn wake(&self) -> Arc<Notify> {
+        self.0.wake()
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_storage_was_not_sure_of_is_an_end() {
+    let storage = Arc::new(Doubtful::default());
+    let queue = Queue::open(storage.clone(), Arc::new(SystemClock::default()), quick()).await;
+    let queue = Arc::new(queue.unwrap());
+    let executor = scripted(Duration::ZERO, |_, _| Attempted::Succeeded(None, Bytes::new()));
+    add(&queue, "i", EnqueueOptions::default()).await;
+    let (stop, running) = start(&queue, &executor);
+    ended(&queue, 1).await;
+    let mut stats = PlatformStats::default();
+    while stats.settled + stats.leases_lost == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        queue.count_into(&mut stats);
+    }
+    drop(stop);
+    running.await.unwrap();
+    assert_eq!((stats.settled, stats.leases_lost, stats.queue_depth), (1, 0, 0));
+    assert_eq!(
+        (storage.1.load(SeqCst), journal(&queue).await.len()),
+        (2, 1),
+        "tried twice, written once"
+    );
+}
+
+#[tokio::test]
+async fn a_destination_that_asks_for_a_wait_is_left_alone_for_it() {
+    let queue = queue(QueueConfig { backoff_max: Duration::from_millis(150), ..quick() }).await;
+    let executor = scripted(Duration::ZERO, |_, call| match call {
+        1 => Attempted::Declined(note("delivery", "busy"), Duration::from_secs(3600)),
+        _ => Attempted::Succeeded(None, Bytes::new()),
+    });
+    let begun = std::time::Instant::now();
+    add(&queue, "i", EnqueueOptions::default()).await;
+    let (stop, running) = start(&queue, &executor);
+    let rows = ended(&queue, 1).await;
+    drop(stop);
+    running.await.unwrap();
+    let record: InvocationRecord = serde_json::from_slice(&rows[0].body).unwrap();
+    assert_eq!((record.status, record.attempt), (Status::Succeeded, 2), "and it counts");
+    assert!(begun.elapsed() >= Duration::from_millis(150), "up to the longest wait, and no longer");
+}
+
 #[tokio::test]
 async fn a_delay_is_waited_for() {
     let queue = queue(quick()).await;

@@ -40,7 +40,12 @@ impl Deliver for Sends {
             if *times > 1 {
                 return Ok(());
             }
-            Err(DeliveryError { address: address.to_owned(), why: "busy".into(), is_final: false })
+            Err(DeliveryError {
+                address: address.to_owned(),
+                why: "busy".into(),
+                is_final: false,
+                retry_after: None,
+            })
         })
     }
 }

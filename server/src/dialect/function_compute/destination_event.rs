@@ -1,14 +1,14 @@
 //! What a destination is told of an async invocation that ended, as the documented event, and how it reaches an HTTP address.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hearth_engine::{SystemResolver, post};
 use hearth_platform::{Deliver, DeliveryError, LATEST, Status, Told};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
@@ -45,13 +45,19 @@ impl DestinationEvents {
     }
 
     async fn send(&self, id: &str, address: &str, event: Bytes) -> Result<(), DeliveryError> {
-        let failed = |why, is_final| DeliveryError { address: address.to_owned(), why, is_final };
+        let failed = |why, is_final| DeliveryError {
+            address: address.to_owned(),
+            why,
+            is_final,
+            retry_after: None,
+        };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(REQUEST_ID, header_value(id));
         let resolver = Arc::new(SystemResolver);
         let answer = post(resolver, address, headers, event, self.private, self.timeout).await;
-        let status = answer.map_err(|error| failed(error.why, error.is_final))?.as_u16();
+        let answer = answer.map_err(|error| failed(error.why, error.is_final))?;
+        let status = answer.status().as_u16();
         match status {
             200..300 => Ok(()),
             300..400 => {
@@ -59,10 +65,22 @@ impl DestinationEvents {
                 Err(failed(why, true))
             }
             // It may be well later.
-            408 | 425 | 429 | 500.. => Err(failed(format!("it answered {status}"), false)),
+            408 | 425 | 429 | 500.. => {
+                let retry_after = retry_after(answer.headers(), SystemTime::now());
+                Err(DeliveryError { retry_after, ..failed(format!("it answered {status}"), false) })
+            }
             _ => Err(failed(format!("it answered {status}"), true)),
         }
     }
+}
+
+/// How long the one who answered wants to be left alone: seconds or a date (RFC 9110, 10.2.3). What is neither says nothing.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(value).ok()?.duration_since(now).ok()
 }
 
 /// Bytes as text, cut.
@@ -110,5 +128,28 @@ impl Deliver for DestinationEvents {
         event: Bytes,
     ) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Self::send(self, id, address, event).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sat, 21 Nov 2026 06:00:00 GMT").unwrap();
+        for (value, expected) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Sat, 21 Nov 2026 06:01:30 GMT", Some(90)),
+            ("Sat, 21 Nov 2026 05:00:00 GMT", None),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }
