@@ -26,6 +26,8 @@ pub struct QueueSection {
     pub backoff: Span,
     /// The longest wait between attempts. Default 5m.
     pub backoff_max: Span,
+    /// Ends of the server, as by a crash, under one invocation before that gives up. Default 16.
+    pub crashes: u32,
     /// Invocations that gave up and are kept to be looked at. Default 100000.
     pub dead_letters: u64,
     /// How long they are kept. Default 168h.
@@ -54,6 +56,7 @@ impl Default for QueueSection {
             age: Span(queue.age),
             backoff: Span(queue.backoff),
             backoff_max: Span(queue.backoff_max),
+            crashes: queue.crashes,
             dead_letters: queue.dead_letters,
             dead_letter_age: Span(queue.dead_letter_age),
             destination_timeout: Span(DESTINATION_TIMEOUT),
@@ -100,6 +103,7 @@ impl QueueSection {
             backoff: self.backoff.0,
             backoff_max: self.backoff_max.0,
             drain: drain.0,
+            crashes: self.crashes,
             dead_letters: self.dead_letters,
             dead_letter_age: self.dead_letter_age.0,
             stateful_age: self.stateful_age.0,

@@ -11,6 +11,7 @@ mod copy;
 mod errors;
 mod evidence;
 mod reader;
+mod reserve;
 mod schema;
 mod writer;
 
@@ -54,13 +55,14 @@ impl SqliteStorage {
     pub fn open(dir: &Path) -> Result<Self, StorageError> {
         std::fs::create_dir_all(dir).map_err(|error| super::lock::io_error(dir, &error))?;
         let lock = DirectoryLock::take(dir)?;
+        let reserve = reserve::Reserve::open(dir);
         let connection = schema::open(dir)?;
         let wake = Arc::new(Notify::new());
         let (jobs, waiting_jobs) = mpsc::channel(JOBS_WAITING);
         let (questions, waiting_questions) = mpsc::channel(QUESTIONS_WAITING);
         let waiting_questions = Arc::new(parking_lot::Mutex::new(waiting_questions));
         let mut threads = Vec::new();
-        let writer = writer::Writer::new(connection, dir.to_owned(), wake.clone());
+        let writer = writer::Writer::new(connection, reserve, dir.to_owned(), wake.clone());
         let write = move || {
             crate::priority::run_behind_callers();
             writer.run(waiting_jobs);

@@ -120,7 +120,12 @@ async fn a_full_disk_refuses_writes_and_recovers() {
             .unwrap();
     };
     set(&connection, 60);
-    let mut writer = writer::Writer::new(connection, dir.path().to_owned(), Arc::default());
+    let mut writer = writer::Writer::new(
+        connection,
+        reserve::Reserve::open(dir.path()),
+        dir.path().to_owned(),
+        Arc::default(),
+    );
     let mut commit = |ops: Vec<Op>| {
         let (reply, mut answer) = oneshot::channel();
         writer.write(vec![Job::Commit { ops, reply }]);
@@ -146,7 +151,12 @@ async fn nobody_is_told_of_success_in_a_lost_group() {
             "CREATE TRIGGER lose BEFORE INSERT ON journal BEGIN SELECT RAISE(ROLLBACK, 'lost'); END",
         )
         .unwrap();
-    let mut writer = writer::Writer::new(connection, dir.path().to_owned(), Arc::default());
+    let mut writer = writer::Writer::new(
+        connection,
+        reserve::Reserve::open(dir.path()),
+        dir.path().to_owned(),
+        Arc::default(),
+    );
     let ops = [vec![put("a", 1)], vec![Op::Append { record: row("x", 1) }], vec![put("b", 1)]];
     let (jobs, answers): (Vec<_>, Vec<_>) = ops
         .into_iter()

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::errors::storage_error;
+use super::reserve::{self, Reserve};
 use super::{apply, claim};
 use crate::storage::{Claim, Effect, Leased, Op, StorageError};
 
@@ -63,6 +64,9 @@ impl Pending {
 /// The writer's state.
 pub(super) struct Writer {
     connection: Connection,
+    reserve: Reserve,
+    /// Whether only what frees something is written at the moment.
+    is_full: bool,
     dir: PathBuf,
     wake: Arc<Notify>,
     /// The lane that was served last.
@@ -70,8 +74,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, dir: PathBuf, wake: Arc<Notify>) -> Self {
-        Self { connection, dir, wake, served: String::new() }
+    pub(super) fn new(
+        connection: Connection,
+        reserve: Reserve,
+        dir: PathBuf,
+        wake: Arc<Notify>,
+    ) -> Self {
+        Self { connection, reserve, is_full: false, dir, wake, served: String::new() }
     }
 
     /// Works until all senders are gone and all jobs done.
@@ -89,6 +98,7 @@ impl Writer {
     }
 
     pub(super) fn write(&mut self, group: Vec<Job>) {
+        self.is_full = self.reserve.is_needed();
         let served = self.served.clone();
         let woken = group.iter().any(Job::wakes);
         let mut pending = Vec::with_capacity(group.len());
@@ -139,6 +149,9 @@ impl Writer {
     }
 
     fn apply(&mut self, ops: Vec<Op>, lost: &mut Option<StorageError>) -> Applied {
+        if self.is_full && !ops.is_empty() && !reserve::frees(&ops) {
+            return Err(StorageError::Full { path: self.dir.clone() });
+        }
         let may_undo = apply::may_undo(&ops);
         self.unless(lost, may_undo, |writer| apply::all(&writer.connection, &writer.dir, ops))
     }
