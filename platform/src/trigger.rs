@@ -12,6 +12,7 @@ use crate::platform::Platform;
 use crate::schedule::Schedule;
 use crate::service::{DESCRIPTION_CHARS_MAX, ListRequest, Page, check_nesting, check_text, set};
 use crate::storage::Collection;
+use crate::websocket::WebSocketSettings;
 
 /// The most bytes of a trigger's configuration, as JSON.
 pub const TRIGGER_CONFIG_BYTES_MAX: usize = 64 * 1024;
@@ -150,7 +151,7 @@ fn check_http(config: &Map<String, Value>) -> Result<(), String> {
     if !methods.is_some_and(|all| all.iter().all(|method| known(&HTTP_METHODS, method))) {
         return Err(format!("`methods` is not a list of some of {}", HTTP_METHODS.join(", ")));
     }
-    Ok(())
+    WebSocketSettings::of(config).map(|_| ())
 }
 
 fn key(function: &str, name: &str) -> String {

@@ -20,4 +20,5 @@ mod pools;
 mod serving;
 mod snapshots;
 mod tmp;
+mod websocket;
 mod world;
