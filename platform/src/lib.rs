@@ -58,6 +58,7 @@ mod resolve;
 mod revision;
 mod scaling;
 mod schedule;
+mod serve;
 mod service;
 pub mod storage;
 mod tag;
