@@ -44,7 +44,7 @@ use crate::http::{Body, Exchange, Request, Response, read_body};
 
 pub use destination_event::DestinationEvents;
 pub use route::PREFIX;
-pub(super) use route::decode;
+pub(crate) use route::decode;
 pub(crate) use wire::{time, time_ms};
 
 /// Answers one request of this dialect.
