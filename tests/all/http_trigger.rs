@@ -15,7 +15,7 @@ pub(crate) fn trigger(server: &Server, function: &str, config: &Value) -> Reply 
 pub(crate) fn open(server: &Server, function: &str) {
     server.deploy(function);
     let config = json!({"authType": "anonymous", "methods": ["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS"]});
-    let made = trigger(server, function, &config);
+    let made = trigger(server, function.trim_start_matches("bad/"), &config);
     assert_eq!(made.status, 200, "{}", made.text());
 }
 
@@ -103,6 +103,120 @@ fn what_a_trigger_cannot_keep_is_refused_when_it_is_said() {
     assert_eq!((made.status, &made.json()["triggerConfig"]), (200, &kept));
 }
 
+/// A request to the function of this trigger.
+pub(crate) fn ask(
+    server: &Server,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
+    server.send(method, &format!("/2016-08-15/proxy/{path}"), headers, body)
+}
+
+#[test]
+fn a_function_answers_its_callers_itself() {
+    let server = Server::start();
+    for name in ["rust-http", "rust-http-p3"] {
+        open(&server, name);
+        let hello = ask(&server, "GET", &format!("s/{name}"), &[], b"");
+        assert_eq!((hello.status, hello.text()), (200, format!("hello from {name}\n")));
+        assert_eq!(hello.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(hello.header("x-fc-request-id").map(str::len), Some(36));
+        assert_eq!(hello.header("x-fc-invocation-service-version"), Some("LATEST"));
+        assert_eq!(hello.header("x-fc-error-type"), None);
+        let missing = ask(&server, "GET", &format!("s.LATEST/{name}/nothing/here?x=1"), &[], b"");
+        assert_eq!((missing.status, missing.header("x-fc-error-type")), (404, None), "its own 404");
+        let poem = [("content-type", "text/x-poem")];
+        let echo = ask(&server, "PUT", &format!("s/{name}/echo"), &poem, b"roses \xff");
+        assert_eq!((echo.status, &*echo.body), (200, &b"roses \xff"[..]));
+        assert_eq!(echo.header("content-type"), Some("text/x-poem"));
+        let large = vec![7; 3 << 20];
+        let echo = ask(&server, "POST", &format!("s/{name}/echo"), &[], &large);
+        assert!(echo.status == 200 && echo.body == large, "{}", echo.status);
+        let head = ask(&server, "HEAD", &format!("s/{name}/"), &[], b"");
+        assert_eq!((head.status, head.body.len()), (200, 0));
+        // It takes events as before.
+        assert_eq!(server.invoke(name, "event").text(), "event");
+    }
+}
+
+#[test]
+fn what_the_platform_knows_of_a_call_is_told_with_it() {
+    let server = Server::start();
+    open(&server, "rust-http");
+    let tail = [("x-fc-log-type", "Tail")];
+    let hello = ask(&server, "GET", "s/rust-http/", &tail, b"");
+    assert!(hello.tail().contains("FC Invoke End"), "{}", hello.tail());
+    for name in ["x-fc-invocation-duration", "x-fc-max-memory-usage", "x-fc-instance-id"] {
+        assert!(hello.header(name).is_some(), "{name}: {:?}", hello.headers);
+    }
+    let id = hello.header("x-fc-request-id").unwrap();
+    let records = server.records_of("s/rust-http");
+    assert!(records.iter().any(|record| record["request_id"] == id), "{id} {records:?}");
+    assert!(server.metric("faas_invocations_total") >= 1.0);
+    let bad = ask(&server, "GET", "s/rust-http/", &[("x-fc-log-type", "all")], b"");
+    is_refused(&bad, 400, "InvalidArgument");
+}
+
+#[test]
+fn functions_that_do_not_answer_are_bad_gateways() {
+    let server = Server::start();
+    for guest in ["bad/trap", "wat-echo", "rust-command"] {
+        open(&server, guest);
+        let name = guest.trim_start_matches("bad/");
+        let failed = ask(&server, "POST", &format!("s/{name}/"), &[], b"x");
+        assert_eq!(failed.status, 502, "{guest}: {}", failed.text());
+        assert_eq!(failed.header("x-fc-error-type"), Some("UnhandledInvocationError"));
+        assert!(
+            failed.fault().contains("exports no handler of HTTP requests"),
+            "{}",
+            failed.text()
+        );
+    }
+}
+
+#[test]
+fn a_version_is_reached_by_its_own_trigger() {
+    let server = Server::start();
+    server.deploy("rust-http");
+    server.publish();
+    let config = json!({"authType": "anonymous", "methods": ["GET"]});
+    let body = json!({"triggerName": "web", "triggerType": "http", "triggerConfig": config, "qualifier": "1"});
+    assert_eq!(server.call("POST", "/services/s/functions/rust-http/triggers", &body).status, 200);
+    let hello = ask(&server, "GET", "s.1/rust-http/", &[], b"");
+    assert_eq!(hello.status, 200, "{}", hello.text());
+    assert_eq!(hello.header("x-fc-invocation-service-version"), Some("1"));
+    is_refused(&ask(&server, "GET", "s/rust-http/", &[], b""), 404, "TriggerNotFound");
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_whether_it_says_its_length_or_not() {
+    let server = Start::default().with("--gateway-body-size", "64KiB").start();
+    open(&server, "rust-http");
+    let body = vec![b'x'; (64 << 10) + 1];
+    is_refused(&ask(&server, "POST", "s/rust-http/echo", &[], &body), 400, "InvalidArgument");
+    let fits = ask(&server, "POST", "s/rust-http/echo", &[], &body[1..]);
+    assert_eq!((fits.status, fits.body.len()), (200, 64 << 10));
+    let head = b"POST /2016-08-15/proxy/s/rust-http/echo HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunk = [b"10001\r\n", &*body, b"\r\n0\r\n\r\n"].concat();
+    let answer = raw(server.address(), &[&head[..], &chunk].concat());
+    // What was echoed before the limit was known cannot be taken back; then the answer breaks off.
+    let is_whole = answer.starts_with("HTTP/1.1 200") && answer.ends_with("0\r\n\r\n");
+    assert!(!is_whole, "{} bytes", answer.len());
+}
+
+#[test]
+fn who_says_to_be_too_deep_is_in_a_loop() {
+    let server = Start::default().with("--gateway-depth", "3").start();
+    open(&server, "rust-http");
+    let at = |depth: &str| ask(&server, "GET", "s/rust-http/", &[("x-hearth-depth", depth)], b"");
+    assert_eq!(at("3").status, 200);
+    for depth in ["4", "4294967296", "-1", "deep", ""] {
+        is_refused(&at(depth), 508, "LoopDetected");
+    }
+}
+
 /// Sends a request that a key signs.
 fn signed(server: &Server, key: &Key, method: &str, path: &str) -> Reply {
     key.send(server, method, path, "")
@@ -137,6 +251,12 @@ fn who_is_not_known_learns_nothing_of_what_there_is() {
     is_refused(&signed(&server, &wrong, "GET", paths[0]), 403, "SignatureNotMatch");
     let elsewhere = admin.make(&server, &["--role", "invoke", "--services", "other"]);
     is_refused(&signed(&server, &elsewhere, "GET", paths[0]), 403, "AccessDenied");
+    // Whoever may invoke it does, by header or by a link that was signed ahead.
+    let caller = admin.make(&server, &["--role", "invoke", "--services", "s"]);
+    let path = "/2016-08-15/proxy/s/web/?b=2&a=1";
+    let hello = signed(&server, &caller, "GET", path);
+    assert_eq!(hello.status, 200, "{}", hello.text());
+    is_refused(&signed(&server, &caller, "POST", paths[0]), 403, "AccessDenied");
     let past = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 1;
     let link = format!(
         "{}?x-fc-access-key-id={}&x-fc-expires={past}&x-fc-signature=c2ln",

@@ -14,6 +14,8 @@ pub struct GatewaySection {
     pub header_size: Size,
     /// Body of a request. Default 32MiB; 0 is no bound, for large uploads: bodies pass through and are not held.
     pub body_size: Size,
+    /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
+    pub depth: u32,
     /// Host names, separated by commas, under which this server's own paths answer whatever custom domains there are. Default none;
     /// addresses and `localhost` are always its own.
     pub own_hosts: String,
@@ -25,6 +27,7 @@ impl Default for GatewaySection {
             path_size: Size(4 << 10),
             header_size: Size(8 << 10),
             body_size: Size(32 << 20),
+            depth: 16,
             own_hosts: String::new(),
         }
     }
@@ -51,6 +54,7 @@ impl GatewaySection {
                 (1 << 10..=1 << 20).contains(&self.header_size.0),
                 "must be 1KiB to 1MiB",
             ),
+            ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
             (
                 "gateway.own_hosts",
                 self.own_hosts.is_empty() || self.own().all(is_name),

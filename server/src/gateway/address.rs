@@ -30,8 +30,8 @@ pub(super) fn host(request: &Request) -> Option<&str> {
 }
 
 /// Whether a request came over TLS.
-pub(super) fn is_encrypted(request: &Request) -> bool {
-    request.uri().scheme_str() == Some("https")
+pub(super) fn is_encrypted(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
 }
 
 /// What a proxy path leads to: `/2016-08-15/proxy/{service}[.{qualifier}]/{function}[/{path}]`. Escapes are undone in names and left in

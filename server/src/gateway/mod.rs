@@ -5,6 +5,10 @@
 
 mod address;
 mod answer;
+mod guest_request;
+mod guest_response;
+mod hop;
+mod serve;
 mod trigger;
 mod upgrade;
 
@@ -31,7 +35,6 @@ struct Destination<'a> {
     /// Path and query as the function sees them.
     path: Cow<'a, str>,
     /// Where the function begins in the path that the caller used.
-    #[expect(dead_code, reason = "for the function, once it is called")]
     base_path: Cow<'a, str>,
     address: Address,
 }
@@ -76,10 +79,10 @@ fn domain_destination<'a>(
         |message: String| WireError::new(StatusCode::FORBIDDEN, "AccessDenied", message);
     let name = &domain.name;
     match domain.settings.protocol {
-        DomainProtocol::Https if !address::is_encrypted(request) => {
+        DomainProtocol::Https if !address::is_encrypted(uri) => {
             return Err(forbidden(format!("domain '{name}' takes HTTPS only")));
         }
-        DomainProtocol::Http if address::is_encrypted(request) => {
+        DomainProtocol::Http if address::is_encrypted(uri) => {
             return Err(forbidden(format!("domain '{name}' takes plain HTTP only")));
         }
         DomainProtocol::Http | DomainProtocol::Https | DomainProtocol::Both => {}

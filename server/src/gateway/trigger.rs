@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hearth_platform::{HttpAuth, HttpTrigger, Pass};
 use http::{Method, StatusCode};
 
-use super::Destination;
 use super::answer::Refused;
 use super::upgrade::{self, Wanted};
+use super::{Destination, guest_request, serve};
 use crate::app::App;
 use crate::config::GatewaySection;
 use crate::dialect::auth::{self, Address};
@@ -33,9 +33,9 @@ pub(super) async fn serve(
             return Err(WireError::new(status, "UpgradeRequired", message).into());
         }
     }
-    let _pass = enter(app, &trigger).await?;
-    let _ = exchange;
-    Err(unserved("functions are not served yet").into())
+    guest_request::check_length(request.headers(), app.settings.gateway.body_size)?;
+    let pass = enter(app, &trigger).await?;
+    serve::serve(app, destination, request, exchange, pass).await
 }
 
 fn unserved(message: &str) -> WireError {
