@@ -89,7 +89,7 @@ pub use hearth_host_api::key_value::KeyValue;
 pub use hearth_host_api::outgoing_http::{
     FetchBounds, FetchError, PostError, SystemResolver, fetch, post,
 };
-pub use hearth_host_api::websocket::{Line, LineBounds, Message, Outgoing};
+pub use hearth_host_api::websocket::{CLOSE_REASON_BYTES_MAX, Line, LineBounds, Message, Outgoing};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};
 pub use invocation::{Invocation, LogType, TriggerFacts};
 pub use limits::{Limits, MIB, PoolPolicy};

@@ -22,6 +22,7 @@ mod routes;
 mod running;
 mod server;
 mod sink;
+mod websocket;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
@@ -34,6 +35,7 @@ pub use routes::Route;
 pub use running::Running;
 pub use server::{Server, Start};
 pub use sink::{Posted, Sink};
+pub use websocket::WebSocketClient;
 pub use wire::{raw, raw_many};
 
 use std::time::{Duration, Instant};
