@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONNECTION, HeaderValue, TRAILER, UPGRADE};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
