@@ -24,6 +24,7 @@ mod destinations;
 mod disconnect;
 mod domains;
 mod edges;
+mod egress;
 mod first_minute;
 mod following;
 mod health;
