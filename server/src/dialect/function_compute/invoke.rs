@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hearth_engine::{Invocation, LogType, Outcome};
+use hearth_engine::{Invocation, LogType, Outcome, depth_of};
 use hearth_platform::{EnqueueOptions, InvocationId, Invoked, Revision, Target};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -46,13 +46,13 @@ const HEADERS: usize = 16;
 
 /// Whether the caller waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Sync,
     Async,
 }
 
 /// What the two headers say.
-fn kind(headers: &HeaderMap) -> Result<(Kind, LogType), WireError> {
+pub(crate) fn kind(headers: &HeaderMap) -> Result<(Kind, LogType), WireError> {
     let text = |name: &HeaderName| {
         headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     };
@@ -101,6 +101,7 @@ pub(super) async fn invoke(
     let mut invocation = Invocation::new(payload).request_id(exchange.request_id.clone());
     invocation.log = log;
     invocation.trace_parent = exchange.trace_parent;
+    invocation.depth = depth_of(&parts.headers);
     if let Some(qualifier) = &service.qualifier {
         invocation.qualifier = Arc::from(qualifier.as_ref());
     }
@@ -123,6 +124,7 @@ async fn enqueue(
         id: Some(InvocationId::parse(&exchange.request_id)?),
         stateful,
         stateful_id,
+        depth: depth_of(headers),
         ..EnqueueOptions::default()
     };
     let accepted = app.platform.enqueue(target, payload, options).await?;
@@ -187,7 +189,12 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
 }
 
 /// The tail log in the frames that clients look for: the initializer's, if it ran for this call, and the call's, if it came to that.
-fn tail_text(tail: &[u8], outcome: &Outcome, revision: &Revision, request_id: &str) -> String {
+pub(crate) fn tail_text(
+    tail: &[u8],
+    outcome: &Outcome,
+    revision: &Revision,
+    request_id: &str,
+) -> String {
     let (report, settings) = (&outcome.report, &revision.function().settings);
     // The tail is the end of all that was logged; what is missing is missing from the initializer's part first.
     let missing = report.log_bytes.saturating_sub(tail.len() as u64);
