@@ -31,6 +31,7 @@ mod hostile;
 mod hostile_calls;
 mod hostile_values;
 mod hostile_world;
+mod http2_edge;
 mod http_edge;
 mod invoke_async;
 mod invoke_sync;
