@@ -8,7 +8,10 @@ use arc_swap::ArcSwap;
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::invoke::{NoInstance, invoke, make};
+use crate::request_body::HttpRequest;
 use crate::revision::Revision;
+use crate::serve::{Served, serve};
+use crate::work::Work;
 use crate::{
     FunctionSpec, FunctionStats, GuestKind, Identity, Invocation, InvokeError, LoadError,
     LoadReport, Outcome,
@@ -74,9 +77,34 @@ impl Function {
     ///
     /// # Cancel safety
     /// Dropping the future ends the guest at once and frees its place; the instance never serves again.
-    pub async fn invoke(&self, invocation: Invocation) -> Result<Outcome, InvokeError> {
+    pub async fn invoke(&self, mut invocation: Invocation) -> Result<Outcome, InvokeError> {
         let revision = self.inner.current.load_full();
-        invoke(&self.inner.engine, &revision, invocation).await
+        let event = std::mem::take(&mut invocation.payload);
+        invoke(&self.inner.engine, &revision, invocation, Work::Event(event)).await
+    }
+
+    /// Serves one HTTP request with an HTTP function and returns when the guest has begun to answer or has ended without. The
+    /// bodies are streams: the request's is read as the guest reads it, the response's comes as the guest writes it. An URI without
+    /// authority takes it from the `host` header. The invocation's payload is not looked at.
+    ///
+    /// `ended` is told how the invocation ended; the answer in its outcome is empty because it was passed on. It is dropped uncalled when
+    /// nobody waits for the response any more and the guest is ended for it. With [`LogType::Tail`](crate::LogType::Tail) the
+    /// response is held back until the guest has ended, as far as [`Limits::answer_buffer_bytes`](crate::Limits) goes, so
+    /// that the tail is there with it.
+    ///
+    /// # Errors
+    /// As [`invoke`](Self::invoke); also [`InvokeError::Failure`] where there is no tokio runtime to write a long response on.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, or the response's body before its end, ends the guest and frees its place.
+    pub async fn serve(
+        &self,
+        request: HttpRequest,
+        invocation: Invocation,
+        ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
+    ) -> Result<Served, InvokeError> {
+        let revision = self.inner.current.load_full();
+        serve(self.inner.engine.clone(), revision, request, invocation, ended).await
     }
 
     /// The same for a thread outside any async runtime.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::Fault;
 use crate::code::{Code, Linked};
 use crate::fault::CallFailure;
 use crate::guest::command::{
@@ -23,6 +24,7 @@ use crate::state::{
     ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
 };
 use crate::tail_log::InstanceLog;
+use crate::work::Work;
 use hearth_host_api::tmp::Preview1;
 
 /// A guest that can be called.
@@ -170,22 +172,27 @@ impl Instance {
         }
     }
 
-    /// Calls the guest with one event. `entry` is looked at for kind 4 only.
+    /// Calls the guest. `entry` is looked at for kind 4 only.
     pub(crate) async fn call(
         &mut self,
         entry: Entry,
-        event: Bytes,
+        work: Work,
         limit: u64,
     ) -> Result<Bytes, CallFailure> {
+        let event = match (&mut self.sandbox, work) {
+            // Boxed, or every call of a small guest would carry room for the largest.
+            (Sandbox::HttpP2(guest), work) => return Box::pin(guest.call(work, limit)).await,
+            (Sandbox::HttpP3(guest), work) => return Box::pin(guest.call(work, limit)).await,
+            (_, Work::Event(event)) => event,
+            (_, Work::Http(_)) => return Err(CallFailure::Fault(no_http())),
+        };
         match &mut self.sandbox {
             Sandbox::Core(guest) => guest.call(entry, &event, limit).await,
             Sandbox::CoreWasi(guest) => guest.call(Entry::Fiber, &event, limit).await,
-            // Boxed, or every call of a small guest would carry room for the largest.
             Sandbox::Command(guest) => Box::pin(guest.call(event, limit)).await,
             Sandbox::ComponentCommand(guest) => Box::pin(guest.call(event, limit)).await,
             Sandbox::Event(guest) => Box::pin(guest.call(&event, limit)).await,
-            Sandbox::HttpP2(guest) => Box::pin(guest.call(event, limit)).await,
-            Sandbox::HttpP3(guest) => Box::pin(guest.call(event, limit)).await,
+            Sandbox::HttpP2(_) | Sandbox::HttpP3(_) => Err(CallFailure::Fault(no_http())),
         }
     }
 
@@ -225,6 +232,10 @@ impl Instance {
             _ => Ok(()),
         }
     }
+}
+
+fn no_http() -> Fault {
+    Fault::BadAbi { why: "it exports no handler of HTTP requests".to_owned() }
 }
 
 async fn start_sandbox(

@@ -6,10 +6,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::answer::AnswerWriter;
 use crate::bounded;
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
@@ -19,6 +21,7 @@ use crate::instance::{Instance, Retirement, Verdict};
 use crate::memory_meter::Denied;
 use crate::revision::Revision;
 use crate::tail_log::{InstanceLog, Logged};
+use crate::work::Work;
 use crate::{
     Fault, Invocation, InvokeError, LoadSource, LogType, Outcome, Phases, Refusal, Report,
     StartKind,
@@ -56,24 +59,50 @@ struct Course {
     phases: Phases,
     start: StartKind,
     cpu: CpuMeter,
-    payload_bytes: u64,
+    traffic: Traffic,
     /// Bytes logged while its instance was made, if one was.
     initialize_log_bytes: Option<u64>,
+}
+
+/// How many bytes went in and out.
+enum Traffic {
+    /// An event of so many bytes; the answer is in the outcome.
+    Event(u64),
+    /// A request's body and its response's, counted as they pass.
+    Http(Arc<AtomicU64>, AnswerWriter),
+}
+
+impl Traffic {
+    fn of(work: &Work) -> Self {
+        match work {
+            Work::Event(event) => Self::Event(event.len() as u64),
+            Work::Http(exchange) => Self::Http(exchange.read.clone(), exchange.answer.clone()),
+        }
+    }
+
+    /// Bytes of the payload and, given the result, of the answer.
+    fn count(&self, result: &Result<Bytes, Fault>) -> (u64, u64) {
+        match self {
+            Self::Event(bytes) => (*bytes, result.as_ref().map_or(0, |answer| answer.len() as u64)),
+            Self::Http(read, answer) => (read.load(Ordering::Relaxed), answer.written()),
+        }
+    }
 }
 
 /// Runs one invocation to its end on the calling task.
 pub(crate) async fn invoke(
     engine: &EngineInner,
     revision: &Arc<Revision>,
-    mut invocation: Invocation,
+    invocation: Invocation,
+    work: Work,
 ) -> Result<Outcome, InvokeError> {
     let arrived = Instant::now();
-    let limits = &revision.shared.limits;
-    let event = std::mem::take(&mut invocation.payload);
-    let payload_bytes = event.len() as u64;
-    if payload_bytes > limits.payload_bytes {
-        let limit_bytes = limits.payload_bytes;
-        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes: payload_bytes }.into());
+    let limit_bytes = revision.shared.limits.payload_bytes;
+    if let Work::Event(event) = &work
+        && event.len() as u64 > limit_bytes
+    {
+        let size_bytes = event.len() as u64;
+        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes }.into());
     }
     let _inside = engine.door.enter()?;
     let ticker = &*revision.shared.ticker;
@@ -89,7 +118,7 @@ pub(crate) async fn invoke(
         phases: Phases { wait: permitted - arrived, ..Phases::default() },
         start: StartKind::Warm,
         cpu: CpuMeter::default(),
-        payload_bytes,
+        traffic: Traffic::of(&work),
         initialize_log_bytes: None,
     };
     note_load(&mut course, &invocation);
@@ -113,7 +142,7 @@ pub(crate) async fn invoke(
     let mut lent = Lent { engine, revision, instance: Some(instance) };
     course.phases.instantiate = begun - permitted;
     revision.count_start(course.start);
-    let result = run(engine, &mut lent, asked, event, begun, &mut course).await?;
+    let result = run(engine, &mut lent, asked, work, begun, &mut course).await?;
     let ended = course.cpu.ended();
     course.phases.run = ended.saturating_duration_since(begun);
     let Some(instance) = lent.instance.take() else {
@@ -258,7 +287,7 @@ async fn run(
     engine: &EngineInner,
     lent: &mut Lent<'_>,
     (depth, asked): (u32, Option<Instant>),
-    event: Bytes,
+    work: Work,
     begun: Instant,
     course: &mut Course,
 ) -> Result<Result<Bytes, Fault>, InvokeError> {
@@ -266,18 +295,22 @@ async fn run(
     let deadline = begun + revision.shared.limits.timeout;
     let deadline = asked.map_or(deadline, |asked| asked.min(deadline));
     // On another guest's fiber there is no stack for a second guest.
-    if revision.may_run_direct() && depth == 0 {
+    if let Work::Event(event) = &work
+        && depth == 0
+        && revision.may_run_direct()
+    {
         let times = (begun, deadline);
-        let called = call(lent, Entry::Direct, event.clone(), times, course).await;
+        let event = Work::Event(event.clone());
+        let called = call(lent, Entry::Direct, event, times, course).await;
         if !matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
             return Ok(finish(lent, called));
         }
         Box::pin(restart(engine, lent, course)).await?;
-        let again = call(lent, Entry::Fiber, event, (Instant::now(), deadline), course);
+        let again = call(lent, Entry::Fiber, work, (Instant::now(), deadline), course);
         let called = Box::pin(again).await;
         return Ok(finish(lent, called));
     }
-    let called = call(lent, Entry::Fiber, event, (begun, deadline), course).await;
+    let called = call(lent, Entry::Fiber, work, (begun, deadline), course).await;
     Ok(finish(lent, called))
 }
 
@@ -320,7 +353,7 @@ async fn restart(
 async fn call(
     lent: &mut Lent<'_>,
     entry: Entry,
-    event: Bytes,
+    work: Work,
     (begun, deadline): (Instant, Instant),
     course: &mut Course,
 ) -> Result<Bytes, CallFailure> {
@@ -335,7 +368,7 @@ async fn call(
         Entry::Direct => ledger.arm_direct(begun, deadline, shared.limits.cpu_time),
         Entry::Fiber => ledger.arm(deadline, shared.limits.cpu_time),
     }
-    let work = pin!(instance.call(entry, event, shared.limits.answer_bytes));
+    let work = pin!(instance.call(entry, work, shared.limits.answer_bytes));
     match bounded::until(&shared.ticker, (begun, deadline), &mut course.cpu, work).await {
         Ok(called) => called,
         Err(interrupted) => Err(CallFailure::Interrupted(interrupted)),
@@ -360,6 +393,7 @@ impl Course {
         instance: Option<&Instance>,
     ) -> Outcome {
         let run = self.phases.run;
+        let (payload_bytes, answer_bytes) = self.traffic.count(&result);
         let report = Report {
             start: self.start,
             billed: Duration::from_millis(
@@ -367,8 +401,8 @@ impl Course {
             ),
             cpu_time: self.cpu.used(),
             memory_peak_bytes: instance.map_or(0, |instance| instance.ledger().meter.peak()),
-            payload_bytes: self.payload_bytes,
-            answer_bytes: result.as_ref().map_or(0, |answer| answer.len() as u64),
+            payload_bytes,
+            answer_bytes,
             log_bytes: logged.bytes,
             // Without an instance, making it is all that was logged.
             initialize_log_bytes: match instance {

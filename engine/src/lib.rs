@@ -36,6 +36,7 @@
 //! against a sandbox escape in wasmtime itself; run strangers' code in a process of its own.
 
 mod admission;
+mod answer;
 mod artifact;
 mod bounded;
 mod code;
@@ -61,15 +62,19 @@ mod off_thread;
 mod outcome;
 mod pool;
 mod report;
+mod request_body;
 mod revision;
 mod roster;
 mod serde_duration;
+mod serve;
 mod state;
 mod stats;
 mod tail_log;
 mod ticker;
 mod wasmtime_config;
+mod work;
 
+pub use answer::{AnswerBody, AnswerError};
 pub use compile::compile_child;
 pub use config::{Allocator, Compiler, CompilerChild, EngineConfig};
 pub use engine::{Engine, EngineBuilder};
@@ -88,4 +93,6 @@ pub use limits::{Limits, MIB, PoolPolicy};
 pub use log_lines::{LINE_BYTES_MAX, Level, LogLine, LogSink, Stream};
 pub use outcome::{Fault, Frame, Outcome};
 pub use report::{LoadReport, LoadSource, Phases, Report, StartKind};
+pub use request_body::{HttpRequest, RequestBody, RequestBodyError};
+pub use serve::Served;
 pub use stats::{EngineStats, FunctionStats};

@@ -42,6 +42,9 @@ pub struct Limits {
     pub payload_bytes: u64,
     /// Bytes in one answer. Default 6 MiB. More ends as [`Fault::AnswerTooLarge`](crate::Fault::AnswerTooLarge).
     pub answer_bytes: u64,
+    /// Bytes of a response to an HTTP request that wait for a slow reader while the guest writes on; then the guest waits, until its
+    /// timeout. Default 256 KiB.
+    pub answer_buffer_bytes: u64,
     /// Linear memories per instance. Default 8; a component's adapters count.
     pub memories: u32,
     /// Tables per instance. Default 32.
@@ -66,6 +69,7 @@ impl Default for Limits {
             initialize_timeout: Duration::from_secs(3),
             payload_bytes: 6 * MIB,
             answer_bytes: 6 * MIB,
+            answer_buffer_bytes: MIB / 4,
             memories: 8,
             tables: 32,
             table_elements: 100_000,

@@ -1,6 +1,7 @@
 //! One invocation through the platform: resolve, load if need be, engine, journal. Sync callers, the queue's runner and guests that
 //! call functions all come through [`Inner::run`].
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hearth_engine::{Invocation, Outcome, Refusal};
@@ -10,6 +11,7 @@ use crate::journal::InvocationType;
 use crate::name::Target;
 use crate::platform::{Inner, Platform};
 use crate::revision::Revision;
+use crate::scaling::Running;
 
 /// What came of an invocation, and which revision served it.
 #[derive(Debug, Clone)]
@@ -48,19 +50,33 @@ impl Platform {
     }
 }
 
-/// Remembers an invocation whose caller went away before it ended.
-struct Unended<'a> {
-    inner: &'a Inner,
-    revision: &'a Revision,
+/// A sync invocation on its way into the journal: with its end, or as cancelled if its caller goes away before.
+pub(crate) struct Noted<I: Deref<Target = Inner>, R: Deref<Target = Revision>> {
+    inner: I,
+    revision: R,
     /// Its request id, its attempt and when it came; none once it has ended.
     invocation: Option<(Arc<str>, u32, u64)>,
 }
 
-impl Drop for Unended<'_> {
+impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
+    pub(crate) fn new(inner: I, revision: R, invocation: &Invocation, started_ms: u64) -> Self {
+        let noted = (invocation.request_id.clone(), invocation.attempt, started_ms);
+        Self { inner, revision, invocation: Some(noted) }
+    }
+
+    pub(crate) fn end(mut self, result: Result<&Outcome, &PlatformError>) {
+        if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
+            let (kind, journal) = (InvocationType::Sync, &self.inner.journal);
+            journal.remember(kind, &self.revision, request_id, attempt, started_ms, result);
+        }
+    }
+}
+
+impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Drop for Noted<I, R> {
     fn drop(&mut self) {
         if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
             let journal = &self.inner.journal;
-            journal.remember_cancelled(self.revision, request_id, attempt, started_ms);
+            journal.remember_cancelled(&self.revision, request_id, attempt, started_ms);
         }
     }
 }
@@ -72,21 +88,10 @@ impl Inner {
         revision: Arc<Revision>,
         invocation: Invocation,
     ) -> Result<Invoked, PlatformError> {
-        let (request_id, attempt) = (invocation.request_id.clone(), invocation.attempt);
         let started_ms = self.clock.now_ms();
-        let noted = Some((request_id.clone(), attempt, started_ms));
-        let mut unended = Unended { inner: self, revision: &revision, invocation: noted };
+        let noted = Noted::new(self, &*revision, &invocation, started_ms);
         let result = self.run(&revision, invocation, started_ms).await;
-        unended.invocation = None;
-        drop(unended);
-        self.journal.remember(
-            InvocationType::Sync,
-            &revision,
-            request_id,
-            attempt,
-            started_ms,
-            &result,
-        );
+        noted.end(result.as_ref());
         Ok(Invoked { outcome: result?, revision })
     }
 
@@ -103,12 +108,23 @@ impl Inner {
             // Before loading: an event that cannot run must not cost a compilation.
             return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes }.into());
         }
-        let _running = self.catalog.admit(revision, &invocation.qualifier)?;
+        let (_running, function) = self.ready(revision, &mut invocation, now_ms).await?;
+        Ok(function.invoke(invocation).await?)
+    }
+
+    /// A place for an invocation among those of its function, and the function, loaded if it was not.
+    pub(crate) async fn ready(
+        &self,
+        revision: &Arc<Revision>,
+        invocation: &mut Invocation,
+        now_ms: u64,
+    ) -> Result<(Running, Arc<hearth_engine::Function>), PlatformError> {
+        let running = self.catalog.admit(revision, &invocation.qualifier)?;
         let (function, report) = self.load(revision).await?;
         revision.touch(now_ms);
         if report.is_some() {
             invocation.load = report;
         }
-        Ok(function.invoke(invocation).await?)
+        Ok((running, function))
     }
 }

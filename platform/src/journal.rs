@@ -208,7 +208,7 @@ impl Journal {
         request_id: Arc<str>,
         attempt: u32,
         accepted_ms: u64,
-        result: &Result<Outcome, PlatformError>,
+        result: Result<&Outcome, &PlatformError>,
     ) {
         let (status, error, figures) = judge(result);
         let record = InvocationRecord {
@@ -307,7 +307,7 @@ impl Journal {
 
 /// What a result is in a record.
 pub(crate) fn judge(
-    result: &Result<Outcome, PlatformError>,
+    result: Result<&Outcome, &PlatformError>,
 ) -> (Status, Option<ErrorNote>, Option<Figures>) {
     match result {
         Ok(outcome) => {

@@ -58,6 +58,7 @@ mod resolve;
 mod revision;
 mod scaling;
 mod schedule;
+mod serve;
 mod service;
 pub mod storage;
 mod tag;
@@ -69,7 +70,9 @@ mod version;
 
 pub use alias::{Alias, AliasChange, NewAlias};
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
-pub use audit::{AuditConfig, AuditFilter, AuditHead, AuditPage, AuditRecord, AuditReport, Origin};
+pub use audit::{
+    AuditConfig, AuditFilter, AuditHead, AuditPage, AuditRecord, AuditReport, Deed, Origin,
+};
 pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;

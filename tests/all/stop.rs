@@ -59,11 +59,7 @@ fn what_is_queued_at_a_signal_runs_after_the_next_start() {
         .collect();
     assert_eq!(server.terminate(), Some(0), "{}", server.log());
     server.restart();
-    hearth_tests::eventually("the end of all that was accepted", || {
-        accepted
-            .iter()
-            .all(|id| server.record(id).is_some_and(|record| record["status"] == "succeeded"))
-    });
+    server.all_succeed(&accepted);
 }
 
 #[test]

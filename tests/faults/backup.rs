@@ -61,8 +61,7 @@ fn a_backup_under_load_is_a_server() {
     assert_eq!(restored.invoke("wat-echo", "alive").text(), "alive");
     assert_eq!(restored.invoke("f1", "x").text(), "000001");
     assert_eq!(server.invoke("wat-echo", "alive").text(), "alive", "the first goes on");
-    let ended = |id: &String| restored.record(id).is_some_and(|one| one["status"] == "succeeded");
-    hearth_tests::eventually("the end of what was accepted before", || before.iter().all(ended));
+    restored.all_succeed(&before);
     let made = restored.create("new", &answering(1, 1), json!({}));
     assert_eq!(made.status, 200, "it is a server like another: {}", made.text());
     let (again, _, why) = hearth(&[

@@ -141,27 +141,11 @@ fn nothing_is_accepted_that_is_not_on_disk() {
     server.deploy("wat-echo");
     disk.fill();
     let event = "x".repeat(100 << 10);
-    let mut accepted = Vec::new();
-    let mut refused = 0;
-    for _ in 0..20 {
-        let reply = server.invoke_with("wat-echo", &event, &[("x-fc-invocation-type", "Async")]);
-        match reply.status {
-            202 => accepted.push(reply.header("x-fc-request-id").unwrap().to_owned()),
-            _ => {
-                reply.is_error(503, "ServiceUnavailable");
-                refused += 1;
-            }
-        }
-    }
-    assert!(refused > 0, "two megabytes fit on a full disk");
+    let accepted = server.invoke_async_beyond_room("wat-echo", &event, 20);
     server.kill9();
     disk.empty();
     server.restart();
-    eventually("the end of what was accepted", || {
-        accepted
-            .iter()
-            .all(|id| server.record(id).is_some_and(|record| record["status"] == "succeeded"))
-    });
+    server.all_succeed(&accepted);
 }
 
 #[test]

@@ -311,31 +311,12 @@ fn a_file_that_cannot_grow_refuses_what_is_new_and_the_server_lives() {
     };
     limit(Some(fs::metadata(server.data_dir().join(LOG)).unwrap().len() + (256 << 10)));
     let event = "x".repeat(60 << 10);
-    let mut accepted = Vec::new();
-    let mut refused = 0;
-    for _ in 0..12 {
-        let reply = server.invoke_with("wat-echo", &event, &[("x-fc-invocation-type", "Async")]);
-        match reply.status {
-            202 => accepted.push(reply.header("x-fc-request-id").unwrap().to_owned()),
-            _ => {
-                reply.is_error(503, "ServiceUnavailable");
-                refused += 1;
-            }
-        }
-    }
-    assert!(refused > 0, "720 KiB fit where 256 KiB may be written");
+    let mut accepted = server.invoke_async_beyond_room("wat-echo", &event, 12);
     assert_eq!(server.invoke("wat-echo", "alive").text(), "alive");
     limit(None);
     accepted.push(server.invoke_async("wat-echo", "x"));
-    let all_ended = |server: &Server| {
-        eventually("the end of what was accepted", || {
-            let good =
-                |id: &String| server.record(id).is_some_and(|one| one["status"] == "succeeded");
-            accepted.iter().all(good)
-        });
-    };
-    all_ended(&server);
+    server.all_succeed(&accepted);
     server.kill9();
     server.restart();
-    all_ended(&server);
+    server.all_succeed(&accepted);
 }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::{Reply, Server, guest};
+use crate::{Reply, Server, eventually, guest};
 
 /// A guest that answers with this text whatever it is asked.
 ///
@@ -137,6 +137,33 @@ impl Server {
         let accepted = self.invoke_with(name, event, &[("x-fc-invocation-type", "Async")]);
         assert_eq!(accepted.status, 202, "{}", accepted.text());
         accepted.header("x-fc-request-id").expect("every answer has an id").to_owned()
+    }
+
+    /// Invokes `s/NAME` asynchronously so many times on a disk without room for all of them; the request ids of what was accepted.
+    ///
+    /// # Panics
+    /// When one is neither accepted nor refused for now, or none is refused.
+    #[must_use]
+    pub fn invoke_async_beyond_room(&self, name: &str, event: &str, count: usize) -> Vec<String> {
+        let mut accepted = Vec::new();
+        for _ in 0..count {
+            let reply = self.invoke_with(name, event, &[("x-fc-invocation-type", "Async")]);
+            match reply.status {
+                202 => accepted.push(reply.header("x-fc-request-id").expect("an id").to_owned()),
+                _ => reply.is_error(503, "ServiceUnavailable"),
+            }
+        }
+        assert!(accepted.len() < count, "{count} of {} bytes fit", event.len());
+        accepted
+    }
+
+    /// Waits until all these invocations have succeeded.
+    pub fn all_succeed(&self, request_ids: &[String]) {
+        eventually("the end of what was accepted", || {
+            let good =
+                |id: &String| self.record(id).is_some_and(|one| one["status"] == "succeeded");
+            request_ids.iter().all(good)
+        });
     }
 
     /// Creates `s/NAME` on a server that may die meanwhile; the status, if an answer came.

@@ -21,8 +21,7 @@ use crate::off_thread::off_thread;
 use crate::revision::Revision;
 use crate::tail_log::Logged;
 use crate::{
-    Fault, FunctionSpec, GuestKind, Invocation, Isolation, LoadError, LoadReport, LoadSource,
-    LogType,
+    Fault, FunctionSpec, GuestKind, Invocation, Isolation, LoadError, LoadReport, LogType,
 };
 
 /// What the state may be read in, beside what the initializer took.
@@ -55,33 +54,7 @@ impl EngineInner {
         let has_tmp = spec.grants.tmp.is_some();
         let key = ArtifactKey::of(&seen(spec, &plain.key)?, &plain.fingerprint);
         let job = Job { key, has_tmp, is_initialised: true, ..plain };
-        let entry = self.codes.entry((job.key, has_tmp)).or_default().clone();
-        let mut resident = entry.lock().await;
-        let began = Instant::now();
-        let mut report = LoadReport {
-            source: LoadSource::Resident,
-            compile: Duration::ZERO,
-            load: Duration::ZERO,
-        };
-        if let Some(code) = resident.upgrade() {
-            report.load = began.elapsed();
-            return Ok((code, report));
-        }
-        let code = if let Some(code) = self.stored(&job).await? {
-            report.source = LoadSource::Artifact;
-            code?
-        } else {
-            let initialised = self.initialise(spec, &job).await?;
-            let compile = job.compile(&initialised.into());
-            let compiled = self.compilations.compile(compile, &self.artifacts).await?;
-            report.source = LoadSource::Compiled;
-            report.compile = began.elapsed();
-            self.on_disk(&job, move |engine, job| engine.keep_artifact(job, &compiled)).await??
-        };
-        let code = Arc::new(code);
-        report.load = began.elapsed() - report.compile;
-        *resident = Arc::downgrade(&code);
-        Ok((code, report))
+        self.code_of(&job, self.initialise(spec, &job)).await
     }
 
     /// Runs the initializer and takes what it left.
@@ -89,7 +62,7 @@ impl EngineInner {
         self: &Arc<Self>,
         spec: &FunctionSpec,
         job: &Job,
-    ) -> Result<Vec<u8>, LoadError> {
+    ) -> Result<Bytes, LoadError> {
         let (is_component, code) = (job.kind.is_component(), spec.code.clone());
         let instrumented =
             self.away(job, move || snapshot::instrument(&code, is_component)).await?;
@@ -115,7 +88,7 @@ impl EngineInner {
             let function = job.function.clone();
             return Err(LoadError::TooLarge { function, size_bytes, limit_bytes });
         }
-        Ok(taken)
+        Ok(taken.into())
     }
 
     async fn run_initializer(&self, revision: &Revision) -> Result<Instance, LoadError> {

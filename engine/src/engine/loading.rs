@@ -3,6 +3,7 @@
 //! The lock of a content's entry makes a second load of it wait for the first. What blocks is off the async worker; a small
 //! artifact that is in the page cache is read in place, which takes less time than a thread.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -40,7 +41,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn compile(&self, code: &Bytes) -> CompileJob {
+    fn compile(&self, code: &Bytes) -> CompileJob {
         CompileJob {
             function: self.function.clone(),
             engine: self.engine.clone(),
@@ -91,7 +92,16 @@ impl EngineInner {
         has_tmp: bool,
     ) -> Result<(Arc<Code>, LoadReport), LoadError> {
         let job = Job { has_tmp, ..self.identify(function, bytes).await? };
-        let entry = self.codes.entry((job.key, has_tmp)).or_default().clone();
+        self.code_of(&job, ready(Ok(bytes.clone()))).await
+    }
+
+    /// The code of a job: resident, from its artifact, or compiled now from the bytes that `source` comes to, which is polled only then.
+    pub(super) async fn code_of(
+        self: &Arc<Self>,
+        job: &Job,
+        source: impl Future<Output = Result<Bytes, LoadError>>,
+    ) -> Result<(Arc<Code>, LoadReport), LoadError> {
+        let entry = self.codes.entry((job.key, job.has_tmp)).or_default().clone();
         let mut resident = entry.lock().await;
         let began = Instant::now();
         let mut report = LoadReport {
@@ -103,14 +113,15 @@ impl EngineInner {
             report.load = began.elapsed();
             return Ok((code, report));
         }
-        let code = if let Some(code) = self.stored(&job).await? {
+        let code = if let Some(code) = self.stored(job).await? {
             report.source = LoadSource::Artifact;
             code?
         } else {
-            let compiled = self.compilations.compile(job.compile(bytes), &self.artifacts).await?;
+            let compile = job.compile(&source.await?);
+            let compiled = self.compilations.compile(compile, &self.artifacts).await?;
             report.source = LoadSource::Compiled;
             report.compile = began.elapsed();
-            self.on_disk(&job, move |engine, job| engine.keep_artifact(job, &compiled)).await??
+            self.on_disk(job, move |engine, job| engine.keep_artifact(job, &compiled)).await??
         };
         let code = Arc::new(code);
         report.load = began.elapsed() - report.compile;
@@ -119,7 +130,7 @@ impl EngineInner {
     }
 
     /// The code from its artifact, if there is one.
-    pub(super) async fn stored(
+    async fn stored(
         self: &Arc<Self>,
         job: &Job,
     ) -> Result<Option<Result<Code, LoadError>>, LoadError> {
@@ -202,7 +213,7 @@ impl EngineInner {
     }
 
     /// Keeps what was compiled and loads it from there, so that it is paged in and out with its file.
-    pub(super) fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
+    fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
         let stored = |why: String| LoadError::ArtifactStore { function: job.function.clone(), why };
         let path = self
             .artifacts

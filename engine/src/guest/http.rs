@@ -1,15 +1,22 @@
-//! Calls HTTP functions with an event: the guest gets `POST /invoke` with the event as body, and its response body is the
-//! answer.
+//! Calls HTTP functions, with a request or with an event.
 //!
-//! This is the contract of Function Compute's custom runtimes (`/invoke`, the `x-fc-*` request headers, `x-fc-status: 404` for a
-//! function error); any status of 400 or more is a function error too. Serving a caller's own HTTP request is for the gateway.
+//! A request is passed on as it is, and so is the response, as the guest writes it. With an event the guest gets `POST /invoke` with
+//! the event as body, and the body of its response is the answer: the contract of Function Compute's custom runtimes (`/invoke`, the
+//! `x-fc-*` request headers, `x-fc-status: 404` for a function error); any status of 400 or more is a function error too.
+
+use std::pin::pin;
 
 use bytes::Bytes;
+use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response};
+use wasmtime_wasi_http::WasiBody;
 
+use crate::answer::AnswerWriter;
 use crate::fault::{CallFailure, bounded};
+use crate::request_body::{Loan, lend};
 use crate::state::{ComponentState, HasLedger};
+use crate::work::{Exchange, Work};
 use crate::{Fault, Invocation};
 
 mod p2;
@@ -24,7 +31,32 @@ const INVOKE_PATH: &str = "http://localhost/invoke";
 /// The first status that says the function failed.
 const FIRST_FAILING_STATUS: u16 = 400;
 
-fn request(state: &ComponentState, event: Bytes) -> Result<Request<BodyOf>, CallFailure> {
+/// What becomes of a guest's response.
+enum Taker {
+    /// Its body is the answer to an event; at most so many bytes of it are read.
+    Whole(u64),
+    /// It is passed on.
+    Pass(AnswerWriter),
+}
+
+/// The request for the guest, what becomes of its response, and the right to the request's body.
+fn ask(
+    state: &ComponentState,
+    work: Work,
+    limit: u64,
+) -> Result<(Request<WasiBody>, Taker, Option<Loan>), CallFailure> {
+    match work {
+        Work::Event(event) => Ok((request(state, event)?, Taker::Whole(limit), None)),
+        Work::Http(exchange) => {
+            let Exchange { request, answer, read } = *exchange;
+            let (head, body) = request.into_parts();
+            let (body, loan) = lend(body, &read);
+            Ok((Request::from_parts(head, body), Taker::Pass(answer), Some(loan)))
+        }
+    }
+}
+
+fn request(state: &ComponentState, event: Bytes) -> Result<Request<WasiBody>, CallFailure> {
     let ledger = state.ledger();
     let identity = &ledger.shared.identity;
     let mut request = Request::post(INVOKE_PATH)
@@ -43,18 +75,55 @@ fn request(state: &ComponentState, event: Bytes) -> Result<Request<BodyOf>, Call
         }
     }
     let body = Full::new(event).map_err(|never| match never {});
-    request.body(BodyOf::new(body)).map_err(|why| {
+    request.body(WasiBody::new(body)).map_err(|why| {
         // A name or id with bytes that no header may hold: the platform refuses such names, an embedder may not.
         CallFailure::Fault(Fault::HostResource { why: format!("no request for the guest: {why}") })
     })
 }
 
-type BodyOf = http_body_util::combinators::UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>;
+impl Taker {
+    /// Takes a response to its end; what is passed on is no answer of its own.
+    async fn take<B>(self, response: Response<B>) -> Result<Bytes, CallFailure>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match self {
+            Self::Whole(limit_bytes) => answer(response, limit_bytes).await,
+            Self::Pass(writer) => pass(response, &writer).await.map(|()| Bytes::new()),
+        }
+    }
+}
+
+/// Passes a response on as it comes, no faster than it is read.
+async fn pass<B>(response: Response<B>, writer: &AnswerWriter) -> Result<(), CallFailure>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (head, body) = response.into_parts();
+    writer.set_head(head);
+    let mut body = pin!(body);
+    loop {
+        writer.room().await;
+        match body.frame().await {
+            Some(Ok(frame)) => writer.write(frame),
+            Some(Err(error)) => {
+                let why = format!("its body broke off: {}", error.into());
+                return Err(CallFailure::Fault(failed(None, &why)));
+            }
+            None => {
+                writer.end(Ok(()));
+                return Ok(());
+            }
+        }
+    }
+}
 
 /// The answer that a response is; at most `limit_bytes` of body are read.
 async fn answer<B>(response: Response<B>, limit_bytes: u64) -> Result<Bytes, CallFailure>
 where
-    B: http_body::Body<Data = Bytes>,
+    B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (head, body) = response.into_parts();

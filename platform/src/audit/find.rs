@@ -40,12 +40,10 @@ pub struct AuditPage {
 
 impl AuditFilter {
     fn takes(&self, record: &AuditRecord) -> bool {
-        let says = |what: &String| {
-            format!("{} {} {}", record.verb, record.noun, record.name).contains(what.as_str())
-        };
+        let says = |what: &String| record.deed.what().contains(what.as_str());
         self.since_ms.is_none_or(|since| record.time_ms >= since)
             && self.until_ms.is_none_or(|until| record.time_ms < until)
-            && self.who.as_ref().is_none_or(|who| *who == record.who)
+            && self.who.as_ref().is_none_or(|who| *who == record.deed.who)
             && self.what.as_ref().is_none_or(says)
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use find::{AuditFilter, AuditPage};
-pub use record::AuditRecord;
+pub use record::{AuditRecord, Deed};
 pub(crate) use record::{Change, Verb};
 pub(crate) use trail::{Author, Trail};
 pub(crate) use verify::verify;

@@ -84,8 +84,8 @@ fn span(from: u64, to: u64) -> String {
 
 /// The last number of the part that a record says was pruned.
 pub(super) fn pruned_to(record: &AuditRecord) -> Option<u64> {
-    if record.verb != Verb::Prune.as_str() {
+    if record.deed.verb != Verb::Prune.as_str() {
         return None;
     }
-    record.name.split_once('-')?.1.parse().ok()
+    record.deed.name.split_once('-')?.1.parse().ok()
 }

@@ -72,14 +72,10 @@ impl Change {
     }
 }
 
-/// What was changed, when and by whom.
+/// What was done, and who did it: the part of a record that is told as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct AuditRecord {
-    /// Its place in the trail; the first is 1.
-    pub number: u64,
-    /// When, in milliseconds since the Unix epoch.
-    pub time_ms: u64,
+pub struct Deed {
     /// The id of the access key, or `local` where no key was asked for.
     pub who: String,
     /// The role of that key.
@@ -95,6 +91,27 @@ pub struct AuditRecord {
     /// The first digits of the SHA-256 of what is stored of it now; what a redriven invocation is called now; of a pruned part the last
     /// record's hash.
     pub became: Option<String>,
+}
+
+impl Deed {
+    /// What was done to what, in three words.
+    #[must_use]
+    pub fn what(&self) -> String {
+        format!("{} {} {}", self.verb, self.noun, self.name)
+    }
+}
+
+/// What was changed, when and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct AuditRecord {
+    /// Its place in the trail; the first is 1.
+    pub number: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// What was done by whom; its fields stand among the record's.
+    #[serde(flatten)]
+    pub deed: Deed,
     /// The hash of the record before; empty in the first.
     pub previous: String,
     /// SHA-256 of everything before this field, in hexadecimal.
@@ -105,9 +122,7 @@ pub struct AuditRecord {
 impl AuditRecord {
     /// The record of a change that follows `last`, and how it is stored. The fields are the trail's own: nothing but names is in them.
     pub(super) fn following(last: &Head, by: &Origin, change: &Change, time_ms: u64) -> Self {
-        Self {
-            number: last.number.saturating_add(1),
-            time_ms,
+        let deed = Deed {
             who: by.key.as_ref().map_or("local", |(id, _)| id).to_owned(),
             role: by.key.as_ref().map(|(_, role)| *role),
             request_id: by.request_id.as_deref().map(str::to_owned),
@@ -115,6 +130,11 @@ impl AuditRecord {
             noun: change.noun.to_owned(),
             name: change.name.clone(),
             became: change.became.clone(),
+        };
+        Self {
+            number: last.number.saturating_add(1),
+            time_ms,
+            deed,
             previous: last.hash.clone(),
             hash: String::new(),
         }

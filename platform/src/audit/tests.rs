@@ -94,6 +94,18 @@ async fn a_trail_that_nobody_touched_fits() {
 }
 
 #[tokio::test]
+async fn what_is_stored_is_flat_and_in_one_order() {
+    let stored = World::of(1).await.value(1).await;
+    let (hash, content) = stored.split_once('\n').unwrap();
+    assert_eq!(hash, crate::checksum::sha256(content.as_bytes()));
+    let expected = concat!(
+        r#"{"number":1,"time_ms":0,"who":"local","role":null,"request_id":null,"verb":"update","#,
+        r#""noun":"thing","name":"t","became":null,"previous":""}"#
+    );
+    assert_eq!(content, expected);
+}
+
+#[tokio::test]
 async fn what_was_altered_is_named() {
     let world = World::of(4).await;
     let was = world.value(2).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::record::{AuditRecord, Change, Head, key_of};
+use super::record::{AuditRecord, Change, Deed, Head, key_of};
 use super::{AuditConfig, Origin};
 use crate::clock::Clock;
 use crate::storage::{Collection, Effect, Expect, Found, Op, Query, Storage, StorageError};
@@ -211,7 +211,7 @@ impl Trail {
 
 /// Says in the log where the trail stands with a record: what a log that is kept elsewhere tells is not for whoever writes this file.
 fn logged(record: &AuditRecord) -> Head {
-    let AuditRecord { number, who, verb, noun, name, hash, .. } = record;
+    let AuditRecord { number, hash, deed: Deed { who, verb, noun, name, .. }, .. } = record;
     tracing::info!(target: "hearth::audit", number, %who, %verb, %noun, %name, %hash, "changed");
     record.head()
 }

@@ -117,7 +117,7 @@ impl Walk<'_> {
             self.has_met_noted = true;
         }
         if let Some(to) = pruned_to(&record) {
-            self.pruned = Some((to, record.became.unwrap_or_default()));
+            self.pruned = Some((to, record.deed.became.unwrap_or_default()));
         }
         (report.last, report.hash) = (record.number, record.hash);
         report.records += 1;

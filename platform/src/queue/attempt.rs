@@ -75,7 +75,7 @@ impl Execute for Inner {
             invocation.qualifier = Arc::from(qualifier.as_str());
         }
         let result = self.run(&revision, invocation, self.clock.now_ms()).await;
-        let (_, error, figures) = judge(&result);
+        let (_, error, figures) = judge(result.as_ref());
         let error = error.unwrap_or_else(|| note("failure", ""));
         match result {
             Ok(outcome) => match outcome.result {

@@ -8,6 +8,7 @@ mod scheduled;
 mod tracking;
 mod wanted;
 
+pub(crate) use on_demand::Running;
 pub use on_demand::{ON_DEMAND_MAX, OnDemandConfig};
 pub use provision::{PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig, ProvisionFilter};
 pub(crate) use reach::Provisions;

@@ -107,14 +107,15 @@ impl World {
     async fn expect(&mut self, told: &str) {
         let key = self.platform.keys().list().first().unwrap().id.to_string();
         let [record] = &self.told().await[..] else { panic!("one record of `{told}`") };
-        assert_eq!(format!("{} {} {}", record.verb, record.noun, record.name), told);
+        let deed = &record.deed;
+        assert_eq!(deed.what(), told);
         assert_eq!(
-            (record.role, record.request_id.as_deref()),
+            (deed.role, deed.request_id.as_deref()),
             (Some(Role::Deploy), Some("request-7"))
         );
         // Keys come in the order of their ids, and there may be two by now.
-        assert!(record.who == key || self.platform.keys().find(&record.who).is_some(), "{told}");
-        assert_eq!(record.became.is_none(), matches!(&*record.verb, "delete" | "stop"), "{told}");
+        assert!(deed.who == key || self.platform.keys().find(&deed.who).is_some(), "{told}");
+        assert_eq!(deed.became.is_none(), matches!(&*deed.verb, "delete" | "stop"), "{told}");
     }
 }
 
@@ -193,7 +194,7 @@ async fn what_belongs_to_them(world: &mut World) {
     let tags = || [("team".to_owned(), "a".to_owned())].into();
     tell!(world, "update tags s", platform.tag_service("s", tags()));
     platform.untag_service("s", None).await.unwrap();
-    assert_eq!(world.told().await[0].name, "s");
+    assert_eq!(world.told().await[0].deed.name, "s");
 }
 
 async fn what_belongs_to_no_service(world: &mut World) {

@@ -84,15 +84,15 @@ impl Audit {
         }
         let heading = ["NUMBER", "TIME", "WHO", "ROLE", "WHAT", "BECAME", "REQUEST ID"];
         let mut table = Table::new(&heading).right(&[0]);
-        for record in records {
+        for AuditRecordView { number, time, deed, .. } in records {
             table.row([
-                record.number.to_string(),
-                record.time,
-                printable(&record.who),
-                record.role.map_or("", hearth_platform::Role::as_str).to_owned(),
-                printable(&format!("{} {} {}", record.verb, record.noun, record.name)),
-                printable(&record.became.unwrap_or_default()),
-                printable(&record.request_id.unwrap_or_default()),
+                number.to_string(),
+                time,
+                printable(&deed.who),
+                deed.role.map_or("", hearth_platform::Role::as_str).to_owned(),
+                printable(&deed.what()),
+                printable(&deed.became.unwrap_or_default()),
+                printable(&deed.request_id.unwrap_or_default()),
             ]);
         }
         terminal.data(table.render().as_bytes())?;

@@ -9,10 +9,11 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::{answer, failed, request};
+use super::{Taker, ask, failed};
 use crate::Fault;
 use crate::fault::CallFailure;
 use crate::state::ComponentState;
+use crate::work::Work;
 
 /// One instance of a component exporting `wasi:http/incoming-handler@0.2`.
 pub(crate) struct HttpP2 {
@@ -29,18 +30,22 @@ impl HttpP2 {
         Ok(Self { store, proxy })
     }
 
-    /// Serves one event.
-    pub(crate) async fn call(&mut self, event: Bytes, limit: u64) -> Result<Bytes, CallFailure> {
+    /// Serves one event or request.
+    pub(crate) async fn call(&mut self, work: Work, limit: u64) -> Result<Bytes, CallFailure> {
         self.store.set_epoch_deadline(1);
-        let request = request(self.store.data(), event)?;
+        let (request, taker, _loan) = ask(self.store.data(), work, limit)?;
+        let scheme = match request.uri().scheme_str() {
+            Some("https") => Scheme::Https,
+            _ => Scheme::Http,
+        };
         let (sender, receiver) = oneshot::channel();
         let mut view = self.store.data_mut().http();
-        let request = view.new_incoming_request(Scheme::Http, request)?;
+        let request = view.new_incoming_request(scheme, request)?;
         let response = view.new_response_outparam(sender)?;
         let handler = self.proxy.wasi_http_incoming_handler();
         let call = std::pin::pin!(handler.call_handle(&mut self.store, request, response));
         // The guest may write a body larger than the channel between: both sides have to run.
-        let collect = std::pin::pin!(collect(receiver, limit));
+        let collect = std::pin::pin!(collect(receiver, taker));
         match select(call, collect).await {
             Either::Left((called, collect)) => {
                 called?;
@@ -67,13 +72,13 @@ impl HttpP2 {
 
 type GuestResponse = Result<hyper::Response<HyperOutgoingBody>, ErrorCode>;
 
-/// Waits for the response and takes its body.
+/// Waits for the response and takes it.
 async fn collect(
     receiver: oneshot::Receiver<GuestResponse>,
-    limit_bytes: u64,
+    taker: Taker,
 ) -> Result<Bytes, CallFailure> {
     match receiver.await {
-        Ok(Ok(response)) => answer(response, limit_bytes).await,
+        Ok(Ok(response)) => taker.take(response).await,
         Ok(Err(code)) => Err(CallFailure::Fault(failed(None, &format!("{code:?}")))),
         Err(_) => {
             let why = "the guest returned without setting a response".to_owned();

@@ -1,17 +1,20 @@
-//! HTTP functions of WASI 0.3: `wasi:http/handler`, one event at a time in an instance.
+//! HTTP functions of WASI 0.3: `wasi:http/handler`, one call at a time in an instance.
 //!
 //! Calls run inside wasmtime's event loop for the store. Deadlines stand outside of it, where a stuck guest cannot keep them
 //! from being looked at.
 
 use bytes::Bytes;
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::Request;
 use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 
-use super::{answer, failed, request};
+use super::{ask, failed};
 use crate::fault::CallFailure;
 use crate::state::ComponentState;
+use crate::work::Work;
 
 /// One instance of a component exporting `wasi:http/handler@0.3`.
 pub(crate) struct HttpP3 {
@@ -28,10 +31,11 @@ impl HttpP3 {
         Ok(Self { store, service })
     }
 
-    /// Serves one event.
-    pub(crate) async fn call(&mut self, event: Bytes, limit: u64) -> Result<Bytes, CallFailure> {
+    /// Serves one event or request.
+    pub(crate) async fn call(&mut self, work: Work, limit: u64) -> Result<Bytes, CallFailure> {
         self.store.set_epoch_deadline(1);
-        let request = request(self.store.data(), event)?;
+        let (mut request, taker, _loan) = ask(self.store.data(), work, limit)?;
+        name_authority(&mut request);
         let (request, sent) = Request::from_http(self.store.data_mut().http().hooks, request);
         let service = &self.service;
         self.store
@@ -45,12 +49,30 @@ impl HttpP3 {
                     };
                     let response =
                         accessor.with(|store| response.into_http(store, async { Ok(()) }))?;
-                    answer(response, limit).await
+                    taker.take(response).await
                 };
                 // The body of the request moves only while this side is polled too; how it ended is the guest's business.
                 let (served, _) = futures_util::future::join(serve, sent).await;
                 served
             })
             .await?
+    }
+}
+
+/// Takes the authority of a request from its `host` header, where its line names none: guests of 0.3 see no such header.
+fn name_authority<B>(request: &mut hyper::Request<B>) {
+    if request.uri().authority().is_some() {
+        return;
+    }
+    let host = request.headers().get(http::header::HOST);
+    let Some(authority) = host.and_then(|host| Authority::try_from(host.as_bytes()).ok()) else {
+        return;
+    };
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.authority = Some(authority);
+    parts.scheme.get_or_insert(Scheme::HTTP);
+    parts.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
     }
 }

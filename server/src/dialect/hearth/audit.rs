@@ -63,13 +63,7 @@ fn view(record: AuditRecord) -> AuditRecordView {
     AuditRecordView {
         number: record.number,
         time: time_ms(record.time_ms),
-        who: record.who,
-        role: record.role,
-        request_id: record.request_id,
-        verb: record.verb,
-        noun: record.noun,
-        name: record.name,
-        became: record.became,
+        deed: record.deed,
         hash: record.hash,
     }
 }

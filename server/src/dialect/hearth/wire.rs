@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use hearth_engine::{Grants, Isolation, Limits, PoolPolicy};
-use hearth_platform::Role;
+use hearth_platform::Deed;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -232,20 +232,9 @@ pub struct AuditRecordView {
     pub number: u64,
     /// When, as RFC 3339 with milliseconds.
     pub time: String,
-    /// The id of the access key, or `local`.
-    pub who: String,
-    /// The role of that key.
-    pub role: Option<Role>,
-    /// The request that asked for it.
-    pub request_id: Option<String>,
-    /// What was done, as one word.
-    pub verb: String,
-    /// The kind of thing.
-    pub noun: String,
-    /// Its full name.
-    pub name: String,
-    /// The first digits of a digest of what it became; the new request id of what was queued again.
-    pub became: Option<String>,
+    /// What was done by whom; its fields stand among these.
+    #[serde(flatten)]
+    pub deed: Deed,
     /// The record's hash, which the next one holds.
     pub hash: String,
 }

@@ -1,0 +1,95 @@
+//! One HTTP request on the line of every invocation, with a response that may outlast the call.
+//!
+//! Most responses are whole when the guest is first left, and nothing more is needed. For the others the rest of the invocation
+//! becomes a task on the caller's runtime: left with the response's body, it would stand still whenever the reader does, past its
+//! deadline, and hold its instance.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::Poll;
+
+use crate::answer::{AnswerBody, AnswerWriter};
+use crate::engine::EngineInner;
+use crate::invoke::invoke;
+use crate::request_body::HttpRequest;
+use crate::revision::Revision;
+use crate::work::{Exchange, Work};
+use crate::{Invocation, InvokeError, LogType, Outcome};
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Served {
+    /// The guest answers.
+    Answering {
+        /// Its response. The error of the body is what the guest did wrong after it had begun.
+        response: http::Response<AnswerBody>,
+        /// What came of the invocation, if it has ended already, and well.
+        outcome: Option<Box<Outcome>>,
+    },
+    /// It ended without a response, or badly before anything of the response was given out.
+    Ended(Box<Outcome>),
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<Outcome, InvokeError>> + Send>>;
+
+pub(crate) async fn serve(
+    engine: Arc<EngineInner>,
+    revision: Arc<Revision>,
+    request: HttpRequest,
+    invocation: Invocation,
+    ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
+) -> Result<Served, InvokeError> {
+    let answer = AnswerWriter::new(revision.shared.limits.answer_buffer_bytes);
+    let holds_back = invocation.log == LogType::Tail;
+    let failure = {
+        let (function, request_id) = (revision.shared.name.clone(), invocation.request_id.clone());
+        move |why: String| InvokeError::Failure {
+            function: function.to_string(),
+            request_id: request_id.to_string(),
+            why,
+        }
+    };
+    let exchange =
+        Exchange { request, answer: answer.clone(), read: Arc::new(AtomicU64::default()) };
+    let mut running: Running = Box::pin(async move {
+        invoke(&engine, &revision, invocation, Work::Http(Box::new(exchange))).await
+    });
+    let first = poll_fn(|context| match running.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if answer.has_head() && (!holds_back || answer.is_full()) => {
+            Poll::Ready(None)
+        }
+        Poll::Pending => Poll::Pending,
+    });
+    if let Some(result) = first.await {
+        ended(result.as_ref());
+        let outcome = Box::new(result?);
+        return Ok(match answer.response(None) {
+            Some(response) if outcome.result.is_ok() => {
+                Served::Answering { response, outcome: Some(outcome) }
+            }
+            _ => Served::Ended(outcome),
+        });
+    }
+    let runtime = tokio::runtime::Handle::try_current().map_err(|why| failure(why.to_string()))?;
+    let rest = runtime.spawn(rest(running, answer.clone(), ended));
+    let response = answer.response(Some(rest.abort_handle()));
+    let response = response.ok_or_else(|| failure("its response vanished".to_owned()))?;
+    Ok(Served::Answering { response, outcome: None })
+}
+
+/// The rest of an invocation whose response is being read.
+async fn rest(
+    running: Running,
+    answer: AnswerWriter,
+    ended: impl FnOnce(Result<&Outcome, &InvokeError>),
+) {
+    let result = running.await;
+    answer.end(match &result {
+        Ok(outcome) => outcome.result.as_ref().map(|_| ()).map_err(|fault| fault.clone().into()),
+        Err(error) => Err(error.clone().into()),
+    });
+    ended(result.as_ref());
+}
