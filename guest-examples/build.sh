@@ -140,6 +140,8 @@ build_rust() {
     rust rust-command rust-command-component/rust-command-component.wasm command command
     rust rust-http rust-http/rust-http.wasm reactor proxy
     rust rust-http-p3 rust-http-p3/rust-http-p3.wasm reactor reactor
+    rust rust-http-stream rust-http-stream/rust-http-stream.wasm reactor proxy
+    rust rust-http-stream-p3 rust-http-stream-p3/rust-http-stream-p3.wasm reactor reactor
     rust rust-tmp rust-tmp/rust-tmp.wasm reactor reactor
     rust rust-tmp rust-tmp-command/rust-tmp-command.wasm command none
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
