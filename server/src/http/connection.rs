@@ -128,6 +128,7 @@ pub(super) async fn serve<H: Handle>(
     let bounds = &service.bounds;
     let is_tls = tls.is_some();
     let shaken = tokio::select! {
+        biased;
         shaken = open(stream, tls, bounds.header) => shaken,
         () = shutdown.wait() => return,
     };
