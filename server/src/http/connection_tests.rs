@@ -1,9 +1,8 @@
-//! Connections over real sockets, with a handler that answers in every way a handler can.
+//! Connections of HTTP/1.1 over real sockets.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream as Socket};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue, TRAILER, UPGRADE};
@@ -201,6 +200,8 @@ fn idle_soon() -> HttpSection {
     let soon = crate::config::Span(Duration::from_millis(200));
     HttpSection { idle_timeout: soon, write_timeout: soon, ..HttpSection::default() }
 }
+use crate::config::HttpSection;
+use crate::http::test_site::{PATIENCE, Site, eventually, idle_soon, rest, until};
 
 const CLOSE: &str = "host: x\r\nconnection: close\r\n";
 
