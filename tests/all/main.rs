@@ -33,6 +33,7 @@ mod hostile;
 mod hostile_calls;
 mod hostile_values;
 mod hostile_world;
+mod http2_edge;
 mod http_edge;
 mod http_headers;
 mod http_trigger;

@@ -260,6 +260,7 @@ impl From<Rejection> for WireError {
                 "InvalidArgument",
                 "the header of the request is over its limit",
             ),
+            Rejection::Malformed { why } => Self::invalid(why),
             Rejection::Panicked => Self::internal(),
         }
     }
