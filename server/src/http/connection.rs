@@ -1,7 +1,6 @@
 //! One connection: HTTP/1.1 or HTTP/2, as its first bytes say, until the client goes, a bound is hit or the server shuts down.
 //!
 //! A client that goes while a handler works drops the handler's future, and with it the guest it waits for. A handler may take the
-//! connection over, as a WebSocket does: it finds a [`hyper::upgrade::OnUpgrade`] in the request's extensions. From then on the bounds
 //! connection over, as a `WebSocket` does: it finds a [`hyper::upgrade::OnUpgrade`] in the request's extensions. From then on the bounds
 //! are its own; the connection keeps its slot, and a shutdown waits for it and cuts it off after the drain time like any other.
 
