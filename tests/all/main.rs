@@ -50,6 +50,7 @@ mod secrets;
 mod snapshots;
 mod stateful;
 mod stop;
+mod streaming;
 mod tags;
 mod tls;
 mod triggers;
