@@ -32,6 +32,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("AlreadyExists, function", taken(named(Kind::Function, "shop/order"))),
         ("NotFound, trigger", missing(named(Kind::Trigger, "shop/order/nightly"))),
         ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
+        ("NotFound, HTTP trigger", missing(named(Kind::HttpTrigger, "shop.LATEST/order"))),
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
         ("NotFound, layer", missing(named(Kind::Layer, "words"))),
