@@ -8,6 +8,7 @@ mod answer;
 mod guest_request;
 mod guest_response;
 mod hop;
+mod queued;
 mod serve;
 mod trigger;
 mod upgrade;
@@ -24,6 +25,7 @@ use crate::dialect::function_compute::errors::WireError;
 use crate::http::{Exchange, Request, Response};
 
 pub(crate) use address::is_proxy_path;
+pub(crate) use queued::QueuedRequests;
 
 /// What a request is for, wherever it came.
 #[derive(Debug)]
