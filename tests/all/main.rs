@@ -50,6 +50,7 @@ mod snapshots;
 mod stateful;
 mod stop;
 mod tags;
+mod tls;
 mod triggers;
 mod uploads;
 mod versions;
