@@ -35,7 +35,7 @@ pub(super) async fn serve(
         InvocationKind::Async => Some(queue_options(&parts.headers, &exchange)?),
         InvocationKind::Sync => None,
     };
-    let parts = guest_request::head(parts, destination, &revision, &exchange, None)?;
+    let parts = guest_request::head(parts, destination, &revision, &exchange)?;
     if let Some(options) = queued {
         return keep(app, destination, (parts, body), options).await;
     }
