@@ -21,4 +21,5 @@ mod serving;
 mod several;
 mod snapshots;
 mod tmp;
+mod websocket;
 mod world;
