@@ -150,6 +150,8 @@ build_rust() {
     rust keeps-handle bad/keeps-handle.wasm reactor reactor
     rust returned-error bad/returned-error.wasm reactor reactor
     rust random-huge-component bad/random-huge-component.wasm command command
+    rust http-rude bad/http-rude.wasm reactor proxy
+    rust http-rude-p3 bad/http-rude-p3.wasm reactor reactor
 }
 
 # ---- C --------------------------------------------------------------------------------------------------------------------------

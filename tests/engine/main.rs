@@ -17,6 +17,7 @@ mod kinds;
 mod limits;
 mod loading;
 mod pools;
+mod rude;
 mod serving;
 mod snapshots;
 mod tmp;
