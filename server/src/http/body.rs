@@ -1,74 +1,20 @@
-//! Bodies: reading a request's within bounds, and what a response's can be.
+//! Reading the body of a request as a whole, within bounds.
 //!
 //! A body is held in memory as a whole, because a guest gets it as a whole. Three bounds keep that finite: the size of one
 //! body, the time for sending it, and the memory of all bodies together. Nothing here decompresses.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::mpsc;
+use hyper::body::Body as HttpBody;
 
 use super::RequestBody;
 
 /// Bodies up to this size are not counted against the budget: they cost no more than a connection's own buffers.
 const UNCOUNTED_BYTES: u64 = 16 << 10;
-
-/// The body of a response.
-#[derive(Debug)]
-pub enum Body {
-    /// All of it.
-    Full(Bytes),
-    /// Pieces as they come, until the sender goes. Dropped when the client goes, which the sender notices.
-    Stream(mpsc::Receiver<Bytes>),
-}
-
-impl Body {
-    /// No body.
-    pub fn empty() -> Self {
-        Self::Full(Bytes::new())
-    }
-}
-
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self::Full(bytes)
-    }
-}
-
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(pieces) => {
-                pieces.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(bytes) if bytes.is_empty())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
 
 /// Why a body was not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! One connection: keep-alive HTTP/1.1 until the client goes, a bound is hit or the server shuts down.
 //!
-//! A client that goes while a handler works drops the handler's future, and with it the guest it waits for.
+//! A client that goes while a handler works drops the handler's future, and with it the guest it waits for. A handler may take the
+//! connection over, as WebSockets do: it finds a [`hyper::upgrade::OnUpgrade`] in the request's extensions. From then on the bounds
+//! are its own; the connection keeps its slot, and a shutdown waits for it and cuts it off after the drain time like any other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
-use super::guarded_stream::{ConnectionClock, GuardedStream, Overdue};
+use super::guarded_stream::{ConnectionClock, GuardedStream, Overdue, Place};
+use super::response_body::SentBody;
 use super::shutdown::ShutdownSignal;
 use super::{Handle, RequestBody, stack};
 use crate::config::HttpSection;
@@ -52,7 +55,7 @@ impl ConnectionBounds {
 
 /// Serves one connection to its end.
 pub(super) async fn serve<H: Handle>(
-    stream: TcpStream,
+    (stream, place): (TcpStream, Place),
     handler: Arc<H>,
     bounds: Arc<ConnectionBounds>,
     mut shutdown: ShutdownSignal,
@@ -62,7 +65,7 @@ pub(super) async fn serve<H: Handle>(
         tracing::debug!(%error, "nodelay could not be set");
     }
     let clock = ConnectionClock::new();
-    let io = TokioIo::new(GuardedStream::new(stream, clock.clone()));
+    let io = TokioIo::new(GuardedStream::new(stream, clock.clone(), place));
     let service = service_fn({
         let clock = clock.clone();
         let bounds = bounds.clone();
@@ -72,9 +75,9 @@ pub(super) async fn serve<H: Handle>(
             let request = http::Request::from_parts(header, body);
             let (handler, clock, bounds) = (handler.clone(), clock.clone(), bounds.clone());
             async move {
-                clock.busy();
+                let busy = clock.busy();
                 let response = stack::answer(handler, request, &bounds).await;
-                clock.idle();
+                let response = response.map(|body| SentBody::new(body, busy));
                 Ok::<_, std::convert::Infallible>(response)
             }
         }
@@ -83,7 +86,8 @@ pub(super) async fn serve<H: Handle>(
         .header_read_timeout(None)
         .max_headers(bounds.headers * SLACK)
         .max_buf_size((bounds.header_bytes * SLACK).max(16 << 10))
-        .serve_connection(io, service);
+        .serve_connection(io, service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let mut ticks = tokio::time::interval(bounds.tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,3 +120,7 @@ pub(super) async fn serve<H: Handle>(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

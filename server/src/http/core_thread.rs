@@ -130,8 +130,7 @@ fn spawn<H: Handle>(
     let (handler, bounds) = (serving.handler.clone(), bounds.clone());
     let shutdown = serving.shutdown.clone();
     tokio::spawn(async move {
-        connection::serve(stream, handler, bounds, shutdown).await;
-        drop((counted, slot));
+        connection::serve((stream, (counted, slot)), handler, bounds, shutdown).await;
     });
 }
 

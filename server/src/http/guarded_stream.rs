@@ -5,12 +5,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::cores::Counted;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ enum Phase {
     Idle = 0,
     /// Part of a header has come.
     Header = 1,
-    /// A handler has the request.
+    /// A handler has a request, or its answer is on its way.
     Busy = 2,
 }
 
@@ -29,6 +32,8 @@ enum Phase {
 pub(super) struct ConnectionClock {
     start: Instant,
     phase: AtomicU8,
+    /// Requests whose answers are not over.
+    open: AtomicU32,
     /// When the phase began, in milliseconds after `start`.
     since: AtomicU64,
     /// When writing began to stall, in milliseconds after `start` plus one; 0 while it does not.
@@ -51,6 +56,7 @@ impl ConnectionClock {
         Arc::new(Self {
             start: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
+            open: AtomicU32::new(0),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
         })
@@ -65,14 +71,11 @@ impl ConnectionClock {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// A handler takes over.
-    pub(super) fn busy(&self) {
+    /// A handler takes over; what is returned is kept until its answer is over.
+    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+        self.open.fetch_add(1, Ordering::Relaxed);
         self.enter(Phase::Busy);
-    }
-
-    /// The handler has answered.
-    pub(super) fn idle(&self) {
-        self.enter(Phase::Idle);
+        Busy(self.clone())
     }
 
     /// Whether the connection has been at it for too long.
@@ -114,16 +117,33 @@ impl ConnectionClock {
     }
 }
 
+/// One request that is being answered; without any, the connection is idle.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<ConnectionClock>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.enter(Phase::Idle);
+        }
+    }
+}
+
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
     stream: TcpStream,
     clock: Arc<ConnectionClock>,
+    /// Given back when the stream goes, which after an upgrade is later than the end of HTTP on it.
+    _place: Place,
 }
 
+/// What a connection takes up: its core's count and a slot.
+pub(super) type Place = (Counted, OwnedSemaphorePermit);
+
 impl GuardedStream {
-    pub(super) fn new(stream: TcpStream, clock: Arc<ConnectionClock>) -> Self {
-        Self { stream, clock }
+    pub(super) fn new(stream: TcpStream, clock: Arc<ConnectionClock>, place: Place) -> Self {
+        Self { stream, clock, _place: place }
     }
 }
 
@@ -192,11 +212,12 @@ mod tests {
         clock.read_bytes();
         assert_eq!(clock.overdue(LONG, Duration::ZERO, LONG), Overdue::No);
         assert_eq!(clock.overdue(Duration::ZERO, LONG, LONG), Overdue::Stalled);
-        clock.busy();
+        let (first, second) = (clock.busy(), clock.busy());
+        drop(first);
         clock.read_bytes();
         assert_eq!(clock.overdue(Duration::ZERO, Duration::ZERO, LONG), Overdue::No);
         clock.wrote(false);
-        clock.idle();
+        drop(second);
         assert_eq!(clock.overdue(Duration::ZERO, Duration::ZERO, LONG), Overdue::No);
         assert_eq!(clock.overdue(LONG, LONG, Duration::ZERO), Overdue::Stalled);
         clock.wrote(true);

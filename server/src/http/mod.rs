@@ -11,19 +11,21 @@ mod guarded_stream;
 mod listener;
 mod port_file;
 mod request_body;
+mod response_body;
 mod shutdown;
 mod stack;
 mod trace_context;
 
 use std::sync::Arc;
 
-pub use body::{Body, BodyBudget, BodyError, Reservation, read_body};
+pub use body::{BodyBudget, BodyError, Reservation, read_body};
 pub use connection::ConnectionBounds;
 pub use core_thread::{CoreThread, Serving};
 pub use cores::{Cores, Seat};
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
 pub use request_body::RequestBody;
+pub use response_body::{Body, BodyBroke};
 pub use shutdown::{Shutdown, ShutdownSignal, Signals};
 pub use stack::{Exchange, header_value};
 pub use trace_context::TraceParent;

@@ -51,7 +51,7 @@ pub(super) async fn logs(app: &App, query: Query<'_>) -> Result<Response, WireEr
             let (pieces, body) = mpsc::channel(PIECES);
             let following = Following { follower, request_id, past, pieces };
             tokio::spawn(following.run(text.into(), app.shutdown.clone()));
-            Body::Stream(body)
+            Body::Pieces(body)
         }
     };
     let mut response = Response::new(body);
