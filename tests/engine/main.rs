@@ -20,5 +20,6 @@ mod pools;
 mod rude;
 mod serving;
 mod snapshots;
+mod streaming;
 mod tmp;
 mod world;
