@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Catalog, Record, Table};
+use crate::derived::Derived;
+use crate::domain_route::{RULES_MAX, Rewrite, RouteTable};
 use crate::error::{Kind, PlatformError, RequestError};
 use crate::name::{FunctionName, Qualifier, ServiceName};
 use crate::platform::Platform;
@@ -85,6 +87,9 @@ pub struct Domain {
     /// Grows with every change over the whole platform; what entity tags are made of.
     #[serde(skip)]
     pub revision: u64,
+    /// Its routes, compiled.
+    #[serde(skip)]
+    pub(crate) table: Derived<RouteTable>,
 }
 
 /// A name of a host: labels of letters, digits and inner hyphens, at most 63 bytes each and 253 together.
@@ -95,7 +100,11 @@ fn host_name(text: &str) -> Result<String, RequestError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if text.len() <= 253 && text.split('.').all(is_label) {
+    // Requests for addresses and for this machine are for the server itself.
+    let is_address = text.rsplit('.').next().is_some_and(|last| {
+        last.bytes().all(|byte| byte.is_ascii_digit()) || last.eq_ignore_ascii_case("localhost")
+    });
+    if text.len() <= 253 && text.split('.').all(is_label) && !is_address {
         return Ok(text.to_ascii_lowercase());
     }
     let shown: String = text.chars().take(253).collect();
@@ -111,6 +120,7 @@ impl DomainSettings {
             let count = self.routes.len();
             return invalid(format!("there are {count}; the limit is {DOMAIN_ROUTES_MAX}"));
         }
+        let mut rules = 0;
         for (number, route) in self.routes.iter().enumerate() {
             let exact = route.path.strip_suffix('*').unwrap_or(&route.path);
             if !exact.starts_with('/') || exact.contains('*') {
@@ -126,11 +136,32 @@ impl DomainSettings {
             }
             let rewrite = Map::from_iter(route.rewrite.clone().map(|value| (String::new(), value)));
             check_extra(&rewrite)?;
+            rules += match Rewrite::read(route.rewrite.as_ref()) {
+                Ok(rewrite) => rewrite.len(),
+                Err(why) => return invalid(format!("route {number}: {why}")),
+            };
+            if rules > RULES_MAX {
+                return invalid(format!("they have more than {RULES_MAX} rules for rewriting"));
+            }
             if self.routes.iter().skip(number + 1).any(|other| other.path == route.path) {
                 return invalid(format!("two routes have the path of route {number}"));
             }
         }
         Ok(())
+    }
+}
+
+impl Domain {
+    /// One of that name, in lower case, that nothing is known of but what its owner sets.
+    pub(crate) fn of_settings(name: &str, settings: DomainSettings) -> Self {
+        Self {
+            name: name.to_owned(),
+            settings,
+            created_ms: 0,
+            modified_ms: 0,
+            revision: 0,
+            table: Derived::default(),
+        }
     }
 }
 
@@ -168,7 +199,8 @@ impl Platform {
     ) -> Result<Domain, PlatformError> {
         let (name, now) = (host_name(name)?, self.inner().clock.now_ms());
         settings.check()?;
-        let domain = Domain { name, settings, created_ms: now, modified_ms: now, revision: 0 };
+        let domain =
+            Domain { created_ms: now, modified_ms: now, ..Domain::of_settings(&name, settings) };
         let catalog = &self.inner().catalog;
         self.writer().add_record(domain, catalog.quotas().domains, |_, _| Ok(())).await
     }
@@ -180,6 +212,20 @@ impl Platform {
     pub fn get_domain(&self, name: &str) -> Result<Domain, RequestError> {
         let name = name.to_ascii_lowercase();
         Ok(self.inner().catalog.record::<Domain>("", &name)?.as_ref().clone())
+    }
+
+    /// The custom domain that requests for a host are for: its name without a port, in any case, with or without the root's dot.
+    /// Costs nothing while there are none.
+    pub fn domain_of(&self, host: &str) -> Option<Arc<Domain>> {
+        let domains = &self.inner().catalog.domains;
+        if domains.is_empty() {
+            return None;
+        }
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return domains.get(&host.to_ascii_lowercase());
+        }
+        domains.get(host)
     }
 
     /// Changes a custom domain. Durable on return.
@@ -235,8 +281,22 @@ mod tests {
     fn names_of_hosts() {
         assert_eq!(host_name("Shop.Example").unwrap(), "shop.example");
         let long = "a".repeat(64);
-        for name in ["", ".", "a..b", "-a.b", "a-.b", "a_b", "a b", "a/b", "é.com", long.as_str()]
-        {
+        for name in [
+            "127.0.0.1",
+            "localhost",
+            "a.localhost",
+            "7",
+            "",
+            ".",
+            "a..b",
+            "-a.b",
+            "a-.b",
+            "a_b",
+            "a b",
+            "a/b",
+            "é.com",
+            long.as_str(),
+        ] {
             assert!(host_name(name).is_err(), "{name}");
         }
         assert!(host_name(&["abc"; 64].join(".")).is_err());

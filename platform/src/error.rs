@@ -23,6 +23,8 @@ pub enum Kind {
     Alias,
     /// A trigger; its name is `service/function/trigger`.
     Trigger,
+    /// The HTTP trigger of a function at a qualifier; its name is `service.qualifier/function`.
+    HttpTrigger,
     /// A binding to a network; its name is `service/network`.
     Binding,
     /// A layer.
@@ -50,6 +52,7 @@ impl Kind {
             Self::Version => "version",
             Self::Alias => "alias",
             Self::Trigger => "trigger",
+            Self::HttpTrigger => "HTTP trigger",
             Self::Binding => "binding",
             Self::Layer => "layer",
             Self::LayerVersion => "layer version",

@@ -38,9 +38,13 @@ mod checksum;
 mod clock;
 mod config;
 mod deploy;
+mod derived;
 mod domain;
+mod domain_route;
 mod error;
 mod function;
+mod gate;
+mod http_trigger;
 mod invoke;
 mod journal;
 mod key;
@@ -82,11 +86,14 @@ pub use config::{PlatformConfig, Quotas};
 pub use domain::{
     DOMAIN_ROUTES_MAX, Domain, DomainChange, DomainProtocol, DomainRoute, DomainSettings,
 };
+pub use domain_route::{NoRoute, Routed};
 pub use error::{Kind, PlatformError, RequestError};
 pub use function::{
     Code, CodeUpload, ENVIRONMENT_BYTES_MAX, Function, FunctionChange, FunctionSettings,
     INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
 };
+pub use gate::{Gate, GateLimits, GateRefusal, Pass};
+pub use http_trigger::{HttpAuth, HttpTrigger};
 pub use invoke::Invoked;
 pub use journal::{
     ErrorNote, Figures, InvocationFilter, InvocationRecord, InvocationType, JournalConfig, Status,

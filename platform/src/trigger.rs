@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Catalog, Record, Table};
+use crate::derived::Derived;
 use crate::error::{Kind, PlatformError, RequestError};
+use crate::http_trigger::HttpTrigger;
 use crate::name::{FunctionName, LATEST, ServiceName, Target, TriggerName};
 use crate::platform::Platform;
 use crate::schedule::Schedule;
@@ -15,11 +17,6 @@ use crate::storage::Collection;
 
 /// The most bytes of a trigger's configuration, as JSON.
 pub const TRIGGER_CONFIG_BYTES_MAX: usize = 64 * 1024;
-
-/// Who may call by an HTTP trigger, as its configuration says it.
-const HTTP_AUTH_TYPES: [&str; 3] = ["anonymous", "function", "jwt"];
-/// The methods of requests that an HTTP trigger may take.
-const HTTP_METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
 
 /// What kind of source a trigger has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,6 +65,9 @@ pub struct Trigger {
     /// Grows with every change over the whole platform; what entity tags are made of.
     #[serde(skip)]
     pub revision: u64,
+    /// What the configuration of an HTTP trigger says, read.
+    #[serde(skip)]
+    pub(crate) read: Derived<Result<Arc<HttpTrigger>, String>>,
 }
 
 /// What the owner of a trigger sets.
@@ -116,7 +116,7 @@ pub struct TriggerChange {
 fn check_config(kind: TriggerKind, config: &Map<String, Value>) -> Result<(), RequestError> {
     let checked = match kind {
         TriggerKind::Timer => check_timer(config),
-        TriggerKind::Http => check_http(config),
+        TriggerKind::Http => HttpTrigger::check(config),
         _ => Ok(()),
     };
     checked.map_err(|why| RequestError::invalid("trigger_config", why))
@@ -140,26 +140,19 @@ fn check_timer(config: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
-fn check_http(config: &Map<String, Value>) -> Result<(), String> {
-    let known =
-        |known: &[&str], value: &Value| value.as_str().is_some_and(|text| known.contains(&text));
-    if !set_field(config, "authType").is_none_or(|value| known(&HTTP_AUTH_TYPES, value)) {
-        return Err(format!("`authType` is none of {}", HTTP_AUTH_TYPES.join(", ")));
-    }
-    let methods = config.get("methods").and_then(Value::as_array).filter(|all| !all.is_empty());
-    if !methods.is_some_and(|all| all.iter().all(|method| known(&HTTP_METHODS, method))) {
-        return Err(format!("`methods` is not a list of some of {}", HTTP_METHODS.join(", ")));
-    }
-    Ok(())
-}
-
 fn key(function: &str, name: &str) -> String {
     format!("{function}/{name}")
 }
 
 impl Trigger {
-    fn qualifier(&self) -> &str {
+    pub(crate) fn qualifier(&self) -> &str {
         self.settings.qualifier.as_deref().unwrap_or(LATEST)
+    }
+
+    /// What an HTTP trigger lets through; its limits count over all who ask.
+    pub(crate) fn http(&self) -> Result<Arc<HttpTrigger>, String> {
+        let read = || HttpTrigger::read(&self.settings.config).map(Arc::new);
+        self.read.get(read).as_ref().clone()
     }
 
     fn check(&self, catalog: &Catalog) -> Result<(), RequestError> {
@@ -262,6 +255,7 @@ impl Platform {
             created_ms: now,
             modified_ms: now,
             revision: 0,
+            read: Derived::default(),
         };
         let check = |catalog: &Catalog, trigger: &Trigger| trigger.check(catalog);
         self.writer().add_record(trigger, u64::MAX, check).await

@@ -28,7 +28,7 @@ pub struct App {
     /// The settings, validated.
     pub settings: Settings,
     /// Counters and histograms.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Memory for request bodies.
     pub bodies: BodyBudget,
     /// Links to code.
@@ -57,7 +57,7 @@ impl App {
             cores,
         };
         Arc::new(Self {
-            metrics: Metrics::new(Arc::new(source)),
+            metrics: Arc::new(Metrics::new(Arc::new(source))),
             platform,
             logs,
             settings,
@@ -109,12 +109,7 @@ impl App {
                 let fault = invoked.outcome.result.as_ref().err();
                 self.metrics.ran(invoked.revision.label(), fault, &invoked.outcome.report);
             }
-            Err(PlatformError::Refused(refusal)) => self.metrics.refused(refusal.as_str()),
-            Err(PlatformError::Request(_)) => {}
-            Err(error) => {
-                tracing::debug!(%target, %error, "a call brought no outcome");
-                self.metrics.failed();
-            }
+            Err(error) => self.metrics.not_run(&target, error),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod dialect;
+pub(crate) mod gateway;
 pub mod http;
 pub mod serve;
 pub mod telemetry;

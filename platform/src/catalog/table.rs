@@ -1,6 +1,7 @@
 //! A table: records of one kind in order of their keys, read without a lock and replaced as a whole by the one writer.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -31,6 +32,17 @@ impl<T> Table<T> {
     /// Looks at a record without counting another reference to it.
     pub(crate) fn with<R>(&self, key: &str, look: impl FnOnce(Option<&T>) -> R) -> R {
         look(self.0.load().get(key).map(AsRef::as_ref))
+    }
+
+    /// The first record that `wanted` wants of those whose keys begin with `group` and a slash.
+    pub(crate) fn find_of(&self, group: &str, wanted: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        let rows = self.0.load();
+        let from = format!("{group}/");
+        let mut held = rows.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));
+        held.by_ref()
+            .take_while(|(key, _)| key.starts_with(&from))
+            .find(|(_, row)| wanted(row))
+            .map(|(_, row)| row.clone())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

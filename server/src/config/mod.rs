@@ -6,6 +6,7 @@
 mod audit;
 mod auth;
 mod engine;
+mod gateway;
 mod http;
 mod load;
 mod log;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use audit::AuditSection;
 pub use auth::Auth;
 pub use engine::EngineSection;
+pub use gateway::GatewaySection;
 pub use http::HttpSection;
 pub use load::{ConfigError, Loaded, Sources, keys, load};
 pub use log::{AccessLog, LogFormat, LogSection};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub log: LogSection,
     /// Bounds of connections and requests.
     pub http: HttpSection,
+    /// Bounds of requests that functions answer themselves.
+    pub gateway: GatewaySection,
     /// Budgets of the engine.
     pub engine: EngineSection,
     /// The queue of asynchronous invocations.
@@ -87,6 +91,7 @@ impl Default for Settings {
             account: "0".to_owned(),
             log: LogSection::default(),
             http: HttpSection::default(),
+            gateway: GatewaySection::default(),
             engine: EngineSection::default(),
             queue: QueueSection::default(),
             object_store: ObjectStoreSection::default(),
@@ -124,6 +129,7 @@ impl Settings {
             return refuse(why.to_owned());
         }
         self.http.validate()?;
+        self.gateway.validate()?;
         self.queue.validate()?;
         self.object_store.validate()?;
         self.audit.validate()?;

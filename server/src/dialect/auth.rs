@@ -20,7 +20,7 @@ use crate::http::Request;
 
 /// Whoever sent a request: a key, or anybody where nobody asks.
 #[derive(Debug, Clone)]
-pub(super) struct Caller(Option<Arc<OpenKey>>);
+pub(crate) struct Caller(Option<Arc<OpenKey>>);
 
 impl Caller {
     /// Whether it may do what needs that role with that service; for what the path does not tell.
@@ -48,7 +48,7 @@ impl Caller {
 ///
 /// # Errors
 /// Who is not believed, or may not.
-pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
+pub(crate) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
     if !app.checks_callers() {
         return Ok(Caller(None));
     }
@@ -58,10 +58,51 @@ pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
         // Such a link is signed by itself, and made for programs that sign nothing.
         return Ok(Caller(None));
     }
+    let caller = authenticate(app, request, Address::Server)?;
+    let (role, service) = needed(request);
+    match service {
+        // Whoever reads on asks again, with the service.
+        Service::ToldLater => caller.must(role, Some(caller.prefix()))?,
+        Service::Named(service) => caller.must(role, Some(&service))?,
+        Service::None => caller.must(role, None)?,
+    }
+    Ok(caller)
+}
+
+/// Which address a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// The server's own.
+    Server,
+    /// A custom domain's: every path of it is an HTTP trigger's.
+    Domain,
+}
+
+/// Finds out who calls a function through its HTTP trigger, and whether they may.
+///
+/// # Errors
+/// Who is not believed, or may not.
+pub(crate) fn admit_call(
+    app: &App,
+    request: &Request,
+    address: Address,
+    service: &str,
+) -> Result<(), WireError> {
+    if !app.checks_callers() {
+        return Ok(());
+    }
+    authenticate(app, request, address)?.must(Role::Invoke, Some(service))
+}
+
+/// Who signed a request.
+fn authenticate(app: &App, request: &Request, address: Address) -> Result<Caller, WireError> {
     let signed =
         Signed { method: request.method(), uri: request.uri(), headers: request.headers() };
     let now = SystemTime::now();
-    let claim = signed.claim(now)?;
+    let claim = match address {
+        Address::Server => signed.claim(now)?,
+        Address::Domain => signed.claim_at_domain(now)?,
+    };
     let key = app.platform.keys().find(&claim.id).ok_or_else(|| unknown(&claim.id))?;
     let secrets = || key.secrets(to_ms(now));
     if secrets().next().is_none() {
@@ -76,15 +117,7 @@ pub(super) fn admit(app: &App, request: &Request) -> Result<Caller, WireError> {
         ));
     }
     check_rest(&key, &claim, request)?;
-    let caller = Caller(Some(key));
-    let (role, service) = needed(request);
-    match service {
-        // Whoever reads on asks again, with the service.
-        Service::ToldLater => caller.must(role, Some(caller.prefix()))?,
-        Service::Named(service) => caller.must(role, Some(&service))?,
-        Service::None => caller.must(role, None)?,
-    }
-    Ok(caller)
+    Ok(Caller(Some(key)))
 }
 
 impl Caller {
@@ -138,7 +171,6 @@ fn needed_of_clients<'a>(method: &Method, rest: &'a str) -> (Role, Service<'a>) 
     let kind = elements.next();
     let service = elements.next().and_then(service);
     match (kind, service) {
-        (Some("proxy"), Some(service)) => (Role::Invoke, Service::Named(service)),
         (Some("services"), Some(service)) => {
             // After it come the word `functions` and the function's name.
             let calls =
@@ -249,7 +281,6 @@ mod tests {
                 Role::Invoke,
                 "a",
             ),
-            (&get, "/2016-08-15/proxy/a.LATEST/f/x", Role::Invoke, "a"),
             (&get, "/2016-08-15/services/%61%2e1/functions/f", Role::Deploy, "a"),
             (&post, "/2016-08-15/services/invocations/functions", Role::Deploy, "invocations"),
             (&post, "/2016-08-15/services", Role::Deploy, "later"),

@@ -1,9 +1,9 @@
 //! Wire APIs over the platform. A dialect translates requests and answers and holds no rule of the domain.
 //!
-//! Which dialect a request is for is told by the beginning of its path. Invocations are looked at first.
+//! Which dialect a request is for is told by the beginning of its path, after it was seen that it is for no custom domain.
 
 mod acting;
-mod auth;
+pub(crate) mod auth;
 pub mod function_compute;
 pub mod health;
 pub mod hearth;
@@ -14,11 +14,18 @@ use ::http::Method;
 use self::function_compute::errors::WireError;
 use crate::app::App;
 use crate::config::AdminListen;
+use crate::gateway;
 use crate::http::{Exchange, Rejection, Request, Response};
 
 /// Answers one request.
 pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Response {
+    if let Some(domain) = gateway::domain_of(app, &request) {
+        return Box::pin(gateway::serve_domain(app, &domain, request, exchange)).await;
+    }
     let path = request.uri().path();
+    if gateway::is_proxy_path(path) {
+        return gateway::serve_proxy(app, request, exchange).await;
+    }
     if path.starts_with(function_compute::PREFIX) {
         return match auth::admit(app, &request) {
             Ok(caller) => function_compute::serve(app, request, exchange, &caller).await,

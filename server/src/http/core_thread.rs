@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::connection::{self, Service};
 use super::cores::Counted;
-use super::{ConnectionBounds, Handle, Seat, ShutdownSignal, connection};
+use super::{ConnectionBounds, Handle, Seat, ShutdownSignal};
 
 /// First pause after `accept` failed, as when the process has no file descriptors left; doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -74,7 +75,7 @@ impl CoreThread {
 
 async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let bounds = Arc::new(serving.bounds.clone());
+    let service = Service::new(serving.handler.clone(), serving.bounds.clone());
     let slots = Arc::new(Semaphore::new(serving.connections as usize));
     let mut pause = PAUSE_MIN;
     while !serving.shutdown.has_started() {
@@ -95,7 +96,7 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
             Ok(mine) => {
                 pause = PAUSE_MIN;
                 if let Some((mine, slot)) = mine {
-                    spawn(&serving, &bounds, mine, slot);
+                    spawn(&serving, &service, mine, slot);
                 }
             }
             Err(error) if is_of_the_connection(&error) => {}
@@ -110,7 +111,7 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
     serving.seat.close();
     while let Some(mine) = serving.seat.next_moved().await {
         if let Ok(slot) = slots.clone().try_acquire_owned() {
-            spawn(&serving, &bounds, mine, slot);
+            spawn(&serving, &service, mine, slot);
         }
     }
     let all = slots.acquire_many(serving.connections);
@@ -123,14 +124,13 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
 /// Serves a connection to its end.
 fn spawn<H: Handle>(
     serving: &Serving<H>,
-    bounds: &Arc<ConnectionBounds>,
+    service: &Arc<Service<H>>,
     (stream, counted): (TcpStream, Counted),
     slot: OwnedSemaphorePermit,
 ) {
-    let (handler, bounds) = (serving.handler.clone(), bounds.clone());
-    let shutdown = serving.shutdown.clone();
+    let (service, shutdown) = (service.clone(), serving.shutdown.clone());
     tokio::spawn(async move {
-        connection::serve((stream, (counted, slot)), handler, bounds, shutdown).await;
+        connection::serve((stream, (counted, slot)), service, shutdown).await;
     });
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_engine::{Fault, Report, StartKind};
+use hearth_platform::PlatformError;
 use parking_lot::RwLock;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -216,8 +217,20 @@ impl Metrics {
         );
     }
 
+    /// Counts an invocation that brought no outcome.
+    pub fn not_run(&self, target: &dyn std::fmt::Display, error: &PlatformError) {
+        match error {
+            PlatformError::Refused(refusal) => self.refused(refusal.as_str()),
+            PlatformError::Request(_) => {}
+            error => {
+                tracing::debug!(%target, %error, "a call brought no outcome");
+                self.failed();
+            }
+        }
+    }
+
     /// Counts an invocation that failed because of the host.
-    pub fn failed(&self) {
+    fn failed(&self) {
         self.failures.inc();
     }
 

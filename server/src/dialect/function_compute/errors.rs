@@ -38,18 +38,14 @@ const MESSAGE_BYTES_MAX: usize = 1000;
 const INTERNAL: &str = "an internal error has occurred. Please retry.";
 
 impl WireError {
-    pub(in crate::dialect) fn new(
-        status: StatusCode,
-        code: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let mut message = message.into();
         // What the caller sent may be in it, at any length.
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
         Self { status, code, message }
     }
 
-    pub(in crate::dialect) fn invalid(message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
     }
 
@@ -71,7 +67,7 @@ impl WireError {
     }
 
     /// A path that leads nowhere, or not with this method.
-    pub(in crate::dialect) fn no_route(method: &Method, path: &str) -> Self {
+    pub(crate) fn no_route(method: &Method, path: &str) -> Self {
         let path = path.get(..path.floor_char_boundary(256)).unwrap_or_default();
         let message = format!("'{method}' against '{path}' is not supported");
         Self::new(StatusCode::BAD_REQUEST, "PathNotSupported", message)
@@ -79,7 +75,7 @@ impl WireError {
 
     /// The response. A client that repeats reads and writes after a 500 for half a minute on its own is told 503, which it
     /// hands on.
-    pub(in crate::dialect) fn into_response(self, method: &Method) -> Response {
+    pub(crate) fn into_response(self, method: &Method) -> Response {
         let error = if self.status == StatusCode::INTERNAL_SERVER_ERROR && method != Method::POST {
             Self::unavailable(self.message)
         } else {
@@ -264,6 +260,7 @@ impl From<Rejection> for WireError {
                 "InvalidArgument",
                 "the header of the request is over its limit",
             ),
+            Rejection::Malformed { why } => Self::invalid(why),
             Rejection::Panicked => Self::internal(),
         }
     }
@@ -304,6 +301,7 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerNotFound", format!("trigger '{trigger}' does not exist"))
         }
+        Kind::HttpTrigger => ("TriggerNotFound", format!("function '{name}' has no HTTP trigger")),
         Kind::OnDemandConfig => {
             ("OnDemandConfigNotFound", format!("on-demand config of '{name}' does not exist"))
         }
@@ -346,7 +344,7 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let (service, alias) = qualified(name);
             ("AliasAlreadyExists", format!("alias '{alias}' already exists in service '{service}'"))
         }
-        Kind::Trigger => {
+        Kind::Trigger | Kind::HttpTrigger => {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }

@@ -32,6 +32,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("AlreadyExists, function", taken(named(Kind::Function, "shop/order"))),
         ("NotFound, trigger", missing(named(Kind::Trigger, "shop/order/nightly"))),
         ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
+        ("NotFound, HTTP trigger", missing(named(Kind::HttpTrigger, "shop.LATEST/order"))),
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
         ("NotFound, layer", missing(named(Kind::Layer, "words"))),
@@ -72,6 +73,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("Refusal::Draining", Refusal::Draining.into()),
         ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),
         ("Rejection::HeaderTooLarge", Rejection::HeaderTooLarge.into()),
+        ("Rejection::Malformed", Rejection::Malformed { why: "the header Host is missing" }.into()),
         ("Rejection::Panicked", Rejection::Panicked.into()),
         ("no route", WireError::no_route(&Method::GET, "/nowhere")),
     ]

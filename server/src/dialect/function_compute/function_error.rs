@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::etag::megabytes;
 
 /// The body.
-pub(super) fn body(fault: &Fault, report: &Report) -> Bytes {
+pub(crate) fn body(fault: &Fault, report: &Report) -> Bytes {
     let mut body = json!({ "errorMessage": message(fault, report), "errorType": kind(fault) });
     let stack = stack(fault);
     if let Some(body) = body.as_object_mut()

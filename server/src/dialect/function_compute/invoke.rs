@@ -46,13 +46,13 @@ const HEADERS: usize = 16;
 
 /// Whether the caller waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Sync,
     Async,
 }
 
 /// What the two headers say.
-fn kind(headers: &HeaderMap) -> Result<(Kind, LogType), WireError> {
+pub(crate) fn kind(headers: &HeaderMap) -> Result<(Kind, LogType), WireError> {
     let text = |name: &HeaderName| {
         headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     };
@@ -187,7 +187,12 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
 }
 
 /// The tail log in the frames that clients look for: the initializer's, if it ran for this call, and the call's, if it came to that.
-fn tail_text(tail: &[u8], outcome: &Outcome, revision: &Revision, request_id: &str) -> String {
+pub(crate) fn tail_text(
+    tail: &[u8],
+    outcome: &Outcome,
+    revision: &Revision,
+    request_id: &str,
+) -> String {
     let (report, settings) = (&outcome.report, &revision.function().settings);
     // The tail is the end of all that was logged; what is missing is missing from the initializer's part first.
     let missing = report.log_bytes.saturating_sub(tail.len() as u64);

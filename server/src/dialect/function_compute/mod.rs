@@ -27,7 +27,7 @@ mod tags;
 mod targets;
 mod triggers;
 mod versions;
-mod wire;
+pub(crate) mod wire;
 
 use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -43,8 +43,11 @@ use crate::dialect::acting::Acting;
 use crate::http::{Body, Exchange, Request, Response, read_body};
 
 pub use destination_event::DestinationEvents;
+pub(crate) use etag::megabytes;
+pub(crate) use function_error::body as fault_body;
+pub(crate) use invoke::{Kind as InvocationKind, kind as invocation_kind, tail_text};
 pub use route::PREFIX;
-pub(super) use route::decode;
+pub(crate) use route::decode;
 pub(crate) use wire::{time, time_ms};
 
 /// Answers one request of this dialect.

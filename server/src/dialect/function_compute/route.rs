@@ -84,7 +84,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Option<Operation<'a>>
 }
 
 /// An element of a path without its escapes; none if it is empty or no UTF-8. Escaped slashes stay part of the element.
-pub(in crate::dialect) fn decode(element: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(element: &str) -> Option<Cow<'_, str>> {
     if element.is_empty() {
         return None;
     }

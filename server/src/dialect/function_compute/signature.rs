@@ -62,6 +62,8 @@ pub struct Claim<'a> {
     date: Cow<'a, str>,
     /// Whether all of it is in the query, as links have it.
     is_link: bool,
+    /// Whether the query is signed: at addresses of HTTP triggers.
+    signs_query: bool,
 }
 
 /// A request as far as it is signed.
@@ -81,7 +83,19 @@ impl<'a> Signed<'a> {
     /// # Errors
     /// [`SignatureError`]: something is missing, malformed or from another time.
     pub fn claim(self, now: SystemTime) -> Result<Claim<'a>, SignatureError> {
-        if let Some(claim) = self.link_claim() {
+        self.claim_of(now, self.uri.path().starts_with(PROXY))
+    }
+
+    /// The same of a request that is for an HTTP trigger whatever its path, at a custom domain.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub fn claim_at_domain(self, now: SystemTime) -> Result<Claim<'a>, SignatureError> {
+        self.claim_of(now, true)
+    }
+
+    fn claim_of(self, now: SystemTime, signs_query: bool) -> Result<Claim<'a>, SignatureError> {
+        if signs_query && let Some(claim) = self.link_claim() {
             return in_time(claim, now);
         }
         let text = |name| self.headers.get(name).map(|value| value.to_str().unwrap_or_default());
@@ -101,13 +115,14 @@ impl<'a> Signed<'a> {
             token: token.map(|token| token.unwrap_or_default().into()),
             date: date.into(),
             is_link: false,
+            signs_query,
         };
         in_time(claim, now)
     }
 
     /// The claim of a link that was signed ahead: all of it is in the query, and only where queries are signed.
     fn link_claim(self) -> Option<Claim<'a>> {
-        let query = self.uri.query().filter(|_| self.uri.path().starts_with(PROXY))?;
+        let query = self.uri.query()?;
         let value = |name: &str| {
             let item = query.split('&').find_map(|item| item.strip_prefix(name)?.strip_prefix('='));
             item.map(decoded)
@@ -118,6 +133,7 @@ impl<'a> Signed<'a> {
             token: value("x-fc-security-token"),
             date: value("x-fc-expires")?,
             is_link: true,
+            signs_query: true,
         })
     }
 
@@ -156,7 +172,7 @@ impl<'a> Signed<'a> {
             text.extend([name, ":", value, "\n"]);
         }
         text.push_str(path);
-        if self.uri.path().starts_with(PROXY) {
+        if claim.signs_query {
             text.push('\n');
             text.push_str(&items(self.uri.query().unwrap_or_default(), claim.is_link));
         }
@@ -212,6 +228,7 @@ pub fn authorization(request: Signed<'_>, id: &str, secret: &str) -> String {
         token: None,
         date: date.into(),
         is_link: false,
+        signs_query: request.uri.path().starts_with(PROXY),
     };
     let text = request.text(&claim, &decoded(request.uri.path()));
     let mac = keyed(secret, text.as_bytes()).map(|mac| mac.finalize().into_bytes());

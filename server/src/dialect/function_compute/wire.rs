@@ -113,7 +113,7 @@ pub(super) fn required(field: &str) -> WireError {
 }
 
 /// The id of an instance as the dialect writes it.
-pub(super) fn instance_id(id: u64) -> String {
+pub(crate) fn instance_id(id: u64) -> String {
     format!("c-{id:016x}")
 }
 

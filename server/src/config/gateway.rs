@@ -1,0 +1,81 @@
+//! Bounds of requests that functions answer themselves, by HTTP triggers and custom domains.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigError, Size};
+
+/// Bounds of requests to HTTP functions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySection {
+    /// Path and query of a request, as the function sees them. Default 4KiB; more is answered 400.
+    pub path_size: Size,
+    /// All header lines of a request together. Default 8KiB; more is answered 400, and above `http.header_size` 431.
+    pub header_size: Size,
+    /// Body of a request. Default 32MiB; 0 is no bound, for large uploads: bodies pass through and are not held.
+    pub body_size: Size,
+    /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
+    pub depth: u32,
+    /// Host names, separated by commas, under which this server's own paths answer whatever custom domains there are. Default none;
+    /// addresses and `localhost` are always its own.
+    pub own_hosts: String,
+}
+
+impl Default for GatewaySection {
+    fn default() -> Self {
+        Self {
+            path_size: Size(4 << 10),
+            header_size: Size(8 << 10),
+            body_size: Size(32 << 20),
+            depth: 16,
+            own_hosts: String::new(),
+        }
+    }
+}
+
+impl GatewaySection {
+    /// Checks all bounds.
+    ///
+    /// # Errors
+    /// [`ConfigError::Refused`] names the first setting that is out of bounds.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+        };
+        let checks = [
+            (
+                "gateway.path_size",
+                (256..=64 << 10).contains(&self.path_size.0),
+                "must be 256B to 64KiB",
+            ),
+            (
+                "gateway.header_size",
+                (1 << 10..=1 << 20).contains(&self.header_size.0),
+                "must be 1KiB to 1MiB",
+            ),
+            ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
+            (
+                "gateway.own_hosts",
+                self.own_hosts.is_empty() || self.own().all(is_name),
+                "must be names of hosts without ports, separated by commas",
+            ),
+        ];
+        match checks.iter().find(|(_, holds, _)| !holds) {
+            None => Ok(()),
+            Some((setting, _, why)) => {
+                Err(ConfigError::Refused { why: format!("setting `{setting}` {why}") })
+            }
+        }
+    }
+
+    fn own(&self) -> impl Iterator<Item = &str> {
+        self.own_hosts.split(',').map(str::trim)
+    }
+
+    /// Whether the server's own paths answer under a host whatever domains there are.
+    pub fn is_own_host(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        self.own().any(|own| own.eq_ignore_ascii_case(host))
+    }
+}

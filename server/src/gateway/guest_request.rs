@@ -1,0 +1,215 @@
+//! The request as the function sees it: the path behind its address, the query as it came, the caller's headers without those of one
+//! hop and those that only the platform may set, and a body that passes by, counted.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hearth_engine::{HttpRequest, RequestBodyError};
+use hearth_platform::{LATEST, Revision};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Uri, request};
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::{Destination, address, hop};
+use crate::config::Size;
+use crate::dialect::function_compute::errors::WireError;
+use crate::http::{Exchange, RequestBody, header_value};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
+const BASE_PATH: HeaderName = HeaderName::from_static("x-fc-base-path");
+const CLIENT_IP: HeaderName = HeaderName::from_static("x-fc-client-ip");
+const CONTROL_PATH: HeaderName = HeaderName::from_static("x-fc-control-path");
+const SERVICE: HeaderName = HeaderName::from_static("x-fc-service-name");
+const FUNCTION: HeaderName = HeaderName::from_static("x-fc-function-name");
+const VERSION: HeaderName = HeaderName::from_static("x-fc-version-id");
+const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Headers in which proxies say for whom they ask. From anybody else they are claims.
+const FORWARDING: [HeaderName; 6] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// How deep functions call one another by HTTP, as ours say it to one another.
+const DEPTH: &str = "x-hearth-depth";
+
+/// How deep the caller says to be: 0 from outside. Who lies about it can only be refused for it.
+pub(super) fn depth(headers: &HeaderMap) -> u32 {
+    let Some(value) = headers.get(DEPTH) else { return 0 };
+    let depth = value.to_str().ok().and_then(|text| text.parse().ok());
+    depth.unwrap_or(u32::MAX)
+}
+
+/// Headers that only the platform may set.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.starts_with("x-fc-") || name.starts_with("x-hearth-")
+}
+
+/// The head of a request, rewritten for the function.
+///
+/// # Errors
+/// When its address cannot be said in the function's terms.
+pub(super) fn head(
+    mut parts: request::Parts,
+    destination: &Destination<'_>,
+    revision: &Revision,
+    exchange: &Exchange,
+    client: Option<IpAddr>,
+) -> Result<request::Parts, WireError> {
+    parts.uri = uri(&parts, destination)?;
+    let headers = &mut parts.headers;
+    hop::strip(headers, is_ours);
+    headers.remove(EXPECT);
+    for name in FORWARDING {
+        headers.remove(name);
+    }
+    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
+        // It was for the platform; whoever holds it could send the request again.
+        headers.remove(AUTHORIZATION);
+    }
+    match &exchange.trace_parent {
+        Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
+        None => {
+            headers.remove(TRACE_PARENT);
+            headers.remove(TRACE_STATE);
+        }
+    }
+    let qualifier = destination.qualifier.as_deref().unwrap_or(LATEST);
+    headers.insert(REQUEST_ID, header_value(&exchange.request_id));
+    headers.insert(BASE_PATH, header_value(&destination.base_path));
+    headers.insert(CONTROL_PATH, HeaderValue::from_static("/http-invoke"));
+    headers.insert(SERVICE, header_value(&destination.service));
+    headers.insert(FUNCTION, header_value(&destination.function));
+    headers.insert(VERSION, header_value(revision.version()));
+    headers.insert(QUALIFIER, header_value(qualifier));
+    if let Some(client) = client {
+        headers.insert(CLIENT_IP, header_value(&client.to_string()));
+    }
+    Ok(parts)
+}
+
+/// The address of the request: as the caller used it, with the function's path.
+fn uri(parts: &request::Parts, destination: &Destination<'_>) -> Result<Uri, WireError> {
+    let bad = |what: &str| WireError::invalid(format!("the {what} of the request cannot be read"));
+    let path: &str = &destination.path;
+    let path = PathAndQuery::try_from(path).map_err(|_| bad("path"))?;
+    let host = match parts.uri.authority() {
+        Some(authority) => Some(authority.clone()),
+        None => match parts.headers.get(HOST) {
+            Some(host) => Some(Authority::try_from(host.as_bytes()).map_err(|_| bad("host"))?),
+            None => None,
+        },
+    };
+    let mut uri = http::uri::Parts::default();
+    let scheme = if address::is_encrypted(&parts.uri) { Scheme::HTTPS } else { Scheme::HTTP };
+    uri.scheme = Some(scheme);
+    uri.authority = Some(host.unwrap_or_else(|| Authority::from_static("localhost")));
+    uri.path_and_query = Some(path);
+    Uri::from_parts(uri).map_err(|_| bad("address"))
+}
+
+/// A request that may be larger than allowed, seen from outside of its body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Overflow(Arc<AtomicBool>);
+
+impl Overflow {
+    /// Whether more came than is allowed.
+    pub(super) fn happened(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The error for a body of more than is allowed.
+pub(super) fn too_large(limit: Size) -> WireError {
+    WireError::invalid(format!("the body is over the limit of {limit}"))
+}
+
+/// Checks the length that a body is said to have.
+///
+/// # Errors
+/// It is over the limit; 0 is none.
+pub(super) fn check_length(headers: &HeaderMap, limit: Size) -> Result<(), WireError> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length: Option<u64> = length.and_then(|text| text.parse().ok());
+    match length {
+        Some(length) if limit.0 > 0 && length > limit.0 => Err(too_large(limit)),
+        _ => Ok(()),
+    }
+}
+
+/// The whole request for the function.
+pub(super) fn with_body(
+    parts: request::Parts,
+    body: RequestBody,
+    limit: Size,
+) -> (HttpRequest, Overflow) {
+    let overflow = Overflow::default();
+    if body.is_end_stream() {
+        let empty = http_body_util::Empty::new();
+        let empty = http_body_util::BodyExt::map_err(empty, |never| match never {});
+        return (HttpRequest::from_parts(parts, hearth_engine::RequestBody::new(empty)), overflow);
+    }
+    let left = if limit.0 == 0 { u64::MAX } else { limit.0 };
+    let body = Counted { body, left, limit_bytes: limit.0, overflow: overflow.clone() };
+    (HttpRequest::from_parts(parts, hearth_engine::RequestBody::new(body)), overflow)
+}
+
+/// A body that is cut off where it becomes larger than allowed.
+#[derive(Debug)]
+struct Counted {
+    body: RequestBody,
+    left: u64,
+    limit_bytes: u64,
+    overflow: Overflow,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let counted = self.get_mut();
+        let polled = Pin::new(&mut counted.body).poll_frame(context);
+        Poll::Ready(Some(match std::task::ready!(polled) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => Err(RequestBodyError::Broken { why: error.to_string() }),
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                match counted.left.checked_sub(bytes) {
+                    Some(left) => {
+                        counted.left = left;
+                        Ok(frame)
+                    }
+                    None => {
+                        counted.overflow.0.store(true, Ordering::Relaxed);
+                        Err(RequestBodyError::TooLarge { limit_bytes: counted.limit_bytes })
+                    }
+                }
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,226 @@
+//! The response as the caller sees it: the function's status, headers and body, without headers of one hop and those that only the
+//! platform may set, and with the platform's own. A response that HTTP does not allow is the function's fault.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use hearth_engine::{AnswerBody, Outcome};
+use hearth_platform::{Pass, Revision};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, response};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use serde_json::json;
+
+use super::guest_request::is_ours;
+use super::hop;
+use crate::dialect::function_compute::{fault_body, megabytes, tail_text, wire};
+use crate::http::{Body, BodyBroke, Response, header_value};
+
+const DURATION: HeaderName = HeaderName::from_static("x-fc-invocation-duration");
+const VERSION: HeaderName = HeaderName::from_static("x-fc-invocation-service-version");
+const MEMORY: HeaderName = HeaderName::from_static("x-fc-max-memory-usage");
+const INSTANCE: HeaderName = HeaderName::from_static("x-fc-instance-id");
+const LOG_RESULT: HeaderName = HeaderName::from_static("x-fc-log-result");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fc-error-type");
+/// How the instance started; our own, for people who measure.
+const START: HeaderName = HeaderName::from_static("x-hearth-start");
+
+/// Most bytes of headers that a function may answer with.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// The response of a function that answers. `outcome` is there if it has ended already; `pass` is held until the body ends.
+pub(super) fn answering(
+    response: http::Response<AnswerBody>,
+    outcome: Option<&Outcome>,
+    (revision, request_id): (&Revision, &str),
+    pass: Pass,
+) -> Response {
+    let (mut parts, mut body) = response.into_parts();
+    if let Err(why) = check(&parts) {
+        tracing::debug!(
+            function = %revision.label(),
+            request_id,
+            why,
+            "a response is not passed on"
+        );
+        return broken(why);
+    }
+    hop::strip(&mut parts.headers, is_ours);
+    if parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    say(&mut parts.headers, outcome, revision, request_id);
+    // Most responses are there as a whole, in one piece.
+    let whole = match (outcome, body.size_hint().exact()) {
+        (Some(_), Some(0)) => Some(Bytes::new()),
+        (Some(_), Some(size)) => match body.frame().now_or_never() {
+            Some(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) if data.len() as u64 == size => Some(data),
+                Ok(data) => {
+                    return Response::from_parts(parts, streaming(Some(data), body, pass));
+                }
+                Err(_) => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    let body = match whole {
+        Some(bytes) => Body::Full(bytes),
+        None => streaming(None, body, pass),
+    };
+    Response::from_parts(parts, body)
+}
+
+/// What the platform says of an invocation.
+fn say(headers: &mut HeaderMap, outcome: Option<&Outcome>, revision: &Revision, request_id: &str) {
+    headers.insert(VERSION, header_value(revision.version()));
+    let Some(outcome) = outcome else { return };
+    let report = &outcome.report;
+    let duration = u64::try_from(report.phases.run.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(DURATION, HeaderValue::from(duration));
+    headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
+    headers.insert(INSTANCE, header_value(&wire::instance_id(report.instance)));
+    headers.insert(START, HeaderValue::from_static(report.start.as_str()));
+    if let Some(tail) = &outcome.tail_log {
+        let text = tail_text(tail, outcome, revision, request_id);
+        headers.insert(LOG_RESULT, header_value(&STANDARD.encode(text)));
+    }
+}
+
+/// Whether HTTP allows such a response.
+fn check(parts: &response::Parts) -> Result<(), &'static str> {
+    if parts.status.is_informational() {
+        return Err("its status is none of a final response");
+    }
+    let headers = &parts.headers;
+    let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().take(2).collect();
+    let is_number = |value: &HeaderValue| {
+        let text = value.as_bytes();
+        !text.is_empty() && text.len() < 19 && text.iter().all(u8::is_ascii_digit)
+    };
+    match lengths.as_slice() {
+        [] => {}
+        [length] if is_number(length) => {}
+        _ => return Err("its content-length is not one number"),
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > HEADER_BYTES_MAX {
+        return Err("its headers are over the limit of 64KiB");
+    }
+    Ok(())
+}
+
+/// The documented error of a function that did not answer.
+pub(super) fn ended(outcome: &Outcome, revision: &Revision, request_id: &str) -> Response {
+    let body = match &outcome.result {
+        Err(fault) => fault_body(fault, &outcome.report),
+        Ok(_) => message("ended without a response"),
+    };
+    let mut response = bad_gateway(body);
+    say(response.headers_mut(), Some(outcome), revision, request_id);
+    response
+}
+
+/// The same for a response that cannot be passed on.
+fn broken(why: &str) -> Response {
+    bad_gateway(message(&format!("answered with a response that cannot be passed on: {why}")))
+}
+
+fn message(what: &str) -> Bytes {
+    let body = json!({ "errorMessage": format!("Function {what}"), "errorType": "bad_response" });
+    serde_json::to_vec(&body).unwrap_or_default().into()
+}
+
+fn bad_gateway(body: Bytes) -> Response {
+    let mut response = Response::new(Body::Full(body));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ERROR_TYPE, HeaderValue::from_static("UnhandledInvocationError"));
+    response
+}
+
+fn streaming(first: Option<Bytes>, body: AnswerBody, pass: Pass) -> Body {
+    Body::streaming(Streaming { first, body, _pass: pass })
+}
+
+/// A body as the function writes it, with its place among those in flight.
+#[derive(Debug)]
+struct Streaming {
+    /// Read already.
+    first: Option<Bytes>,
+    body: AnswerBody,
+    _pass: Pass,
+}
+
+impl HttpBody for Streaming {
+    type Data = Bytes;
+    type Error = BodyBroke;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyBroke>>> {
+        let streaming = self.get_mut();
+        if let Some(first) = streaming.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let polled = Pin::new(&mut streaming.body).poll_frame(context);
+        polled.map_err(|error| BodyBroke { why: error.to_string() })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
+        if let Some(first) = &self.first {
+            let first = first.len() as u64;
+            let exact = hint.exact();
+            hint.set_lower(hint.lower().saturating_add(first));
+            if let Some(exact) = exact {
+                hint = SizeHint::with_exact(exact.saturating_add(first));
+            }
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(status: u16, headers: &[(&'static str, &str)]) -> Result<(), &'static str> {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        check(&response.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn what_http_does_not_allow_is_the_functions_fault() {
+        assert!(checked(200, &[("content-length", "12"), ("set-cookie", "a=b")]).is_ok());
+        assert!(checked(599, &[]).is_ok());
+        for headers in [
+            &[("content-length", "+1")][..],
+            &[("content-length", "")],
+            &[("content-length", "1, 1")],
+            &[("content-length", "1"), ("content-length", "1")],
+            &[("content-length", "99999999999999999999")],
+        ] {
+            assert!(checked(200, headers).is_err(), "{headers:?}");
+        }
+        for status in [100, 101, 103, 199] {
+            assert!(checked(status, &[]).is_err(), "{status}");
+        }
+        assert!(checked(200, &[("x-long", &"x".repeat(HEADER_BYTES_MAX))]).is_err());
+    }
+}

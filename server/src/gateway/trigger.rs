@@ -1,0 +1,109 @@
+//! What a trigger lets through: who may call, with which methods, within which bounds, how often and how many at once.
+
+use std::sync::Arc;
+
+use hearth_platform::{HttpAuth, HttpTrigger, Pass};
+use http::{Method, StatusCode};
+
+use super::answer::Refused;
+use super::upgrade::{self, Wanted};
+use super::{Destination, guest_request, serve};
+use crate::app::App;
+use crate::config::GatewaySection;
+use crate::dialect::auth::{self, Address};
+use crate::dialect::function_compute::errors::WireError;
+use crate::http::{Exchange, Request, Response};
+
+/// Answers a request for a function.
+pub(super) async fn serve(
+    app: &App,
+    destination: &Destination<'_>,
+    request: Request,
+    exchange: Exchange,
+) -> Result<Response, Refused> {
+    let trigger = admit(app, destination, &request)?;
+    within_bounds(&app.settings.gateway, destination, &request)?;
+    match upgrade::wanted(request.method(), request.headers()) {
+        Wanted::Http => {}
+        Wanted::WebSocket => return Err(unserved("WebSockets are not served here").into()),
+        Wanted::Tunnel => return Err(unserved("tunnels are not served here").into()),
+        Wanted::Unknown => {
+            let message = "the protocol that the request asks for is not served here";
+            let status = StatusCode::UPGRADE_REQUIRED;
+            return Err(WireError::new(status, "UpgradeRequired", message).into());
+        }
+    }
+    guest_request::check_length(request.headers(), app.settings.gateway.body_size)?;
+    let pass = enter(app, &trigger).await?;
+    serve::serve(app, destination, request, exchange, pass).await
+}
+
+fn unserved(message: &str) -> WireError {
+    WireError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+}
+
+/// Finds the trigger, and whether it is for this caller and this request. Who is not known learns nothing of what there is, but where
+/// everybody may call.
+fn admit(
+    app: &App,
+    destination: &Destination<'_>,
+    request: &Request,
+) -> Result<Arc<HttpTrigger>, WireError> {
+    let target = destination.target();
+    let found = app.platform.http_trigger(target);
+    if !found.as_ref().is_ok_and(|trigger| trigger.auth == HttpAuth::Anonymous) {
+        auth::admit_call(app, request, destination.address, target.service)?;
+    }
+    let trigger = found.map_err(|error| match app.platform.resolve(target) {
+        // What is missing in the first place says more.
+        Err(missing) => WireError::from(missing),
+        Ok(_) => error.into(),
+    })?;
+    let denied = |message: String| WireError::new(StatusCode::FORBIDDEN, "AccessDenied", message);
+    if trigger.auth == HttpAuth::Token {
+        return Err(denied("the trigger's authType is not served here".to_owned()));
+    }
+    if trigger.is_url_closed && destination.address == Address::Server {
+        let message = "access denied due to function internet URL is disabled";
+        return Err(denied(message.to_owned()));
+    }
+    let method = request.method();
+    if !trigger.takes(method.as_str()) && *method != Method::CONNECT {
+        let method: String = method.as_str().chars().take(32).collect();
+        return Err(denied(format!("the HTTP trigger does not take {method}")));
+    }
+    Ok(trigger)
+}
+
+/// Whether the request's line and header keep to what the gateway takes.
+fn within_bounds(
+    bounds: &GatewaySection,
+    destination: &Destination<'_>,
+    request: &Request,
+) -> Result<(), WireError> {
+    let size = destination.path.len() as u64;
+    if size > bounds.path_size.0 {
+        let limit = bounds.path_size;
+        return Err(WireError::invalid(format!(
+            "path and query have {size} bytes; the limit is {limit}"
+        )));
+    }
+    let lines = request.headers().iter();
+    let size: usize = lines.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size as u64 > bounds.header_size.0 {
+        let limit = bounds.header_size;
+        return Err(WireError::invalid(format!(
+            "the header has {size} bytes; the limit is {limit}"
+        )));
+    }
+    Ok(())
+}
+
+/// Waits for a place, as far as the trigger has limits.
+async fn enter(app: &App, trigger: &HttpTrigger) -> Result<Pass, Refused> {
+    let entered = trigger.gate.enter().await;
+    entered.map_err(|refusal| {
+        app.metrics.refused(refusal.as_str());
+        refusal.into()
+    })
+}
