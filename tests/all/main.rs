@@ -28,6 +28,7 @@ mod edges;
 mod first_minute;
 mod following;
 mod gateway_limits;
+mod grpc;
 mod health;
 mod hostile;
 mod hostile_calls;

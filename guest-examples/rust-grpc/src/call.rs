@@ -65,9 +65,7 @@ impl Call {
             let why = format!("a message of {length} bytes is over the limit of {MESSAGE_MAX}");
             return Err(Status::new(Status::RESOURCE_EXHAUSTED, why));
         }
-        if !self.fill(FRAME_HEAD + length)? {
-            return Err(Status::new(Status::INTERNAL, "a message broke off"));
-        }
+        self.fill(FRAME_HEAD + length)?;
         let message = M::decode(&self.came[FRAME_HEAD..FRAME_HEAD + length]);
         self.came.drain(..FRAME_HEAD + length);
         message.map(Some).map_err(|why| Status::new(Status::INTERNAL, why.to_string()))
@@ -84,6 +82,9 @@ impl Call {
             match self.from.blocking_read(PIECE) {
                 Ok(bytes) => self.came.extend(bytes),
                 Err(StreamError::Closed) if self.came.is_empty() => return Ok(false),
+                Err(StreamError::Closed) => {
+                    return Err(Status::new(Status::INTERNAL, "a message broke off"));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
