@@ -19,6 +19,7 @@ mod loading;
 mod pools;
 mod rude;
 mod serving;
+mod several;
 mod snapshots;
 mod streaming;
 mod tmp;

@@ -24,6 +24,7 @@ mod routes;
 mod running;
 mod server;
 mod sink;
+mod tls;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
@@ -38,6 +39,7 @@ pub use routes::Route;
 pub use running::Running;
 pub use server::{Server, Start};
 pub use sink::{Posted, Sink};
+pub use tls::{Certificate, TlsClient};
 pub use wire::{raw, raw_many};
 
 use std::time::{Duration, Instant};

@@ -7,11 +7,22 @@ use http::{Method, Uri, Version};
 
 use super::{Rejection, Request};
 
-/// Settles which host a request is for.
+/// Settles which host a request is for. Over TLS that is the one that the connection was made for, if the client said which.
 ///
 /// # Errors
-/// [`Rejection::Malformed`] when the request does not say, or says two things.
-pub(super) fn settle(request: &mut Request) -> Result<(), Rejection> {
+/// [`Rejection::Malformed`] when the request does not say, or says two things; [`Rejection::Misdirected`] when the connection was made
+/// for another.
+pub(super) fn settle(request: &mut Request, server_name: Option<&str>) -> Result<(), Rejection> {
+    settle_host(request)?;
+    let Some(server_name) = server_name else { return Ok(()) };
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    // Names have no colon; addresses are never asked for by name.
+    let host = host.split(':').next().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.eq_ignore_ascii_case(server_name) { Ok(()) } else { Err(Rejection::Misdirected) }
+}
+
+fn settle_host(request: &mut Request) -> Result<(), Rejection> {
     if request.method() == Method::CONNECT {
         return refuse("CONNECT is not served");
     }
@@ -67,7 +78,7 @@ mod tests {
             request = request.header(HOST, *host);
         }
         let mut request = request.body(RequestBody::empty()).unwrap();
-        settle(&mut request).map_err(|_| ())?;
+        settle(&mut request, None).map_err(|_| ())?;
         let host = request.headers().get(HOST).map_or("", |host| host.to_str().unwrap());
         Ok((host.to_owned(), request.uri().to_string()))
     }
@@ -101,6 +112,22 @@ mod tests {
             (two, "https://u@x/", &[]),
         ] {
             assert_eq!(settled(version, target, hosts), Err(()), "{target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn over_tls_it_is_the_host_of_the_connection() {
+        for (host, fits) in [
+            ("x.example", true),
+            ("X.Example.:9443", true),
+            ("y.example", false),
+            ("x.example.org", false),
+            ("", false),
+        ] {
+            let request = http::Request::builder().uri("/").header(HOST, host);
+            let mut request = request.body(RequestBody::empty()).unwrap();
+            let settled = settle(&mut request, Some("x.example"));
+            assert_eq!(settled, if fits { Ok(()) } else { Err(Rejection::Misdirected) }, "{host}");
         }
     }
 }

@@ -19,6 +19,8 @@ use super::protocol::{Protocol, StreamTasks, protocol};
 use super::response_body::SentBody;
 use super::shutdown::ShutdownSignal;
 use super::stack::{self, Peer};
+use super::tls::Tls;
+use super::transport::Transport;
 use super::{Handle, RequestBody};
 use crate::config::HttpSection;
 
@@ -90,9 +92,30 @@ impl<H: Handle> Service<H> {
     }
 }
 
+/// Shakes hands where TLS is spoken, within a bound; none if the client does not.
+async fn open(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    limit: Duration,
+) -> Option<(Transport, Option<Arc<str>>)> {
+    let Some(tls) = tls else { return Some((Transport::Plain(stream), None)) };
+    match tokio::time::timeout(limit, tls.accept(stream)).await {
+        Ok(Ok((stream, name))) => Some((Transport::Tls(Box::new(stream)), name)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no handshake");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("connection cut off: the client is too slow to shake hands");
+            None
+        }
+    }
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve<H: Handle>(
-    (stream, place): (TcpStream, Place),
+    (stream, tls): (TcpStream, Option<Arc<Tls>>),
+    place: Place,
     service: Arc<Service<H>>,
     mut shutdown: ShutdownSignal,
 ) {
@@ -102,10 +125,17 @@ pub(super) async fn serve<H: Handle>(
     }
     // Without an address the client has gone already.
     let Ok(address) = stream.peer_addr() else { return };
-    let peer = Arc::new(Peer { address });
     let bounds = &service.bounds;
+    let is_tls = tls.is_some();
+    let shaken = tokio::select! {
+        biased;
+        shaken = open(stream, tls, bounds.header) => shaken,
+        () = shutdown.wait() => return,
+    };
+    let Some((transport, server_name)) = shaken else { return };
+    let peer = Arc::new(Peer { address, tls: is_tls, server_name });
     let clock = ConnectionClock::new();
-    let io = GuardedStream::new(stream, clock.clone(), place, bounds.h2);
+    let io = GuardedStream::new(transport, clock.clone(), place, bounds.h2);
     let answers = service_fn({
         let (clock, service) = (clock.clone(), service.clone());
         move |request| service.clone().call(&clock, &peer, request)

@@ -11,10 +11,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cores::Counted;
+use super::transport::Transport;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Drop for Busy {
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
-    stream: TcpStream,
+    stream: Transport,
     clock: Arc<ConnectionClock>,
     preface: Preface,
     takes_h2: bool,
@@ -183,7 +183,7 @@ impl Preface {
 
 impl GuardedStream {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Transport,
         clock: Arc<ConnectionClock>,
         place: Place,
         takes_h2: bool,
@@ -252,7 +252,13 @@ impl AsyncWrite for GuardedStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        // TLS takes bytes before they are on their way.
+        if matches!(this.stream, Transport::Tls(_)) {
+            this.clock.wrote(flushed.is_ready());
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

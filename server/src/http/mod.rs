@@ -18,13 +18,15 @@ mod shutdown;
 mod stack;
 #[cfg(test)]
 mod test_site;
+mod tls;
 mod trace_context;
+mod transport;
 
 use std::sync::Arc;
 
 pub use body::{BodyBudget, BodyError, Reservation, read_body};
 pub use connection::ConnectionBounds;
-pub use core_thread::{CoreThread, Serving};
+pub use core_thread::{CoreThread, Listeners, Serving};
 pub use cores::{Cores, Seat};
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
@@ -32,6 +34,7 @@ pub use request_body::RequestBody;
 pub use response_body::{Body, BodyBroke};
 pub use shutdown::{Shutdown, ShutdownSignal, Signals};
 pub use stack::{Exchange, Peer, header_value};
+pub use tls::{Certificates, Identity, IdentityError, MinVersion, Tls};
 pub use trace_context::TraceParent;
 
 /// A request as it comes from the wire.
@@ -66,6 +69,8 @@ pub enum Rejection {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// It came over TLS for another host than the connection is for.
+    Misdirected,
     /// The handler panicked.
     Panicked,
 }

@@ -37,6 +37,10 @@ pub struct Exchange {
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// The name it asked for then, in lower case.
+    pub server_name: Option<Arc<str>>,
 }
 
 /// A header's value from text of ours; characters that no header may hold become spaces.
@@ -61,14 +65,12 @@ pub(super) async fn answer<H: Handle>(
     let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
     let trace_parent = parent.and_then(TraceParent::parse).map(|parent| parent.child().to_text());
     let logged = AccessLine::new(&request);
-    let exchange =
-        Exchange { request_id: id.into(), trace_parent: trace_parent.clone(), arrived, peer };
 
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = if over_bounds(&request, bounds) {
         Err(Rejection::HeaderTooLarge)
     } else {
-        authority::settle(&mut request)
+        authority::settle(&mut request, peer.server_name.as_deref())
     };
     let mut response = match accepted {
         Err(rejection) => {
@@ -81,6 +83,12 @@ pub(super) async fn answer<H: Handle>(
         }
         Ok(()) => {
             let path = request.uri().clone();
+            let exchange = Exchange {
+                request_id: id.into(),
+                trace_parent: trace_parent.clone(),
+                arrived,
+                peer,
+            };
             let handling = AssertUnwindSafe(handler.clone().handle(request, exchange));
             match handling.catch_unwind().await {
                 Ok(response) => response,

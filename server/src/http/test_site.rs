@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::{
-    Body, BodyBroke, ConnectionBounds, CoreThread, Cores, Exchange, Handle, Rejection, Request,
-    Response, Serving, Shutdown, bind,
+    Body, BodyBroke, ConnectionBounds, CoreThread, Cores, Exchange, Handle, Listeners, Rejection,
+    Request, Response, Serving, Shutdown, bind,
 };
 use crate::config::HttpSection;
 
@@ -153,13 +153,15 @@ impl Site {
         let serving = Serving {
             handler: paths.clone(),
             seat: seats.remove(0),
+            tls: None,
             bounds: ConnectionBounds::new(settings),
             connections: 10,
             shutdown: signal,
             drain_time,
         };
+        let listeners = Listeners { plain: bound.listeners.remove(0), tls: None };
         let (alive, _) = mpsc::channel(1);
-        let thread = CoreThread::start("test".into(), bound.listeners.remove(0), serving, alive);
+        let thread = CoreThread::start("test".into(), listeners, serving, alive);
         Self { address: bound.address, paths, cores, shutdown, thread: thread.unwrap() }
     }
 

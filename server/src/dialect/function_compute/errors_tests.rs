@@ -74,6 +74,7 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),
         ("Rejection::HeaderTooLarge", Rejection::HeaderTooLarge.into()),
         ("Rejection::Malformed", Rejection::Malformed { why: "the header Host is missing" }.into()),
+        ("Rejection::Misdirected", Rejection::Misdirected.into()),
         ("Rejection::Panicked", Rejection::Panicked.into()),
         ("no route", WireError::no_route(&Method::GET, "/nowhere")),
     ]
