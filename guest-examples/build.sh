@@ -139,6 +139,7 @@ build_rust() {
     rust rust-caller rust-caller/rust-caller.wasm reactor reactor
     rust rust-command rust-command/rust-command.wasm command none
     rust rust-command rust-command-component/rust-command-component.wasm command command
+    rust rust-grpc rust-grpc/rust-grpc.wasm reactor proxy
     rust rust-http rust-http/rust-http.wasm reactor proxy
     rust rust-http-p3 rust-http-p3/rust-http-p3.wasm reactor reactor
     rust rust-http-stream rust-http-stream/rust-http-stream.wasm reactor proxy
@@ -154,6 +155,8 @@ build_rust() {
     rust keeps-handle bad/keeps-handle.wasm reactor reactor
     rust returned-error bad/returned-error.wasm reactor reactor
     rust random-huge-component bad/random-huge-component.wasm command command
+    rust http-rude bad/http-rude.wasm reactor proxy
+    rust http-rude-p3 bad/http-rude-p3.wasm reactor reactor
 }
 
 # ---- C --------------------------------------------------------------------------------------------------------------------------

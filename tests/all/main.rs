@@ -29,6 +29,7 @@ mod egress;
 mod first_minute;
 mod following;
 mod gateway_limits;
+mod grpc;
 mod health;
 mod hostile;
 mod hostile_calls;

@@ -3,6 +3,8 @@
 //! Calls run inside wasmtime's event loop for the store. Deadlines stand outside of it, where a stuck guest cannot keep them
 //! from being looked at.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use hearth_host_api::bindings::websocket;
 use http::Uri;
@@ -13,6 +15,7 @@ use wasmtime_wasi_http::p3::Request;
 use wasmtime_wasi_http::p3::bindings::{Service, ServiceIndices, ServicePre};
 
 use super::{ask, failed};
+use crate::Fault;
 use crate::fault::CallFailure;
 use crate::state::ComponentState;
 use crate::work::Work;
@@ -62,6 +65,10 @@ impl HttpP3 {
                 };
                 // The body of the request moves only while this side is polled too; how it ended is the guest's business.
                 let (served, _) = futures_util::future::join(serve, sent).await;
+                // What the guest does after its response belongs to this invocation: left alone, it would go on in the next one.
+                if matches!(served, Ok(_) | Err(CallFailure::Fault(Fault::Returned { .. }))) {
+                    poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+                }
                 served
             })
             .await?
