@@ -17,6 +17,7 @@ use crate::certificates::DomainCertificates;
 use crate::config::{AdminListen, Settings, Span, open_address};
 use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
+use crate::gateway::QueuedRequests;
 use crate::http::{
     Bound, ConnectionBounds, CoreThread, Cores, Identity, Listeners, MinVersion, PortFile, Seat,
     Serving, Shutdown, ShutdownSignal, Signals, Tls, bind, bind_near,
@@ -333,6 +334,7 @@ async fn open_platform(
     let mut config = PlatformConfig::new(dir, engine);
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
+    config.replay = Some(Arc::new(QueuedRequests));
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.objects = settings
         .object_store
