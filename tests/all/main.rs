@@ -23,6 +23,7 @@ mod custom_domains;
 mod dead_letters;
 mod destinations;
 mod disconnect;
+mod domain_tls;
 mod domains;
 mod edges;
 mod egress;
