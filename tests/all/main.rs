@@ -25,6 +25,7 @@ mod destinations;
 mod disconnect;
 mod domains;
 mod edges;
+mod egress;
 mod first_minute;
 mod following;
 mod gateway_limits;

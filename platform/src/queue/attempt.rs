@@ -69,6 +69,7 @@ impl Execute for Inner {
         };
         let mut invocation = Invocation::new(item.new.payload.clone()).request_id(&*item.new.id);
         invocation.attempt = item.attempts.saturating_add(1);
+        invocation.depth = ticket.depth;
         invocation.trace_parent = ticket.trace_parent.as_deref().map(Arc::from);
         invocation.trigger = ticket.trigger.clone().map(|(name, kind)| TriggerFacts { name, kind });
         if let Some(qualifier) = &ticket.qualifier {

@@ -124,6 +124,9 @@ pub(crate) struct Ticket {
     /// How many destinations it came through.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) hops: u32,
+    /// How many functions called one another to have it accepted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) depth: u32,
     /// Where to send the payload in place of running a function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
@@ -138,8 +141,8 @@ fn is_false(flag: &bool) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn is_zero(hops: &u32) -> bool {
-    *hops == 0
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Ticket {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hearth_engine::{Invocation, LogType, Outcome};
+use hearth_engine::{Invocation, LogType, Outcome, depth_of};
 use hearth_platform::{EnqueueOptions, InvocationId, Invoked, Revision, Target};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -102,6 +102,7 @@ pub(super) async fn invoke(
     let mut invocation = Invocation::new(payload).request_id(exchange.request_id.clone());
     invocation.log = log;
     invocation.trace_parent = exchange.trace_parent;
+    invocation.depth = depth_of(&parts.headers);
     if let Some(qualifier) = &service.qualifier {
         invocation.qualifier = Arc::from(qualifier.as_ref());
     }
@@ -122,6 +123,7 @@ pub(crate) fn queue_options(
         id: Some(InvocationId::parse(&exchange.request_id)?),
         stateful,
         stateful_id,
+        depth: depth_of(headers),
         ..EnqueueOptions::default()
     })
 }
