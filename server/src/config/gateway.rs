@@ -15,8 +15,6 @@ pub struct GatewaySection {
     pub header_size: Size,
     /// Body of a request. Default 32MiB; 0 is no bound, for large uploads: bodies pass through and are not held.
     pub body_size: Size,
-    /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
-    pub depth: u32,
     /// Addresses and networks (`10.0.0.0/8`), separated by commas, of proxies before this server: what they say in `x-forwarded-for` and
     /// `x-forwarded-proto` is believed and passed on. Default none; from anybody else it is taken away.
     pub trusted_proxies: String,
@@ -31,7 +29,6 @@ impl Default for GatewaySection {
             path_size: Size(4 << 10),
             header_size: Size(8 << 10),
             body_size: Size(32 << 20),
-            depth: 16,
             trusted_proxies: String::new(),
             own_hosts: String::new(),
         }
@@ -59,7 +56,6 @@ impl GatewaySection {
                 (1 << 10..=1 << 20).contains(&self.header_size.0),
                 "must be 1KiB to 1MiB",
             ),
-            ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
             (
                 "gateway.trusted_proxies",
                 TrustedProxies::parse(&self.trusted_proxies).is_ok(),

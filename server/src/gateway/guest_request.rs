@@ -31,16 +31,6 @@ const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// How deep functions call one another by HTTP, as ours say it to one another.
-const DEPTH: &str = "x-hearth-depth";
-
-/// How deep the caller says to be: 0 from outside. Who lies about it can only be refused for it.
-pub(super) fn depth(headers: &HeaderMap) -> u32 {
-    let Some(value) = headers.get(DEPTH) else { return 0 };
-    let depth = value.to_str().ok().and_then(|text| text.parse().ok());
-    depth.unwrap_or(u32::MAX)
-}
-
 /// Headers that only the platform may set.
 pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with("x-fc-") || name.starts_with("x-hearth-")

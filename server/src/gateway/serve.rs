@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_engine::{Invocation, LogType, Outcome, Served};
+use hearth_engine::{HTTP_DEPTH_MAX, Invocation, LogType, Outcome, Served, depth_of};
 use hearth_platform::{EnqueueOptions, Pass, PlatformError, Revision};
 use http::{StatusCode, request};
 
@@ -24,10 +24,9 @@ pub(super) async fn serve(
 ) -> Result<Response, Refused> {
     let (kind, log) = invocation_kind(request.headers())?;
     let (parts, body) = request.into_parts();
-    let depth = guest_request::depth(&parts.headers);
-    if depth > app.settings.gateway.depth {
-        let limit = app.settings.gateway.depth;
-        let message = format!("functions called one another more than {limit} deep");
+    let depth = depth_of(&parts.headers);
+    if depth > HTTP_DEPTH_MAX {
+        let message = format!("functions called one another more than {HTTP_DEPTH_MAX} deep");
         return Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message).into());
     }
     let revision = app.platform.resolve(destination.target())?;
