@@ -178,6 +178,7 @@ impl Function {
             max_instances: revision.policy.max_instances,
             starts: revision.starts(),
             retired: revision.pool.retired(),
+            egress: revision.shared.egress.counts(),
         }
     }
 }

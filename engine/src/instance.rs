@@ -211,6 +211,14 @@ impl Instance {
         }
     }
 
+    /// The guest, if it can serve several invocations at once.
+    pub(crate) fn several(&mut self) -> Option<&mut HttpP3> {
+        match &mut self.sandbox {
+            Sandbox::HttpP3(guest) => Some(guest),
+            _ => None,
+        }
+    }
+
     /// Tells the guest what happened on a WebSocket.
     async fn tell(&mut self, call: SocketCall) -> Result<Bytes, CallFailure> {
         let (store, guest) = match &mut self.sandbox {

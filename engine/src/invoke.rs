@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::answer::AnswerWriter;
 use crate::bounded;
+use crate::concurrent;
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::{CallFailure, Interrupted, TimeLimits, classify};
@@ -56,10 +57,10 @@ pub(crate) enum NoInstance {
 }
 
 /// What is known of an invocation as it goes.
-struct Course {
-    phases: Phases,
-    start: StartKind,
-    cpu: CpuMeter,
+pub(crate) struct Course {
+    pub(crate) phases: Phases,
+    pub(crate) start: StartKind,
+    pub(crate) cpu: CpuMeter,
     traffic: Traffic,
     /// Bytes logged while its instance was made, if one was.
     initialize_log_bytes: Option<u64>,
@@ -92,17 +93,13 @@ impl Traffic {
 
 /// Runs one invocation to its end on the calling task.
 pub(crate) async fn invoke(
-    engine: &EngineInner,
+    engine: &Arc<EngineInner>,
     revision: &Arc<Revision>,
     invocation: Invocation,
     work: Work,
 ) -> Result<Outcome, InvokeError> {
     let arrived = Instant::now();
-    let limit_bytes = revision.shared.limits.payload_bytes;
-    let size_bytes = work.size();
-    if size_bytes > limit_bytes {
-        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes }.into());
-    }
+    check_size(&work, revision.shared.limits.payload_bytes)?;
     let _inside = engine.door.enter()?;
     let ticker = &*revision.shared.ticker;
     let seat = work.seat();
@@ -122,6 +119,10 @@ pub(crate) async fn invoke(
         initialize_log_bytes: None,
     };
     note_load(&mut course, &invocation);
+    if let Some(several) = &revision.several {
+        return Box::pin(concurrent::invoke(engine, (revision, several), invocation, work, course))
+            .await;
+    }
     let asked = (invocation.depth, invocation.deadline);
     let (instance, begun) = match take_warm(revision, seat.as_deref(), &invocation, &mut course) {
         Some(mut instance) => {
@@ -153,13 +154,22 @@ pub(crate) async fn invoke(
         });
     };
     let logged = instance.log.end();
-    let outcome = course.outcome(result, logged, Some(&instance));
+    let outcome = course.outcome(result, logged, Some(Seen::of(&instance)));
     let verdict = revision.verdict(&instance, &outcome);
     match seat {
         Some(seat) if verdict.may_go_on() => seat.keep(instance, permit),
         _ => revision.give_back(engine, instance, verdict, ended),
     }
     Ok(outcome)
+}
+
+/// Refuses an event that is too large; the body of a request passes by and has no size here.
+fn check_size(work: &Work, limit_bytes: u64) -> Result<(), Refusal> {
+    let size_bytes = work.size();
+    if size_bytes > limit_bytes {
+        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes });
+    }
+    Ok(())
 }
 
 /// Says in the report what an invocation paid for loading the code.
@@ -175,7 +185,7 @@ fn note_load(course: &mut Course, invocation: &Invocation) {
 }
 
 /// Takes a waiting instance, if there is one, and notes what kind of start this is.
-fn take_warm(
+pub(crate) fn take_warm(
     revision: &Revision,
     seat: Option<&Seat>,
     invocation: &Invocation,
@@ -196,7 +206,7 @@ fn take_warm(
 }
 
 /// Aims an instance's log at an invocation.
-fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
+pub(crate) fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
     let limits = &revision.shared.limits;
     let tail_bytes = match invocation.log {
         LogType::Tail => limits.tail_log_bytes as usize,
@@ -206,7 +216,7 @@ fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
 }
 
 /// Makes an instance for an invocation and notes what was logged meanwhile.
-async fn make_now(
+pub(crate) async fn make_now(
     engine: &EngineInner,
     revision: &Revision,
     invocation: &Invocation,
@@ -393,12 +403,25 @@ fn finish(lent: &mut Lent<'_>, called: Result<Bytes, CallFailure>) -> Result<Byt
     })
 }
 
+/// What the outcome says of the instance that served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) id: u64,
+    pub(crate) memory_peak_bytes: u64,
+}
+
+impl Seen {
+    pub(crate) fn of(instance: &Instance) -> Self {
+        Self { id: instance.id, memory_peak_bytes: instance.ledger().meter.peak() }
+    }
+}
+
 impl Course {
-    fn outcome(
+    pub(crate) fn outcome(
         self,
         result: Result<Bytes, Fault>,
         logged: Logged,
-        instance: Option<&Instance>,
+        seen: Option<Seen>,
     ) -> Outcome {
         let run = self.phases.run;
         let (payload_bytes, answer_bytes) = self.traffic.count(&result);
@@ -408,17 +431,17 @@ impl Course {
                 u64::try_from(run.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
             ),
             cpu_time: self.cpu.used(),
-            memory_peak_bytes: instance.map_or(0, |instance| instance.ledger().meter.peak()),
+            memory_peak_bytes: seen.map_or(0, |seen| seen.memory_peak_bytes),
             payload_bytes,
             answer_bytes,
             log_bytes: logged.bytes,
             // Without an instance, making it is all that was logged.
-            initialize_log_bytes: match instance {
+            initialize_log_bytes: match seen {
                 Some(_) => self.initialize_log_bytes,
                 None => Some(logged.bytes),
             },
             log_lines_dropped: logged.dropped,
-            instance: instance.map_or(0, |instance| instance.id),
+            instance: seen.map_or(0, |seen| seen.id),
             phases: self.phases,
         };
         Outcome { result, tail_log: logged.tail, report }

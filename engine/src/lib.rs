@@ -41,6 +41,7 @@ mod artifact;
 mod bounded;
 mod code;
 mod compile;
+mod concurrent;
 mod config;
 mod cpu_meter;
 mod engine;
@@ -87,7 +88,8 @@ pub use guest::GuestKind;
 pub use hearth_host_api::caller::{CallError, CalleePattern, FunctionCaller, GuestCall};
 pub use hearth_host_api::key_value::KeyValue;
 pub use hearth_host_api::outgoing_http::{
-    FetchBounds, FetchError, PostError, SystemResolver, fetch, post,
+    DEPTH_HEADER, EgressCounts, FetchBounds, FetchError, HTTP_DEPTH_MAX, PostError, SystemResolver,
+    depth_of, fetch, post,
 };
 pub use hearth_host_api::websocket::{CLOSE_REASON_BYTES_MAX, Line, LineBounds, Message, Outgoing};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};

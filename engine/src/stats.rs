@@ -1,5 +1,6 @@
 //! Figures about an engine and its functions at one moment. Reading them takes short locks: scrape, do not poll.
 
+use hearth_host_api::outgoing_http::EgressCounts;
 use serde::Serialize;
 
 use crate::{Identity, StartKind};
@@ -56,4 +57,6 @@ pub struct FunctionStats {
     pub starts: [u64; StartKind::ALL.len()],
     /// Instances retired, by reason.
     pub retired: Vec<(&'static str, u64)>,
+    /// Outgoing requests since the current code was loaded.
+    pub egress: EgressCounts,
 }

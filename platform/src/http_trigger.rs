@@ -10,7 +10,7 @@ use crate::gate::{Gate, GateLimits};
 use crate::name::{LATEST, Target};
 use crate::platform::Platform;
 use crate::trigger::{Trigger, TriggerKind};
-use crate::websocket::{WEBSOCKET_KEY, WebSocketSettings};
+use crate::websocket::WebSocketSettings;
 
 /// The methods of requests that an HTTP trigger may take.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
@@ -35,7 +35,7 @@ pub struct HttpTrigger {
     pub is_url_closed: bool,
     /// How often and how many at once.
     pub gate: Gate,
-    /// Which WebSockets it takes.
+    /// What it says of WebSockets.
     pub websocket: WebSocketSettings,
     /// Which of [`METHODS`], a bit each.
     methods: u8,
@@ -69,10 +69,8 @@ impl HttpTrigger {
         };
         let limits = match set_field(config, "hearth") {
             None => GateLimits::default(),
-            Some(Value::Object(own)) => {
-                let mut limits = own.clone();
-                limits.remove(WEBSOCKET_KEY);
-                GateLimits::read(&limits).map_err(|why| format!("`hearth`: {why}"))?
+            Some(Value::Object(limits)) => {
+                GateLimits::read(limits).map_err(|why| format!("`hearth`: {why}"))?
             }
             Some(_) => return Err("`hearth` is not an object of limits".to_owned()),
         };
@@ -145,7 +143,6 @@ mod tests {
             json!({"methods": ["GET"], "disableURLInternet": "yes"}),
             json!({"methods": ["GET"], "hearth": {"speed": 1}}),
             json!({"methods": ["GET"], "hearth": []}),
-            json!({"methods": ["GET"], "hearth": {"websocket": {"mode": "x"}}}),
             json!({"methods": ["get"]}),
             json!({"methods": []}),
             json!({}),

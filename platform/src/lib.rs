@@ -10,7 +10,7 @@
 //! | publish | [`Platform::publish_version`], `list_versions`, `delete_version`; `get_service_at`, `get_function_at`, `list_functions_at` look at one |
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
-//! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains`, [`Platform::seal_certificate`] |
 //! | say how async invocations are run | [`Platform::put_async_config`], `get_…`, `delete_…`, `list_async_configs` |
 //! | look up and stop stateful invocations | [`Platform::stateful_invocation`], [`Platform::stateful_invocations`], [`Platform::stop_stateful`] |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
@@ -35,6 +35,7 @@ mod backup;
 mod binding;
 mod caller;
 mod catalog;
+mod certificate;
 mod checksum;
 mod clock;
 mod config;
@@ -82,6 +83,7 @@ pub use audit::{
 pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
+pub use certificate::{DomainCertificate, DomainIdentity, NewCertificate};
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};
 pub use config::{PlatformConfig, Quotas};
@@ -119,7 +121,7 @@ pub use platform::{Platform, PlatformStats};
 pub use priority::run_behind_callers;
 pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
-    QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
+    QueueConfig, Replay, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
 };
 pub use revision::Revision;
 pub use scaling::{

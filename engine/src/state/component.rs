@@ -135,6 +135,7 @@ impl WasiHttpView for ComponentState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let deadline = self.ledger.deadline();
         self.hooks.set_deadline(deadline);
+        self.hooks.set_depth(self.ledger.invocation.as_ref().map_or(0, |call| call.depth));
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }
 }

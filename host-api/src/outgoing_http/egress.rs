@@ -8,13 +8,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Method, Request, Response};
+use http::{HeaderName, Method, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tracing::debug;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
 
-use super::denial::Counters;
-use super::send::{self, Timeouts};
+use super::depth::{self, DEPTH_HEADER};
+use super::pool::{Keeping, Shelf};
+use super::send::{self, Timeouts, Way};
+use super::tls::Trust;
 use super::{
     BODY_CHUNK_BYTES, Denial, Destination, EgressCounts, MAX_ADDRESSES, OutgoingHttp, Reach,
     Resolve, not_public,
@@ -25,26 +30,75 @@ pub struct Egress {
     grant: OutgoingHttp,
     resolver: Arc<dyn Resolve>,
     slots: Arc<Semaphore>,
-    counters: Counters,
+    way: Way,
 }
 
 impl Egress {
     /// A gate that lets through what `grant` covers and asks `resolver` for addresses.
     #[must_use]
     pub fn new(grant: OutgoingHttp, resolver: Arc<dyn Resolve>) -> Arc<Self> {
+        Arc::new(Self::alone(grant, resolver))
+    }
+
+    #[cfg(test)]
+    pub(super) fn keeping(
+        grant: OutgoingHttp,
+        resolver: Arc<dyn Resolve>,
+        keeping: Keeping,
+    ) -> Arc<Self> {
+        let mut egress = Self::alone(grant, resolver);
+        egress.way.shelf = Shelf::new(keeping);
+        Arc::new(egress)
+    }
+
+    #[cfg(all(test, feature = "tls"))]
+    pub(super) fn trusting(
+        grant: OutgoingHttp,
+        resolver: Arc<dyn Resolve>,
+        trust: Trust,
+    ) -> Arc<Self> {
+        let mut egress = Self::alone(grant, resolver);
+        egress.way.trust = trust;
+        Arc::new(egress)
+    }
+
+    #[cfg(test)]
+    pub(super) fn way_shelf(&self) -> &Shelf {
+        &self.way.shelf
+    }
+
+    fn alone(grant: OutgoingHttp, resolver: Arc<dyn Resolve>) -> Self {
         let slots = usize::try_from(grant.concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { grant, resolver, slots, counters: Counters::default() })
+        let way = Way {
+            shelf: Shelf::new(Keeping::of(grant.concurrent_requests)),
+            trust: Trust::default(),
+            counters: Arc::default(),
+            limit: grant.response_bytes,
+        };
+        Self { grant, resolver, slots, way }
+    }
+
+    /// A gate for requests of the host's own.
+    pub(super) fn of_host(grant: OutgoingHttp, resolver: Arc<dyn Resolve>) -> Self {
+        let mut egress = Self::alone(grant, resolver);
+        egress.way.trust = Trust::of_host();
+        egress
     }
 
     /// What happened to the function's requests so far.
     #[must_use]
     pub fn counts(&self) -> EgressCounts {
-        self.counters.read()
+        self.way.counters.read()
     }
 
     /// The checks that need no network.
-    fn admit(&self, request: &Request<WasiBody>, deadline: Instant) -> Result<Admitted, Denial> {
+    fn admit(
+        &self,
+        request: &Request<WasiBody>,
+        depth: u32,
+        deadline: Instant,
+    ) -> Result<Admitted, Denial> {
         if *request.method() == Method::CONNECT {
             return Err(Denial::Tunnel);
         }
@@ -53,6 +107,7 @@ impl Egress {
         if cfg!(not(feature = "tls")) && destination.scheme == super::HttpScheme::Https {
             return Err(Denial::NoTls);
         }
+        depth::check(depth)?;
         if deadline <= Instant::now() {
             return Err(Denial::TooLate);
         }
@@ -64,27 +119,43 @@ impl Egress {
         Ok(Admitted { destination, reach, slot })
     }
 
-    /// The checks for a request of the host's own.
-    pub(super) fn admit_own(
+    /// Sends a request of the host's own through the same gate.
+    ///
+    /// # Errors
+    /// A denial, or what a guest would be told.
+    pub(super) async fn send_own(
         &self,
-        request: &Request<WasiBody>,
+        request: Request<WasiBody>,
         deadline: Instant,
-    ) -> Result<(Destination, Reach, OwnedSemaphorePermit), Denial> {
-        let Admitted { destination, reach, slot } = self.admit(request, deadline)?;
-        Ok((destination, reach, slot))
+    ) -> Result<Result<Response<WasiBody>, Error>, Denial> {
+        let admitted = self.admit(&request, 0, deadline)?;
+        let timeouts = Timeouts::new(RequestOptions::default(), deadline);
+        Ok(self.send(request, admitted, timeouts).await)
     }
 
-    pub(super) fn response_bytes(&self) -> u64 {
-        self.grant.response_bytes
+    /// What is left to do for a request that was admitted.
+    async fn send(
+        &self,
+        request: Request<WasiBody>,
+        admitted: Admitted,
+        timeouts: Timeouts,
+    ) -> Result<Response<WasiBody>, Error> {
+        let Admitted { destination, reach, slot } = admitted;
+        let counters = &self.way.counters;
+        let found = self.found(&destination, &timeouts).await;
+        let found = found.inspect_err(|_| counters.failed.one())?;
+        let addresses = self.vetted(&found, &destination, reach)?;
+        counters.sent.one();
+        let sent = send::send(&self.way, request, &destination, &addresses, timeouts, slot).await;
+        sent.inspect_err(|_| counters.failed.one())
     }
 
-    /// The addresses a request may connect to: resolved once, here, and filtered. Nothing later resolves again.
-    pub(super) async fn vetted(
+    /// The addresses of a request's host: looked up once, here. Nothing later looks again.
+    async fn found(
         &self,
         destination: &Destination,
-        reach: Reach,
         timeouts: &Timeouts,
-    ) -> Result<Vec<SocketAddr>, Error> {
+    ) -> Result<Vec<IpAddr>, Error> {
         let found = match (destination.address(), &destination.host) {
             (Some(address), _) => vec![address],
             (None, url::Host::Domain(name)) => {
@@ -97,19 +168,26 @@ impl Egress {
             }
             (None, _) => Vec::new(),
         };
-        let vetted = vet(&found, reach).map_err(|kind| {
+        if found.is_empty() { Err(Error::DestinationNotFound) } else { Ok(found) }
+    }
+
+    /// Those of the addresses found that the request may connect to: at least one.
+    fn vetted(
+        &self,
+        found: &[IpAddr],
+        destination: &Destination,
+        reach: Reach,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let vetted = vet(found, reach).map_err(|kind| {
             let denial = Denial::NotPublic { host: destination.host.to_string(), kind };
             self.refuse(denial)
         })?;
-        if vetted.is_empty() {
-            return Err(Error::DestinationNotFound);
-        }
         Ok(vetted.into_iter().map(|address| (address, destination.port).into()).collect())
     }
 
     fn refuse(&self, denial: Denial) -> Error {
         debug!(%denial, "an outgoing request was denied");
-        self.counters.denied(&denial);
+        self.way.counters.denied(&denial);
         denial.into()
     }
 }
@@ -151,19 +229,31 @@ fn vet(found: &[IpAddr], reach: Reach) -> Result<Vec<IpAddr>, super::AddressKind
 pub struct EgressHooks {
     egress: Arc<Egress>,
     deadline: Instant,
+    depth: u32,
 }
 
 impl EgressHooks {
     /// Hooks whose requests end at `deadline`, in bytes and in time bounded by `egress`.
     #[must_use]
     pub fn new(egress: Arc<Egress>, deadline: Instant) -> Self {
-        Self { egress, deadline }
+        Self { egress, deadline, depth: 0 }
     }
 
     /// Sets the deadline of the invocation that the instance serves next.
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }
+
+    /// Sets how many functions called one another to get to the invocation that the instance serves next. Its requests say one more,
+    /// under [`DEPTH_HEADER`], and are refused from [`HTTP_DEPTH_MAX`](super::HTTP_DEPTH_MAX) on.
+    pub fn set_depth(&mut self, depth: u32) {
+        self.depth = depth;
+    }
+}
+
+/// The headers that a guest can neither write nor see.
+fn is_forbidden(name: &HeaderName) -> bool {
+    *name == DEPTH_HEADER || DEFAULT_FORBIDDEN_HEADERS.contains(name)
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -172,24 +262,30 @@ type Sent = Result<(Response<WasiBody>, Io), Error>;
 impl WasiHttpHooks for EgressHooks {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let egress = self.egress.clone();
         let deadline = self.deadline;
+        depth::stamp(request.headers_mut(), self.depth);
         // Checked before the future is made: a denied request costs neither a task nor a connection.
-        let admitted = egress.admit(&request, deadline).map_err(|denial| egress.refuse(denial));
+        let admitted = egress.admit(&request, self.depth, deadline);
+        let admitted = admitted.map_err(|denial| egress.refuse(denial));
         Box::new(async move {
-            let Admitted { destination, reach, slot } = admitted?;
             let timeouts = Timeouts::new(options.unwrap_or_default(), deadline);
-            let addresses = egress.vetted(&destination, reach, &timeouts).await?;
-            egress.counters.sent();
-            let limit = egress.grant.response_bytes;
-            let sent = send::send(request, &destination, &addresses, timeouts, limit, slot).await?;
-            let (response, io) = sent;
-            Ok((response, Box::new(io) as Io))
+            let response = egress.send(request, admitted?, timeouts).await?;
+            // A connection is driven by a task of its own: there is nothing to do beside reading the body.
+            Ok((response, Box::new(std::future::ready(Ok(()))) as Io))
         })
+    }
+
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

@@ -1,100 +1,10 @@
 //! Requests through the gate, against real sockets on loopback and a resolver that answers what a test says.
 
+use super::super::test_peers::{HELLO, Scripted, get, grant, refused, run, serve, soon, text};
 use super::*;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use parking_lot::Mutex;
-use std::collections::VecDeque;
+use http_body_util::BodyExt;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
-/// Answers one list after another, and the last for ever; counts how often it was asked.
-#[derive(Default)]
-struct Scripted {
-    answers: Mutex<VecDeque<Vec<IpAddr>>>,
-    asked: Mutex<Vec<String>>,
-}
-
-impl Scripted {
-    fn new(answers: &[&[&str]]) -> Arc<Self> {
-        let parse = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
-        let answers = Mutex::new(answers.iter().map(parse).collect());
-        Arc::new(Self { answers, asked: Mutex::default() })
-    }
-}
-
-impl Resolve for Scripted {
-    fn resolve<'a>(&'a self, host: &'a str) -> super::super::Resolved<'a> {
-        self.asked.lock().push(host.to_owned());
-        let mut answers = self.answers.lock();
-        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
-        Box::pin(async move { answer.ok_or_else(|| std::io::Error::other("no such host")) })
-    }
-}
-
-fn grant(patterns: &[(&str, bool)]) -> OutgoingHttp {
-    let allow = patterns
-        .iter()
-        .map(|(to, private)| super::super::AllowedDestination {
-            to: to.parse().unwrap(),
-            private: *private,
-        })
-        .collect();
-    OutgoingHttp { allow, ..OutgoingHttp::default() }
-}
-
-fn get(uri: &str) -> Request<WasiBody> {
-    let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync();
-    Request::get(uri).header("host", "what-the-guest-wrote").body(body).unwrap()
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(5)
-}
-
-async fn run(egress: &Arc<Egress>, request: Request<WasiBody>, deadline: Instant) -> Sent {
-    let mut hooks = EgressHooks::new(egress.clone(), deadline);
-    let options = Some(RequestOptions::default());
-    Box::into_pin(hooks.send_request(request, options, Box::new(async { Ok(()) }))).await
-}
-
-async fn refused(egress: &Arc<Egress>, uri: &str) -> Error {
-    run(egress, get(uri), soon()).await.map(|_| ()).unwrap_err()
-}
-
-/// Reads the whole response while its connection is driven.
-async fn text(sent: Sent) -> Result<String, Error> {
-    let (response, io) = sent?;
-    let io = tokio::spawn(Box::into_pin(io));
-    let body = response.into_body().collect().await?.to_bytes();
-    io.await.unwrap()?;
-    Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-/// A server that answers every connection with `answer` and then, if asked to, stays silent. Gives what it read back.
-async fn serve(answer: &'static [u8], hold: bool) -> (u16, tokio::sync::mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                let mut head = vec![0; 4096];
-                let read = stream.read(&mut head).await.unwrap();
-                let _ = sender.send(String::from_utf8_lossy(&head[..read]).into_owned()).await;
-                let _ = stream.write_all(answer).await;
-                if hold {
-                    std::future::pending::<()>().await;
-                }
-            });
-        }
-    });
-    (port, receiver)
-}
-
-const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
 #[tokio::test]
 async fn nothing_is_allowed_by_default() {
@@ -142,7 +52,8 @@ async fn a_name_that_turns_private_after_the_check_is_not_asked_again() {
     let destination = Destination::of(&"http://rebind.example:81/".parse().unwrap()).unwrap();
     let timeouts = Timeouts::new(RequestOptions::default(), soon());
     // What comes out of the one lookup is all that the connection is given.
-    let vetted = egress.vetted(&destination, Reach::Public, &timeouts).await.unwrap();
+    let found = egress.found(&destination, &timeouts).await.unwrap();
+    let vetted = egress.vetted(&found, &destination, Reach::Public).unwrap();
     assert_eq!(vetted, ["8.8.8.8:81".parse().unwrap()]);
     assert_eq!(resolver.asked.lock().len(), 1);
     // The next request looks again, and what it finds is judged again.

@@ -1,7 +1,6 @@
 //! One request of the host's own whose answer is read whole, bounded in bytes and in time. It goes the way of guests' requests, without
 //! their vetting: whoever calls this has been told the address by the operator, so it may be any. Redirects are not followed.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,6 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::send::{self, Timeouts};
 use super::{AllowedDestination, Destination, Egress, OutgoingHttp, PatternError, Resolve};
 
 /// Bounds of one request.
@@ -73,26 +71,16 @@ pub async fn fetch(
         Full::new(body).map_err(|never: std::convert::Infallible| match never {}).boxed_unsync()
     });
     let deadline = Instant::now() + bounds.time;
-    let egress = Egress::new(grant, resolver);
-    let (admitted, reach, slot) =
-        egress.admit_own(&request, deadline).map_err(|denial| address(denial.to_string()))?;
+    let egress = Egress::of_host(grant, resolver);
     let exchange = async {
-        let timeouts = Timeouts::new(wasmtime_wasi_http::RequestOptions::default(), deadline);
-        let addresses = egress.vetted(&admitted, reach, &timeouts).await?;
-        let limit = bounds.response_bytes;
-        let (response, connection) =
-            send::send(request, &admitted, &addresses, timeouts, limit, slot).await?;
-        let (head, body) = response.into_parts();
-        let mut reading = pin!(read(body));
-        let body = tokio::select! {
-            body = &mut reading => body,
-            // The connection may be over before what it brought is read.
-            _ = connection => reading.await,
-        };
-        Ok(Response::from_parts(head, body?))
+        let sent = egress.send_own(request, deadline).await;
+        let response = sent.map_err(|denial| address(denial.to_string()))?;
+        let (head, body) = response.map_err(|error| told(&error, bounds))?.into_parts();
+        let body = read(body).await.map_err(|error| told(&error, bounds))?;
+        Ok(Response::from_parts(head, body))
     };
     match tokio::time::timeout(bounds.time, exchange).await {
-        Ok(answer) => answer.map_err(|error| told(&error, bounds)),
+        Ok(answer) => answer,
         Err(_) => Err(FetchError::TooSlow),
     }
 }

@@ -9,22 +9,31 @@
 //! | take one of the function's request slots | `egress.rs` | more at once than granted |
 //! | resolve the name, once | `resolve.rs` | names without an address |
 //! | drop the addresses that are not public | `address.rs` | all of them, unless the grant says `private` |
-//! | connect to one of the rest, send, read | `send.rs`, `tls.rs`, `body.rs` | what is late or too large |
+//! | take a connection that rests at one of the rest | `pool.rs` | connections of anybody else |
+//! | or connect to one | `connect.rs`, `tls.rs` | certificates that are not right |
+//! | send, read | `send.rs`, `body.rs` | what is late or too large |
 //!
-//! Redirects are not followed: the guest gets the 3xx, and a request it makes because of it takes all steps again. There is
-//! no connection pool; a connection belongs to one request of one function.
+//! Redirects are not followed: the guest gets the 3xx, and a request it makes because of it takes all steps again. What became
+//! of them is counted in `counts.rs`; `depth.rs` ends functions that call one another over HTTP without end.
 
 mod address;
 mod allow_list;
 mod body;
+mod connect;
+mod counts;
 mod denial;
+mod depth;
 mod destination;
 mod egress;
 mod fetch;
+mod pool;
 mod post;
 mod resolve;
 mod send;
 #[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
 mod tls;
 
 use std::time::Duration;
@@ -33,10 +42,15 @@ use serde::{Deserialize, Serialize};
 
 pub use address::{AddressKind, not_public};
 pub use allow_list::{DestinationPattern, PatternError};
-pub use denial::{Denial, EgressCounts};
+pub use counts::EgressCounts;
+pub use denial::Denial;
+pub use depth::{DEPTH_HEADER, HTTP_DEPTH_MAX, depth_of};
 pub use destination::{Destination, HttpScheme};
 pub use egress::{Egress, EgressHooks};
 pub use fetch::{FetchBounds, FetchError, fetch};
+pub use pool::{
+    CONNECTION_AGE_MAX, IDLE_IN_ALL_MAX, IDLE_PER_ADDRESS_MAX, IDLE_PER_FUNCTION_MAX, IDLE_TIME,
+};
 pub use post::{PostError, post};
 pub use resolve::{MAX_ADDRESSES, Resolve, Resolved, SystemResolver};
 
@@ -113,3 +127,8 @@ pub enum Reach {
     /// Any.
     Private,
 }
+
+#[cfg(test)]
+mod chaos_tests;
+#[cfg(test)]
+mod test_peers;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
+use wasmtime_wasi_http::Error;
 
-use super::send::{self, Timeouts};
-use super::{AllowedDestination, Destination, Egress, OutgoingHttp, Reach, Resolve};
+use super::{AllowedDestination, Destination, Egress, OutgoingHttp, Resolve};
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,31 +50,15 @@ pub async fn post(
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     let deadline = Instant::now() + limit;
-    let egress = Egress::new(grant, resolver);
-    let (admitted, reach, slot) =
-        egress.admit_own(&request, deadline).map_err(|denial| refused(denial.to_string()))?;
-    let sending = async {
-        let timeouts = Timeouts::new(wasmtime_wasi_http::RequestOptions::default(), deadline);
-        let addresses = egress.vetted(&admitted, reach, &timeouts).await?;
-        let limit = egress.response_bytes();
+    let egress = Egress::of_host(grant, resolver);
+    match tokio::time::timeout(limit, egress.send_own(request, deadline)).await {
+        Ok(Err(denial)) => Err(refused(denial.to_string())),
         // With the response goes the connection.
-        let (response, _) =
-            send::send(request, &admitted, &addresses, timeouts, limit, slot).await?;
-        Ok(response.map(drop))
-    };
-    match tokio::time::timeout(limit, sending).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => {
-            let error: wasmtime_wasi_http::Error = error;
-            let is_final = matches!(error, wasmtime_wasi_http::Error::DestinationIpProhibited)
-                && reach == Reach::Public;
-            let why = if is_final {
-                "its address is not public, and the server's settings allow no others".to_owned()
-            } else {
-                format!("{error:?}")
-            };
-            Err(PostError { why, is_final })
-        }
+        Ok(Ok(Ok(response))) => Ok(response.map(drop)),
+        Ok(Ok(Err(Error::DestinationIpProhibited))) if !private => Err(refused(
+            "its address is not public, and the server's settings allow no others".to_owned(),
+        )),
+        Ok(Ok(Err(error))) => Err(PostError { why: format!("{error:?}"), is_final: false }),
         Err(_) => Err(PostError {
             why: format!("no answer within {} ms", limit.as_millis()),
             is_final: false,

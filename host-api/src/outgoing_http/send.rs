@@ -1,25 +1,29 @@
-//! One request on one connection of its own: connect to a vetted address, send, hand the response back as it arrives.
+//! One request and its response: on a connection that an earlier one left, or on a new one to a vetted address.
 //!
 //! It is given addresses and never a way to find more. Every wait is bounded by [`Timeouts`], the response's size by the grant.
+//! A request is sent a second time only when the connection was an old one that turned out to be closed, and only if nothing of it
+//! was written, or it has no body and a method that means the same when done twice.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
-use http_body_util::BodyExt;
+use http_body::Body;
+use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::body::ResponseBody;
-use super::{Destination, HttpScheme, MAX_WAIT, READ_BUFFER_BYTES};
+use super::body::{RequestBody, ResponseBody};
+use super::connect::{connect, within};
+use super::counts::Counters;
+use super::pool::{Lease, Shelf};
+use super::tls::Trust;
+use super::{Destination, MAX_WAIT, READ_BUFFER_BYTES};
 
 /// How long each part of one request may take: what the guest asked for, at most [`MAX_WAIT`], never past the deadline.
 #[derive(Debug, Clone, Copy)]
@@ -54,67 +58,136 @@ impl Timeouts {
     }
 }
 
-/// A connection, encrypted or not.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+/// What a function's requests share on their way.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) trust: Trust,
+    pub(super) counters: Arc<Counters>,
+    /// The most bytes of one response's body.
+    pub(super) limit: u64,
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
-
-/// Sends `request` to the first of `addresses` that answers. The future beside the response drives the connection and must
-/// be polled until it ends or the response is no longer wanted.
+/// Sends `request` to one of `addresses`: over a connection that rests at one, else to the first that answers. The response's body
+/// holds the connection and `slot`.
 pub(super) async fn send(
+    way: &Way,
     request: Request<WasiBody>,
     destination: &Destination,
     addresses: &[SocketAddr],
     timeouts: Timeouts,
-    limit: u64,
     slot: OwnedSemaphorePermit,
-) -> Result<(Response<WasiBody>, impl Future<Output = Result<(), Error>> + Send + use<>), Error> {
-    let request = rewrite(request, destination)?;
-    let wire = connect(addresses, timeouts.connect()).await?;
-    let wire = secure(wire, destination, timeouts.connect()).await?;
+) -> Result<Response<WasiBody>, Error> {
+    let mut request = counted(rewrite(request, destination)?, &way.counters);
+    if let Some(lease) = way.shelf.take(destination, addresses) {
+        way.counters.reused.one();
+        let spare = replayable(&request);
+        match exchange(lease, request, timeouts).await {
+            Ok(answer) => return receive(way, answer, timeouts, slot),
+            Err(Broken { unsent: Some(again), .. }) => request = again,
+            Err(Broken { error, closed, .. }) => match spare {
+                Some(again) if closed => request = again,
+                _ => return Err(error),
+            },
+        }
+        debug!(%destination, "a connection at rest was closed under a request; it is sent again");
+    }
+    let lease = open(way, destination, addresses, timeouts).await?;
+    let answer = exchange(lease, request, timeouts).await.map_err(|broken| broken.error)?;
+    receive(way, answer, timeouts, slot)
+}
+
+/// A new connection, ready for its first request.
+async fn open(
+    way: &Way,
+    destination: &Destination,
+    addresses: &[SocketAddr],
+    timeouts: Timeouts,
+) -> Result<Lease, Error> {
+    let limit = timeouts.connect();
+    let (wire, address) = connect(destination, addresses, limit, &way.trust).await?;
     let handshake = http1::Builder::new()
         .max_buf_size(READ_BUFFER_BYTES)
         .handshake::<_, WasiBody>(TokioIo::new(wire));
-    let (mut sender, mut connection) =
-        within(timeouts.connect(), handshake).await?.map_err(|error| from_hyper(&error))?;
-    let mut open = true;
-    let response = {
-        let mut sending = pin!(sender.send_request(request));
-        let exchange = async {
-            tokio::select! {
-                biased;
-                response = &mut sending => response,
-                ended = &mut connection => {
-                    open = false;
-                    match ended {
-                        Ok(()) => sending.await,
-                        Err(error) => Err(error),
-                    }
-                }
-            }
-        };
-        tokio::time::timeout(timeouts.first_byte(), exchange)
-            .await
-            .map_err(|_| Error::ConnectionReadTimeout)?
-            .map_err(|error| from_hyper(&error))?
-    };
+    let shaken = within(timeouts.connect(), handshake).await?;
+    let (sender, connection) = shaken.map_err(|error| from_hyper(&error))?;
+    Ok(way.shelf.adopt(destination, address, sender, connection))
+}
+
+/// An exchange that did not come to a response's head.
+struct Broken {
+    error: Error,
+    /// The request, where nothing of it was written.
+    unsent: Option<Request<WasiBody>>,
+    /// Whether the peer closed the connection instead of answering.
+    closed: bool,
+}
+
+async fn exchange(
+    mut lease: Lease,
+    request: Request<WasiBody>,
+    timeouts: Timeouts,
+) -> Result<(Lease, Response<hyper::body::Incoming>), Broken> {
+    let sending = lease.sender.try_send_request(request);
+    match tokio::time::timeout(timeouts.first_byte(), sending).await {
+        Ok(Ok(response)) => Ok((lease, response)),
+        Ok(Err(mut failed)) => {
+            let unsent = failed.take_message();
+            let error = failed.into_error();
+            let closed = error.is_incomplete_message()
+                || error.is_canceled()
+                || error.is_closed()
+                || is_reset(&error);
+            Err(Broken { error: from_hyper(&error), unsent, closed })
+        }
+        Err(_) => Err(Broken { error: Error::ConnectionReadTimeout, unsent: None, closed: false }),
+    }
+}
+
+/// Whether the peer's machine knows the connection no more, or the peer hung up while the request was written.
+fn is_reset(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    let cause = std::error::Error::source(error);
+    let cause =
+        cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    matches!(cause, Some(Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted))
+}
+
+fn receive(
+    way: &Way,
+    (lease, response): (Lease, Response<hyper::body::Incoming>),
+    timeouts: Timeouts,
+    slot: OwnedSemaphorePermit,
+) -> Result<Response<WasiBody>, Error> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Error::HttpUpgradeFailed);
     }
-    let slot = Arc::new(slot);
-    let held = slot.clone();
     let (head, body) = response.into_parts();
-    let body = ResponseBody::new(body, limit, timeouts, slot)?;
-    let io = async move {
-        let _held = held;
-        if open && let Err(error) = connection.await {
-            // The guest learns of it from the body; reported here as well, it would be a line in the host's log for every peer
-            // that hangs up.
-            debug!(%error, "a connection ended in an error");
-        }
-        Ok(())
-    };
-    Ok((Response::from_parts(head, body.boxed_unsync()), io))
+    let counters = way.counters.clone();
+    let body = ResponseBody::new(body, way.limit, timeouts, slot, lease, counters)?;
+    Ok(Response::from_parts(head, body.boxed_unsync()))
+}
+
+/// A copy to send again, where sending twice is no more than sending once.
+fn replayable(request: &Request<WasiBody>) -> Option<Request<WasiBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let empty = Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync();
+    let mut copy = Request::new(empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// The same request with its body counted, where it has one.
+fn counted(request: Request<WasiBody>, counters: &Arc<Counters>) -> Request<WasiBody> {
+    if request.body().is_end_stream() {
+        return request;
+    }
+    request.map(|body| RequestBody::new(body, counters.clone()).boxed_unsync())
 }
 
 /// Puts the request into the form that goes over a connection: only path and query in the line, and a `host` that is the
@@ -133,46 +206,6 @@ fn rewrite(
     *request.version_mut() = Version::HTTP_11;
     request.headers_mut().insert(header::HOST, host);
     Ok(request)
-}
-
-/// Connects to the first address that accepts. The time is shared out, so one dead address does not use up what others need.
-async fn connect(addresses: &[SocketAddr], total: Duration) -> Result<TcpStream, Error> {
-    let end = Instant::now() + total;
-    let mut last = Error::ConnectionTimeout;
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len().saturating_sub(tried)).unwrap_or(1).max(1);
-        let share = end.saturating_duration_since(Instant::now()) / left;
-        last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // A request is written in few pieces; holding the last one back for more gains nothing. It may fail harmlessly.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                Error::ConnectionRefused
-            }
-            Ok(Err(_)) => Error::DestinationUnavailable,
-            Err(_) => Error::ConnectionTimeout,
-        };
-    }
-    Err(last)
-}
-
-async fn secure(
-    wire: TcpStream,
-    destination: &Destination,
-    limit: Duration,
-) -> Result<Box<dyn Wire>, Error> {
-    match destination.scheme {
-        HttpScheme::Http => Ok(Box::new(wire)),
-        #[cfg(feature = "tls")]
-        HttpScheme::Https => within(limit, super::tls::secure(wire, &destination.host)).await?,
-        #[cfg(not(feature = "tls"))]
-        HttpScheme::Https => {
-            let _ = limit;
-            Err(super::Denial::NoTls.into())
-        }
-    }
 }
 
 /// What went wrong on the wire, as a guest is told. Mapped here rather than by wasmtime's default, which logs each one as a
@@ -194,8 +227,4 @@ pub(super) fn from_hyper(error: &hyper::Error) -> Error {
         debug!(%error, "an exchange broke the protocol");
         Error::HttpProtocolError
     }
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Error> {
-    tokio::time::timeout(limit, work).await.map_err(|_| Error::ConnectionTimeout)
 }

@@ -28,10 +28,14 @@ pub struct EnqueueOptions {
     pub trace_parent: Option<String>,
     /// Name and type of the trigger that caused it.
     pub trigger: Option<(String, String)>,
+    /// How many functions called one another to get here; 0 from outside. It runs that deep.
+    pub depth: u32,
     /// Whether it is stateful; as set for the target unless given.
     pub stateful: Option<bool>,
     /// Its id among the stateful invocations of its function, which makes it one; its request id unless given. Accepted once.
     pub stateful_id: Option<InvocationId>,
+    /// Whether the payload is a request that was kept, for [`Replay`](crate::Replay), and no event.
+    pub is_request: bool,
 }
 
 /// An invocation that was accepted.
@@ -145,9 +149,11 @@ impl Platform {
             retries,
             trace_parent: options.trace_parent.clone(),
             trigger: options.trigger.clone(),
+            depth: options.depth,
             on_success: settings.on_success,
             on_failure: settings.on_failure,
             stateful: stateful_id.as_ref().map(ToString::to_string),
+            is_request: options.is_request,
             ..Ticket::default()
         };
         let age = options.age.or_else(|| settings.age_s.map(Duration::from_secs));

@@ -69,12 +69,17 @@ impl Execute for Inner {
         };
         let mut invocation = Invocation::new(item.new.payload.clone()).request_id(&*item.new.id);
         invocation.attempt = item.attempts.saturating_add(1);
+        invocation.depth = ticket.depth;
         invocation.trace_parent = ticket.trace_parent.as_deref().map(Arc::from);
         invocation.trigger = ticket.trigger.clone().map(|(name, kind)| TriggerFacts { name, kind });
         if let Some(qualifier) = &ticket.qualifier {
             invocation.qualifier = Arc::from(qualifier.as_str());
         }
-        let result = self.run(&revision, invocation, self.clock.now_ms()).await;
+        let result = if ticket.is_request {
+            self.replay(&revision, invocation).await
+        } else {
+            self.run(&revision, invocation, self.clock.now_ms()).await
+        };
         let (_, error, figures) = judge(result.as_ref());
         let error = error.unwrap_or_else(|| note("failure", ""));
         match result {

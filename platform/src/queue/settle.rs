@@ -126,6 +126,7 @@ impl Queue {
         let base = Ticket {
             trace_parent: ticket.trace_parent.clone(),
             hops: ticket.hops.saturating_add(1),
+            depth: ticket.depth,
             ..Ticket::default()
         };
         match &destination.kind {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Size, Span};
+use crate::gateway::TrustedProxies;
 
 /// Bounds of requests to HTTP functions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,11 +15,12 @@ pub struct GatewaySection {
     pub header_size: Size,
     /// Body of a request. Default 32MiB; 0 is no bound, for large uploads: bodies pass through and are not held.
     pub body_size: Size,
-    /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
-    pub depth: u32,
     /// Time between two pings to the client of a WebSocket; one that stays silent for three times as long is cut off. Default 30s; 0 asks
     /// nobody.
     pub websocket_ping: Span,
+    /// Addresses and networks (`10.0.0.0/8`), separated by commas, of proxies before this server: what they say in `x-forwarded-for` and
+    /// `x-forwarded-proto` is believed and passed on. Default none; from anybody else it is taken away.
+    pub trusted_proxies: String,
     /// Host names, separated by commas, under which this server's own paths answer whatever custom domains there are. Default none;
     /// addresses and `localhost` are always its own.
     pub own_hosts: String,
@@ -30,8 +32,8 @@ impl Default for GatewaySection {
             path_size: Size(4 << 10),
             header_size: Size(8 << 10),
             body_size: Size(32 << 20),
-            depth: 16,
             websocket_ping: Span::seconds(30),
+            trusted_proxies: String::new(),
             own_hosts: String::new(),
         }
     }
@@ -58,7 +60,11 @@ impl GatewaySection {
                 (1 << 10..=1 << 20).contains(&self.header_size.0),
                 "must be 1KiB to 1MiB",
             ),
-            ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
+            (
+                "gateway.trusted_proxies",
+                TrustedProxies::parse(&self.trusted_proxies).is_ok(),
+                "must be addresses or networks such as 10.0.0.0/8, separated by commas",
+            ),
             (
                 "gateway.own_hosts",
                 self.own_hosts.is_empty() || self.own().all(is_name),

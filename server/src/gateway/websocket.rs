@@ -45,10 +45,10 @@ pub(super) async fn serve(
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(not_served("this connection cannot become a WebSocket"));
     };
-    let depth = serve::depth(app, request.headers())?;
+    let depth = serve::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     let (parts, _) = request.into_parts();
-    let parts = guest_request::head(parts, destination, &revision, &exchange, None)?;
+    let parts = guest_request::head(parts, destination, &revision, &exchange)?;
     let opening = opening(destination, &parts.headers, &handshake);
     let invocations = Invocations::new(destination, &exchange, depth, app, &revision);
     let (invocation, counted) =

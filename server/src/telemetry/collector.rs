@@ -10,8 +10,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::outgoing;
+
 /// Functions whose pools are shown one by one; of more, only the sums are.
-const SHOWN_FUNCTIONS: usize = 500;
+pub(super) const SHOWN_FUNCTIONS: usize = 500;
 
 /// The figures at one moment.
 #[derive(Debug, Clone, Default)]
@@ -120,7 +122,8 @@ impl prometheus_client::collector::Collector for Collector {
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         encode_connections(&mut encoder, &figures.connections)?;
-        encode_pools(&mut encoder, &figures.functions)
+        encode_pools(&mut encoder, &figures.functions)?;
+        outgoing::encode(&mut encoder, &figures.functions)
     }
 }
 
@@ -139,7 +142,7 @@ fn encode_connections(encoder: &mut DescriptorEncoder<'_>, cores: &[usize]) -> s
 type PoolFigure = (&'static str, fn(&FunctionStats) -> u32);
 
 /// `service/function`, or `service.version/function` for one that is published.
-fn pool_name(identity: &Identity) -> String {
+pub(super) fn pool_name(identity: &Identity) -> String {
     match identity.version.as_str() {
         "" | LATEST => identity.to_string(),
         version => format!("{}.{version}/{}", identity.service, identity.function),

@@ -3,6 +3,7 @@
 mod collector;
 mod logging;
 mod metrics;
+mod outgoing;
 
 pub use collector::{Figures, FiguresSource};
 pub use logging::{LogGuard, start_logging};

@@ -1,7 +1,9 @@
-//! HTTP functions of WASI 0.3: `wasi:http/handler`, one call at a time in an instance.
+//! HTTP functions of WASI 0.3: `wasi:http/handler`, one call at a time in an instance; `several.rs` is for more.
 //!
 //! Calls run inside wasmtime's event loop for the store. Deadlines stand outside of it, where a stuck guest cannot keep them
 //! from being looked at.
+
+use std::future::poll_fn;
 
 use bytes::Bytes;
 use hearth_host_api::bindings::websocket;
@@ -13,6 +15,7 @@ use wasmtime_wasi_http::p3::Request;
 use wasmtime_wasi_http::p3::bindings::{Service, ServiceIndices, ServicePre};
 
 use super::{ask, failed};
+use crate::Fault;
 use crate::fault::CallFailure;
 use crate::state::ComponentState;
 use crate::work::Work;
@@ -20,7 +23,7 @@ use crate::work::Work;
 /// One instance of a component exporting `wasi:http/handler@0.3`.
 pub(crate) struct HttpP3 {
     pub(crate) store: Store<ComponentState>,
-    service: Service,
+    pub(super) service: Service,
     pub(crate) websocket: Option<websocket::Guest>,
 }
 
@@ -62,6 +65,10 @@ impl HttpP3 {
                 };
                 // The body of the request moves only while this side is polled too; how it ended is the guest's business.
                 let (served, _) = futures_util::future::join(serve, sent).await;
+                // What the guest does after its response belongs to this invocation: left alone, it would go on in the next one.
+                if matches!(served, Ok(_) | Err(CallFailure::Fault(Fault::Returned { .. }))) {
+                    poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+                }
                 served
             })
             .await?
@@ -69,7 +76,7 @@ impl HttpP3 {
 }
 
 /// Takes the authority of a request from its `host` header, where its line names none: guests of 0.3 see no such header.
-fn name_authority<B>(request: &mut hyper::Request<B>) {
+pub(super) fn name_authority<B>(request: &mut hyper::Request<B>) {
     if request.uri().authority().is_some() {
         return;
     }
