@@ -14,6 +14,9 @@ pub struct GatewaySection {
     pub header_size: Size,
     /// Body of a request. Default 32MiB; 0 is no bound, for large uploads: bodies pass through and are not held.
     pub body_size: Size,
+    /// Body of a request that becomes an event, by a trigger of type `apig`. Default 4MiB, at most 24MiB; more is answered 400. It is
+    /// held whole, and the event carries it in Base64, which takes a third more and has to fit into `http.event_size` and the engine's limit.
+    pub event_body_size: Size,
     /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
     pub depth: u32,
     /// Host names, separated by commas, under which this server's own paths answer whatever custom domains there are. Default none;
@@ -27,6 +30,7 @@ impl Default for GatewaySection {
             path_size: Size(4 << 10),
             header_size: Size(8 << 10),
             body_size: Size(32 << 20),
+            event_body_size: Size(4 << 20),
             depth: 16,
             own_hosts: String::new(),
         }
@@ -53,6 +57,11 @@ impl GatewaySection {
                 "gateway.header_size",
                 (1 << 10..=1 << 20).contains(&self.header_size.0),
                 "must be 1KiB to 1MiB",
+            ),
+            (
+                "gateway.event_body_size",
+                self.event_body_size.0 <= 24 << 20,
+                "must be at most 24MiB",
             ),
             ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
             (

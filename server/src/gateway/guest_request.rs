@@ -14,10 +14,11 @@ use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Uri, request};
+use http::{StatusCode, Uri, request};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::{Destination, address, hop};
+use crate::app::App;
 use crate::config::Size;
 use crate::dialect::function_compute::errors::WireError;
 use crate::http::{Exchange, RequestBody, header_value};
@@ -53,6 +54,16 @@ pub(super) fn depth(headers: &HeaderMap) -> u32 {
     depth.unwrap_or(u32::MAX)
 }
 
+/// Refuses a call that stands deeper than is served.
+pub(super) fn check_depth(app: &App, depth: u32) -> Result<(), WireError> {
+    let limit = app.settings.gateway.depth;
+    if depth <= limit {
+        return Ok(());
+    }
+    let message = format!("functions called one another more than {limit} deep");
+    Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message))
+}
+
 /// Headers that only the platform may set.
 pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with("x-fc-") || name.starts_with("x-hearth-")
@@ -70,16 +81,8 @@ pub(super) fn head(
     client: Option<IpAddr>,
 ) -> Result<request::Parts, WireError> {
     parts.uri = uri(&parts, destination)?;
+    clean(&mut parts);
     let headers = &mut parts.headers;
-    hop::strip(headers, is_ours);
-    headers.remove(EXPECT);
-    for name in FORWARDING {
-        headers.remove(name);
-    }
-    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
-        // It was for the platform; whoever holds it could send the request again.
-        headers.remove(AUTHORIZATION);
-    }
     match &exchange.trace_parent {
         Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
         None => {
@@ -99,6 +102,20 @@ pub(super) fn head(
         headers.insert(CLIENT_IP, header_value(&client.to_string()));
     }
     Ok(parts)
+}
+
+/// Takes away what no function is to see: headers of one hop, claims that only a proxy may make, what was for the platform.
+pub(super) fn clean(parts: &mut request::Parts) {
+    let headers = &mut parts.headers;
+    hop::strip(headers, is_ours);
+    headers.remove(EXPECT);
+    for name in FORWARDING {
+        headers.remove(name);
+    }
+    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
+        // It was for the platform; whoever holds it could send the request again.
+        headers.remove(AUTHORIZATION);
+    }
 }
 
 /// The address of the request: as the caller used it, with the function's path.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome, Served};
 use hearth_platform::{Pass, PlatformError, Revision};
-use http::StatusCode;
 
 use super::answer::Refused;
 use super::{Destination, guest_request, guest_response};
@@ -29,11 +28,7 @@ pub(super) async fn serve(
     }
     let (parts, body) = request.into_parts();
     let depth = guest_request::depth(&parts.headers);
-    if depth > app.settings.gateway.depth {
-        let limit = app.settings.gateway.depth;
-        let message = format!("functions called one another more than {limit} deep");
-        return Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message).into());
-    }
+    guest_request::check_depth(app, depth)?;
     let revision = app.platform.resolve(destination.target())?;
     let parts = guest_request::head(parts, destination, &revision, &exchange, None)?;
     let limit = app.settings.gateway.body_size;
