@@ -66,10 +66,11 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// One function's door: as many invocations as it may have instances, and a bounded queue before it.
+/// One function's door: as many invocations as its instances may serve at once, and a bounded queue before it.
 #[derive(Debug)]
 pub(crate) struct FunctionDoor {
     permits: Semaphore,
+    limit: u32,
     waiting: AtomicU32,
     policy: PoolPolicy,
 }
@@ -79,8 +80,10 @@ pub(crate) type Permit<'a> = SemaphorePermit<'a>;
 
 impl FunctionDoor {
     pub(crate) fn new(policy: &PoolPolicy) -> Self {
+        let limit = policy.max_instances.saturating_mul(policy.concurrency);
         Self {
-            permits: Semaphore::new(policy.max_instances as usize),
+            permits: Semaphore::new((limit as usize).min(Semaphore::MAX_PERMITS)),
+            limit,
             waiting: AtomicU32::new(0),
             policy: policy.clone(),
         }
@@ -98,7 +101,7 @@ impl FunctionDoor {
         ticker: &Ticker,
         deadline: Option<Instant>,
     ) -> Result<Permit<'_>, Refusal> {
-        let limit = self.policy.max_instances;
+        let limit = self.limit;
         let queued = Queued::enter(&self.waiting);
         if queued.before >= self.policy.queue {
             return Err(Refusal::QueueFull {
@@ -126,7 +129,7 @@ impl FunctionDoor {
 
     pub(crate) fn running(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
-        self.policy.max_instances.saturating_sub(free)
+        self.limit.saturating_sub(free)
     }
 
     pub(crate) fn waiting(&self) -> u32 {

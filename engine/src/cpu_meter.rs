@@ -47,6 +47,11 @@ pub(crate) struct Measured<'a> {
 }
 
 impl CpuMeter {
+    /// A meter that shows so much, measured elsewhere.
+    pub(crate) fn showing(used: Duration) -> Self {
+        Self { used, ended: None }
+    }
+
     /// Begins to measure on this thread at `now`.
     pub(crate) fn enter(&mut self, now: Instant) -> Measured<'_> {
         let poll = Poll { started: now, used_before: self.used, mark: None };

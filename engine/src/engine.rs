@@ -258,7 +258,7 @@ impl Engine {
         };
         for revision in inner.revisions.read().iter().filter_map(Weak::upgrade) {
             stats.functions += u64::from(!revision.pool.is_closed());
-            stats.instances += u64::from(revision.pool.idle() + revision.door.running());
+            stats.instances += u64::from(revision.pool.idle() + revision.busy());
         }
         stats
     }

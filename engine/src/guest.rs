@@ -10,7 +10,7 @@ pub(crate) mod snapshot;
 pub(crate) use detect::detect;
 
 /// The kinds of guest, told apart by looking at the binary and never by a flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GuestKind {
     /// A component exporting `wasi:http/incoming-handler@0.2.x`: an HTTP function.

@@ -196,6 +196,14 @@ impl Instance {
         }
     }
 
+    /// The guest, if it can serve several invocations at once.
+    pub(crate) fn several(&mut self) -> Option<&mut HttpP3> {
+        match &mut self.sandbox {
+            Sandbox::HttpP3(guest) => Some(guest),
+            _ => None,
+        }
+    }
+
     /// New code, whose instances begin where this one is; `code` is what its own was instrumented from.
     ///
     /// # Errors

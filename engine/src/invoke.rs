@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::answer::AnswerWriter;
 use crate::bounded;
+use crate::concurrent;
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::{CallFailure, Interrupted, TimeLimits, classify};
@@ -55,10 +56,10 @@ pub(crate) enum NoInstance {
 }
 
 /// What is known of an invocation as it goes.
-struct Course {
-    phases: Phases,
-    start: StartKind,
-    cpu: CpuMeter,
+pub(crate) struct Course {
+    pub(crate) phases: Phases,
+    pub(crate) start: StartKind,
+    pub(crate) cpu: CpuMeter,
     traffic: Traffic,
     /// Bytes logged while its instance was made, if one was.
     initialize_log_bytes: Option<u64>,
@@ -91,19 +92,13 @@ impl Traffic {
 
 /// Runs one invocation to its end on the calling task.
 pub(crate) async fn invoke(
-    engine: &EngineInner,
+    engine: &Arc<EngineInner>,
     revision: &Arc<Revision>,
     invocation: Invocation,
     work: Work,
 ) -> Result<Outcome, InvokeError> {
     let arrived = Instant::now();
-    let limit_bytes = revision.shared.limits.payload_bytes;
-    if let Work::Event(event) = &work
-        && event.len() as u64 > limit_bytes
-    {
-        let size_bytes = event.len() as u64;
-        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes }.into());
-    }
+    check_size(&work, revision.shared.limits.payload_bytes)?;
     let _inside = engine.door.enter()?;
     let ticker = &*revision.shared.ticker;
     let (_permit, permitted) = match revision.door.try_enter() {
@@ -122,6 +117,10 @@ pub(crate) async fn invoke(
         initialize_log_bytes: None,
     };
     note_load(&mut course, &invocation);
+    if let Some(several) = &revision.several {
+        return Box::pin(concurrent::invoke(engine, (revision, several), invocation, work, course))
+            .await;
+    }
     let asked = (invocation.depth, invocation.deadline);
     let (instance, begun) = match take_warm(revision, &invocation, &mut course) {
         Some(mut instance) => {
@@ -153,10 +152,20 @@ pub(crate) async fn invoke(
         });
     };
     let logged = instance.log.end();
-    let outcome = course.outcome(result, logged, Some(&instance));
+    let outcome = course.outcome(result, logged, Some(Seen::of(&instance)));
     let verdict = revision.verdict(&instance, &outcome);
     revision.give_back(engine, instance, verdict, ended);
     Ok(outcome)
+}
+
+/// Refuses an event that is too large; the body of a request passes by and has no size here.
+fn check_size(work: &Work, limit_bytes: u64) -> Result<(), Refusal> {
+    match work {
+        Work::Event(event) if event.len() as u64 > limit_bytes => {
+            Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes: event.len() as u64 })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says in the report what an invocation paid for loading the code.
@@ -172,7 +181,7 @@ fn note_load(course: &mut Course, invocation: &Invocation) {
 }
 
 /// Takes a waiting instance, if there is one, and notes what kind of start this is.
-fn take_warm(
+pub(crate) fn take_warm(
     revision: &Revision,
     invocation: &Invocation,
     course: &mut Course,
@@ -188,7 +197,7 @@ fn take_warm(
 }
 
 /// Aims an instance's log at an invocation.
-fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
+pub(crate) fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
     let limits = &revision.shared.limits;
     let tail_bytes = match invocation.log {
         LogType::Tail => limits.tail_log_bytes as usize,
@@ -198,7 +207,7 @@ fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
 }
 
 /// Makes an instance for an invocation and notes what was logged meanwhile.
-async fn make_now(
+pub(crate) async fn make_now(
     engine: &EngineInner,
     revision: &Revision,
     invocation: &Invocation,
@@ -385,12 +394,25 @@ fn finish(lent: &mut Lent<'_>, called: Result<Bytes, CallFailure>) -> Result<Byt
     })
 }
 
+/// What the outcome says of the instance that served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) id: u64,
+    pub(crate) memory_peak_bytes: u64,
+}
+
+impl Seen {
+    pub(crate) fn of(instance: &Instance) -> Self {
+        Self { id: instance.id, memory_peak_bytes: instance.ledger().meter.peak() }
+    }
+}
+
 impl Course {
-    fn outcome(
+    pub(crate) fn outcome(
         self,
         result: Result<Bytes, Fault>,
         logged: Logged,
-        instance: Option<&Instance>,
+        seen: Option<Seen>,
     ) -> Outcome {
         let run = self.phases.run;
         let (payload_bytes, answer_bytes) = self.traffic.count(&result);
@@ -400,17 +422,17 @@ impl Course {
                 u64::try_from(run.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
             ),
             cpu_time: self.cpu.used(),
-            memory_peak_bytes: instance.map_or(0, |instance| instance.ledger().meter.peak()),
+            memory_peak_bytes: seen.map_or(0, |seen| seen.memory_peak_bytes),
             payload_bytes,
             answer_bytes,
             log_bytes: logged.bytes,
             // Without an instance, making it is all that was logged.
-            initialize_log_bytes: match instance {
+            initialize_log_bytes: match seen {
                 Some(_) => self.initialize_log_bytes,
                 None => Some(logged.bytes),
             },
             log_lines_dropped: logged.dropped,
-            instance: instance.map_or(0, |instance| instance.id),
+            instance: seen.map_or(0, |seen| seen.id),
             phases: self.phases,
         };
         Outcome { result, tail_log: logged.tail, report }

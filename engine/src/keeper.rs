@@ -224,7 +224,7 @@ impl Rounds {
     /// Makes instances ahead of need.
     fn fill(&mut self, engine: &EngineInner, revision: &Arc<Revision>, wanted: u32) {
         for _ in 0..MADE_PER_PASS {
-            let alive = revision.pool.idle() + revision.door.running();
+            let alive = revision.pool.idle() + revision.busy();
             if revision.pool.idle() >= wanted || alive >= revision.policy.max_instances {
                 return;
             }
@@ -319,7 +319,7 @@ impl Rounds {
 
 /// How many instances should wait: what was promised, and one more where all are busy and making one takes a while.
 fn wanted_idle(revision: &Revision) -> u32 {
-    let is_busy = revision.door.running() > 0;
+    let is_busy = revision.busy() > 0;
     let takes_a_while = match revision.code.kind {
         GuestKind::Event | GuestKind::HttpP2 | GuestKind::HttpP3 => true,
         GuestKind::Command | GuestKind::CommandComponent | GuestKind::Core => false,

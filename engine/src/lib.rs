@@ -41,6 +41,7 @@ mod artifact;
 mod bounded;
 mod code;
 mod compile;
+mod concurrent;
 mod config;
 mod cpu_meter;
 mod engine;

@@ -80,15 +80,18 @@ impl Default for Limits {
     }
 }
 
-/// How a function's instances are kept. The concurrency of a function is its number of instances: each serves one invocation
-/// at a time.
+/// How a function's instances are kept. The concurrency of a function is its number of instances times what each may serve at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolPolicy {
     /// Ready instances kept even when nobody calls. Default 0. Never more than `max_instances`.
     pub min_ready: u32,
-    /// Most instances at once, busy and idle; hence the function's concurrency. Default 100.
+    /// Most instances at once, busy and idle. Default 100.
     pub max_instances: u32,
+    /// Invocations that one instance serves at once. Default 1, at most 1,000. More than one is for HTTP functions of WASI 0.3 under
+    /// isolation `reuse`, which wait for one thing while they serve another; all others serve one at a time whatever this says.
+    /// They share memory and its limit, and a trap of one is the end of all: see [`Fault::InstanceLost`](crate::Fault::InstanceLost).
+    pub concurrency: u32,
     /// An idle instance above `min_ready` is dropped after this time. Default 60 s.
     #[serde(with = "crate::serde_duration")]
     pub idle_time: Duration,
@@ -107,6 +110,7 @@ impl Default for PoolPolicy {
         Self {
             min_ready: 0,
             max_instances: 100,
+            concurrency: 1,
             idle_time: Duration::from_secs(60),
             uses: 10_000,
             queue: 100,

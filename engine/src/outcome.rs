@@ -114,6 +114,12 @@ pub enum Fault {
         /// Which one, with the figures where known.
         why: String,
     },
+    /// Its instance served several invocations at once, and another of them was its end.
+    #[error("lost its instance to another invocation of it that {why}")]
+    InstanceLost {
+        /// What the other did.
+        why: String,
+    },
     /// The invocation was stopped from outside by its owner.
     #[error("cancelled")]
     Cancelled,
@@ -134,6 +140,7 @@ impl Fault {
             Self::Exited { .. } => "exited",
             Self::Returned { .. } => "returned",
             Self::HostResource { .. } => "host_resource",
+            Self::InstanceLost { .. } => "instance_lost",
             Self::Cancelled => "cancelled",
         }
     }
@@ -168,6 +175,9 @@ impl Fault {
             Self::Returned { .. } => "the guest reported this itself",
             Self::HostResource { .. } => {
                 "ask for less at once: fewer handles, smaller tables, data in smaller pieces"
+            }
+            Self::InstanceLost { .. } => {
+                "look at what the other invocation did; with a concurrency of 1 it would have been alone"
             }
             Self::Cancelled => "the invocation was stopped on request",
         }

@@ -170,7 +170,7 @@ impl Pool {
 }
 
 /// A small number of its own for each thread that invokes.
-fn thread_number() -> usize {
+pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };

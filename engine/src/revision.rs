@@ -6,15 +6,21 @@ use std::time::Instant;
 
 use crate::admission::FunctionDoor;
 use crate::code::Code;
+use crate::concurrent::Several;
 use crate::engine::EngineInner;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::limits::MIB;
 use crate::pool::Pool;
 use crate::state::{Shared, Surroundings};
-use crate::{FunctionSpec, Isolation, LoadError, LoadReport, Outcome, PoolPolicy, StartKind};
+use crate::{
+    FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, Outcome, PoolPolicy, StartKind,
+};
 
 /// Largest tail that may be asked for.
 const TAIL_BYTES_MAX: u64 = MIB;
+
+/// Most invocations that one instance may serve at once.
+const CONCURRENCY_MAX: u32 = 1000;
 
 /// Calls on a fiber after one that ran too long without: starting over costs two milliseconds, spread over so many next to nothing.
 const FIBER_CALLS: u32 = 10_000;
@@ -28,6 +34,8 @@ pub(crate) struct Revision {
     pub(crate) pool: Pool,
     pub(crate) door: FunctionDoor,
     pub(crate) load: LoadReport,
+    /// Instances that serve several invocations now, where they may.
+    pub(crate) several: Option<Several>,
     isolation: Isolation,
     starts: [AtomicU64; StartKind::ALL.len()],
     /// Calls that go on a fiber before one is tried without again.
@@ -50,9 +58,14 @@ impl Revision {
         check_needs(spec, &code)?;
         let mut policy = spec.pool.clone();
         policy.min_ready = policy.min_ready.min(policy.max_instances);
+        let isolation = if code.kind.is_single_use() { Isolation::Fresh } else { spec.isolation };
+        if code.kind != GuestKind::HttpP3 || isolation != Isolation::Reuse {
+            policy.concurrency = 1;
+        }
         Ok(Self {
             shared: Arc::new(Shared::new(spec, around)),
-            isolation: if code.kind.is_single_use() { Isolation::Fresh } else { spec.isolation },
+            several: (policy.concurrency > 1).then(|| Several::new(policy.concurrency)),
+            isolation,
             pool: Pool::new(),
             door: FunctionDoor::new(&policy),
             starts: Default::default(),
@@ -75,6 +88,14 @@ impl Revision {
     /// Remembers that a call of this function took long. Not for ever: it may have been the machine that was busy.
     pub(crate) fn note_long_run(&self) {
         self.on_fiber.store(FIBER_CALLS, Ordering::Relaxed);
+    }
+
+    /// Instances at work now.
+    pub(crate) fn busy(&self) -> u32 {
+        match &self.several {
+            Some(several) => several.instances(),
+            None => self.door.running(),
+        }
     }
 
     /// What becomes of an instance after this outcome.
@@ -120,6 +141,17 @@ impl Revision {
         }
     }
 
+    /// Whether an instance that ended all its work in good order may serve again.
+    pub(crate) fn verdict_of_several(&self, instance: &Instance) -> Verdict {
+        if instance.ledger().meter.denied().is_some() {
+            Verdict::Retire(Retirement::MemoryLimit)
+        } else if self.policy.uses != 0 && instance.uses >= self.policy.uses {
+            Verdict::Retire(Retirement::UsedUp)
+        } else {
+            Verdict::Keep
+        }
+    }
+
     pub(crate) fn count_start(&self, start: StartKind) {
         if let Some(count) = self.starts.get(start as usize) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -137,6 +169,9 @@ fn check_settings(spec: &FunctionSpec) -> Result<(), LoadError> {
     };
     if spec.pool.max_instances == 0 {
         return invalid("max_instances", "must be at least 1".to_owned());
+    }
+    if !(1..=CONCURRENCY_MAX).contains(&spec.pool.concurrency) {
+        return invalid("concurrency", format!("must be 1 to {CONCURRENCY_MAX}"));
     }
     if u64::from(spec.limits.tail_log_bytes) > TAIL_BYTES_MAX {
         return invalid("tail_log_bytes", format!("must be at most {TAIL_BYTES_MAX}"));

@@ -1,7 +1,8 @@
 //! What a wasmtime store of ours holds: the bounds and the log of one instance, the facts of the invocation it serves, and
 //! behind the host API's views whatever its imports need.
 //!
-//! One instance serves one invocation at a time, so "the current invocation" is a plain field that is aimed anew each time.
+//! "The current invocation" is a plain field that is aimed anew each time: for each invocation where an instance serves one at a time,
+//! each time another request runs where it serves several (`tasks.rs`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,9 +25,11 @@ use crate::{FunctionSpec, Identity, Invocation, Limits};
 
 mod component;
 mod core;
+mod tasks;
 
 pub(crate) use self::component::{ComponentState, wasi_for};
 pub(crate) use self::core::{CoreState, preview1_for};
+pub(crate) use self::tasks::{Own, Tasks, on_crossing};
 
 /// Longest a call without a fiber runs before it starts over on one: it cannot yield to its neighbours.
 pub(crate) const DIRECT_SLICE: Duration = Duration::from_millis(2);
@@ -94,8 +97,13 @@ impl Shared {
 pub(crate) struct Ledger {
     pub(crate) shared: Arc<Shared>,
     pub(crate) meter: MemoryMeter,
+    /// Where whatever runs now logs.
     pub(crate) log: InstanceLog,
+    /// The instance's own log.
+    home_log: InstanceLog,
     pub(crate) invocation: Option<Invocation>,
+    /// The requests that it serves at once; none where it serves one at a time.
+    tasks: Option<Box<Tasks>>,
     deadline: Instant,
     cpu_time: Option<Duration>,
     /// Set while a call runs without a fiber.
@@ -107,8 +115,10 @@ impl Ledger {
         Self {
             meter: MemoryMeter::new(&shared.limits, shared.budget.clone()),
             shared,
+            home_log: log.clone(),
             log,
             invocation: None,
+            tasks: None,
             deadline: Instant::now(),
             cpu_time: None,
             direct_until: None,
@@ -150,7 +160,10 @@ impl Ledger {
         if now >= self.deadline {
             return Err(wasmtime::Error::new(Interrupted::Deadline));
         }
-        let used = cpu_meter::used_now(now);
+        let used = match &mut self.tasks {
+            Some(tasks) => tasks.running_cpu(),
+            None => cpu_meter::used_now(now),
+        };
         if self.cpu_time.is_some_and(|limit| used >= limit) {
             return Err(wasmtime::Error::new(Interrupted::CpuLimit { used }));
         }

@@ -102,6 +102,8 @@ struct State {
     /// Lines for the sink, and whose they are.
     batch: LogBatch,
     drain: Option<Arc<LogDrain>>,
+    /// The log that gets what is written here instead.
+    redirect: Option<InstanceLog>,
 }
 
 /// The log of one instance; clones share it.
@@ -131,6 +133,7 @@ impl InstanceLog {
             unfinished: Default::default(),
             batch: LogBatch::default(),
             drain,
+            redirect: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -171,6 +174,12 @@ impl InstanceLog {
         Logged { tail, bytes: state.bytes, dropped: state.dropped }
     }
 
+    /// Hands what is written here to another log from now on, or no longer. Where an instance serves several requests, each has a log
+    /// of its own, but the guest has one handle.
+    pub(crate) fn redirect(&self, to: Option<&Self>) {
+        self.state.lock().redirect = to.cloned();
+    }
+
     /// One entry of the logging import.
     pub(crate) fn entry(&self, level: Level, context: &str, message: &str) {
         let mut state = self.state.lock();
@@ -198,6 +207,10 @@ impl InstanceLog {
 impl LogWriter for InstanceLog {
     fn write(&self, stream: Stream, bytes: &[u8]) {
         let mut state = self.state.lock();
+        if let Some(redirect) = state.redirect.clone() {
+            drop(state);
+            return redirect.write(stream, bytes);
+        }
         if !state.is_open {
             // Between invocations there is nobody to attribute a line to.
             return;
@@ -206,6 +219,11 @@ impl LogWriter for InstanceLog {
         if state.drain.is_some() {
             state.split(stream, bytes);
         }
+    }
+
+    fn current(&self) -> Option<Arc<dyn LogWriter>> {
+        let redirect = self.state.lock().redirect.clone();
+        redirect.map(|redirect| Arc::new(redirect) as Arc<dyn LogWriter>)
     }
 }
 

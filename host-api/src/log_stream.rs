@@ -34,6 +34,12 @@ pub enum Stream {
 pub trait LogWriter: Send + Sync {
     /// Takes `bytes`, which may hold part of a line, many lines, or no UTF-8 at all.
     fn write(&self, stream: Stream, bytes: &[u8]);
+
+    /// The writer of whoever runs now, where that is another: a stream of WASI 0.3 is written to when its reader comes to it, which may
+    /// be while another runs.
+    fn current(&self) -> Option<Arc<dyn LogWriter>> {
+        None
+    }
 }
 
 /// One of a guest's output streams, in front of a [`LogWriter`]. Cheap to clone; all clones write to the same place.
@@ -65,7 +71,8 @@ impl IsTerminal for LogStream {
 
 impl StdoutStream for LogStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
+        let writer = self.writer.current().unwrap_or_else(|| self.writer.clone());
+        Box::new(Self { writer, stream: self.stream })
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {

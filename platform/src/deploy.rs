@@ -43,7 +43,7 @@ impl Platform {
         let _layers = inner.resolve_layers(&mut new.settings.layers, &[]).await?;
         let stored = inner.store_code(service, new.code, new.checksum).await?;
         let now = inner.clock.now_ms();
-        let function = Function {
+        let mut function = Function {
             service: inner.catalog.service(service)?.record().name.clone(),
             name: new.name,
             id: uuid::Uuid::new_v4().to_string(),
@@ -55,6 +55,7 @@ impl Platform {
         };
         let spec = inner.spec(&function, LATEST, 0, stored.wasm.clone()).await?;
         let loaded = inner.engine.load(spec).await?;
+        function.code.guest = Some(loaded.kind());
         let revision = self.writer().create_function(function).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
@@ -104,6 +105,7 @@ impl Platform {
         };
         let spec = inner.spec(&function, LATEST, before.ready(), wasm).await?;
         let loaded = inner.engine.load(spec).await?;
+        function.code.guest = Some(loaded.kind());
         let revision = self.writer().update_function(before, function, change.expect).await?;
         inner.keep(&revision, loaded);
         Ok(revision.function().clone())
@@ -192,6 +194,7 @@ impl Inner {
             package_digest: package_pin.digest().to_owned(),
             package_bytes: package.len() as u64,
             checksum,
+            guest: None,
         };
         Ok(Stored { code, wasm, _pins: (package_pin, wasm_pin), _slot: slot })
     }

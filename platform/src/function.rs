@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_engine::{Grants, Isolation, PoolPolicy};
+use hearth_engine::{Grants, GuestKind, Isolation, PoolPolicy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,6 +46,14 @@ pub struct Function {
     pub revision: u64,
 }
 
+impl Function {
+    /// Whether an instance of it can serve several invocations at once: HTTP functions of WASI 0.3 whose instances are reused.
+    #[must_use]
+    pub fn serves_several(&self) -> bool {
+        self.code.guest == Some(GuestKind::HttpP3) && self.settings.isolation == Isolation::Reuse
+    }
+}
+
 /// What the owner of a function sets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -66,7 +74,8 @@ pub struct FunctionSettings {
     pub initialization_timeout_s: u32,
     /// Environment variables, at most 4 KiB together.
     pub environment: BTreeMap<String, String>,
-    /// Invocations that one instance may serve at once, 1 to 200; kept: every instance serves one at a time.
+    /// Invocations that one instance may serve at once, 1 to 200. Kept, and without effect on functions that do not
+    /// [serve several](Function::serves_several).
     pub instance_concurrency: u32,
     /// The class of instance as the dialect calls it; kept.
     pub instance_type: String,
@@ -120,6 +129,9 @@ pub struct Code {
     pub package_bytes: u64,
     /// CRC-64/XZ of what was uploaded; shown as a decimal.
     pub checksum: u64,
+    /// What kind of guest it is; none where it was stored before that was remembered.
+    #[serde(default)]
+    pub guest: Option<GuestKind>,
 }
 
 /// Code as it comes in.

@@ -121,7 +121,7 @@ pub use platform::{Platform, PlatformStats};
 pub use priority::run_behind_callers;
 pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
-    QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
+    QueueConfig, Replay, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
 };
 pub use revision::Revision;
 pub use scaling::{

@@ -135,6 +135,7 @@ impl Inner {
         let mut pool = settings.pool.clone();
         pool.min_ready = pool.min_ready.max(ready);
         pool.max_instances = pool.max_instances.max(pool.min_ready);
+        pool.concurrency = settings.instance_concurrency;
         let mut grants = settings.grants.clone();
         grants.directories.extend(self.mount(&settings.layers, function.name.as_str()).await?);
         let mut spec = FunctionSpec::new(function.name.as_str(), code)

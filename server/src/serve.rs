@@ -16,9 +16,10 @@ use crate::app::App;
 use crate::config::{AdminListen, Settings, Span, open_address};
 use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
+use crate::gateway::QueuedRequests;
 use crate::http::{
-    Bound, ConnectionBounds, CoreThread, Cores, PortFile, Seat, Serving, Shutdown, ShutdownSignal,
-    Signals, bind, bind_near,
+    Bound, ConnectionBounds, CoreThread, Cores, Identity, Listeners, MinVersion, PortFile, Seat,
+    Serving, Shutdown, ShutdownSignal, Signals, Tls, bind, bind_near,
 };
 
 /// Connections at once on the admin address: enough for scrapers, too few to matter.
@@ -91,8 +92,17 @@ pub struct Listening {
     pub checks_callers: bool,
     /// Where functions are deployed and called.
     pub listen: SocketAddr,
+    /// Where the same is served over TLS.
+    pub tls: Option<SocketAddr>,
     /// Where health and metrics are.
     pub admin: SocketAddr,
+}
+
+/// The sockets of a server.
+struct Sockets {
+    main: Bound,
+    tls: Option<Bound>,
+    admin: Option<Bound>,
 }
 
 /// What `serve` is told beside the settings.
@@ -168,19 +178,20 @@ impl Server {
         let early = if settings.needs_keys() { None } else { Some(bind_all(&settings)?) };
         let (platform, logs) = open_platform(&settings, options).await?;
         // But where keys are needed, nobody reaches a socket before it is known that there are some.
-        let (bound, admin) = match early {
-            Some(bound) => bound,
+        let Sockets { main, tls, admin } = match early {
+            Some(sockets) => sockets,
             None if platform.keys().is_empty() => {
-                return Err(ServeError::Open { why: open_address(settings.listen) });
+                return Err(ServeError::Open { why: open_address(settings.open_listen()) });
             }
             None => bind_all(&settings)?,
         };
-        let (cores, seats) = Cores::new(bound.listeners.len());
-        let app = App::new(platform.clone(), logs, settings, (bound.address, cores), signal);
+        let (cores, seats) = Cores::new(main.listeners.len());
+        let app = App::new(platform.clone(), logs, settings, (main.address, cores), signal);
         let listening = Listening {
             checks_callers: app.checks_callers(),
-            listen: bound.address,
-            admin: admin.as_ref().map_or(bound.address, |admin| admin.address),
+            listen: main.address,
+            tls: tls.as_ref().map(|tls| tls.address),
+            admin: admin.as_ref().map_or(main.address, |admin| admin.address),
         };
         let (alive, ended) = mpsc::channel(1);
         let mut threads = Vec::new();
@@ -190,17 +201,22 @@ impl Server {
             for (listener, seat) in admin.listeners.into_iter().zip(seats) {
                 let handler = Arc::new(Admin(app.clone()));
                 let serving = serving(&app, (handler, seat), ADMIN_CONNECTIONS, signal);
-                let thread =
-                    CoreThread::start("hearth-admin".to_owned(), listener, serving, alive.clone());
+                let (name, listeners) =
+                    ("hearth-admin".to_owned(), Listeners { plain: listener, tls: None });
+                let thread = CoreThread::start(name, listeners, serving, alive.clone());
                 threads.push(thread.map_err(system("starting the admin thread"))?);
             }
         }
-        let count = u32::try_from(bound.listeners.len()).unwrap_or(1);
+        let count = u32::try_from(main.listeners.len()).unwrap_or(1);
         let per_thread = app.settings.http.connections.div_ceil(count);
-        for (number, (listener, seat)) in bound.listeners.into_iter().zip(seats).enumerate() {
-            let serving = serving(&app, (app.clone(), seat), per_thread, signal);
+        let (spoken, mut encrypted) =
+            (open_tls(&app.settings)?, tls.into_iter().flat_map(|tls| tls.listeners));
+        for (number, (plain, seat)) in main.listeners.into_iter().zip(seats).enumerate() {
+            let mut serving = serving(&app, (app.clone(), seat), per_thread, signal);
+            serving.tls = spoken.clone();
             let name = format!("hearth-core-{number}");
-            let thread = CoreThread::start(name, listener, serving, alive.clone());
+            let listeners = Listeners { plain, tls: encrypted.next() };
+            let thread = CoreThread::start(name, listeners, serving, alive.clone());
             threads.push(thread.map_err(system("starting a serving thread"))?);
         }
         let queue = start_queue(platform, count as usize, signal.clone(), alive)
@@ -210,6 +226,7 @@ impl Server {
                 pid: std::process::id(),
                 listen: listening.listen,
                 admin_listen: listening.admin,
+                tls_listen: listening.tls,
                 url: format!("http://{}", listening.listen),
             };
             file.write(path).map_err(system("writing the port file"))?;
@@ -243,6 +260,7 @@ fn serving<H>(
     Serving {
         handler,
         seat,
+        tls: None,
         bounds: ConnectionBounds::new(&app.settings.http),
         connections,
         shutdown: signal.clone(),
@@ -250,19 +268,43 @@ fn serving<H>(
     }
 }
 
-fn bind_all(settings: &Settings) -> Result<(Bound, Option<Bound>), ServeError> {
+/// Reads the certificate that is shown to clients who name no custom domain.
+fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, ServeError> {
+    if settings.tls_listen.address().is_none() {
+        return Ok(None);
+    }
+    let refused = |what: &Path, error: &dyn std::fmt::Display| ServeError::Settings {
+        why: format!("{}: {error}", what.display()),
+    };
+    let read = |path: &Path| std::fs::read(path).map_err(|error| refused(path, &error));
+    let default = match settings.tls.files() {
+        None => None,
+        Some((certificate, key)) => {
+            let (chain, key) = (read(certificate)?, read(key)?);
+            let identity =
+                Identity::from_pem(&chain, &key, MinVersion::default(), settings.http.h2);
+            Some(identity.map_err(|error| refused(certificate, &error))?)
+        }
+    };
+    let tls = Tls::new(None, default);
+    tls.map(|tls| Some(Arc::new(tls)))
+        .map_err(|error| ServeError::Settings { why: error.to_string() })
+}
+
+fn bind_all(settings: &Settings) -> Result<Sockets, ServeError> {
     let listen = |address| move |source| ServeError::Listen { address, source };
     let threads = match settings.http.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads as usize,
     };
-    let bound = bind(settings.listen, threads).map_err(listen(settings.listen))?;
+    let main = bind(settings.listen, threads).map_err(listen(settings.listen))?;
+    let tls = settings.tls_listen.address().map(|at| bind(at, threads).map_err(listen(at)));
     let admin = match settings.admin_listen {
         AdminListen::Off => None,
-        AdminListen::Next => Some(bind_near(bound.address).map_err(listen(bound.address))?),
+        AdminListen::Next => Some(bind_near(main.address).map_err(listen(main.address))?),
         AdminListen::Address(address) => Some(bind(address, 1).map_err(listen(address))?),
     };
-    Ok((bound, admin))
+    Ok(Sockets { main, tls: tls.transpose()?, admin })
 }
 
 /// Opens the engine and the platform on the data directory.
@@ -289,6 +331,7 @@ async fn open_platform(
     let mut config = PlatformConfig::new(dir, engine);
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
+    config.replay = Some(Arc::new(QueuedRequests));
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.objects = settings
         .object_store

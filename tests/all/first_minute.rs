@@ -62,3 +62,28 @@ fn the_greeting_says_where_everything_is_and_what_to_type() {
         assert!(greeting.contains(&part), "{part} is missing: {greeting}");
     }
 }
+
+#[test]
+fn an_address_for_http_is_one_flag() {
+    let server = Server::start();
+    let words =
+        ["deploy", "guest-examples/rust-http/rust-http.wasm", "--name", "demo/web", "--http"];
+    assert!(
+        readme().contains(&format!("    hearth {}\n", words.join(" "))),
+        "the README types another"
+    );
+    for _ in 0..2 {
+        let deployed = server.cli_in_repository(&words);
+        assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
+        let told: serde_json::Value = serde_json::from_slice(&deployed.stdout).unwrap();
+        let path = "/2016-08-15/proxy/demo/web/";
+        assert_eq!(told["url"], format!("http://{}{path}", server.address()));
+        let hello = server.send("GET", path, &[], b"");
+        assert_eq!((hello.status, hello.text()), (200, "hello from rust-http\n".to_owned()));
+    }
+    let removed = server.cli(&["rm", "demo/web"]);
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    server.send("GET", "/2016-08-15/proxy/demo/web/", &[], b"").is_error(404, "ServiceNotFound");
+    let odd = server.cli_in_repository(&[&words[..4], &["--http=everybody"]].concat());
+    assert_eq!(odd.status.code(), Some(2));
+}

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hearth_tests::{Key, Reply, Server, Start, guarded, guest, raw};
+use hearth_tests::{Key, Reply, Server, Start, eventually, guarded, guest, raw};
 use serde_json::{Value, json};
 
 /// Makes an HTTP trigger of `s/FUNCTION`.
@@ -204,6 +204,45 @@ fn a_body_beyond_the_limit_is_refused_whether_it_says_its_length_or_not() {
     // What was echoed before the limit was known cannot be taken back; then the answer breaks off.
     let is_whole = answer.starts_with("HTTP/1.1 200") && answer.ends_with("0\r\n\r\n");
     assert!(!is_whole, "{} bytes", answer.len());
+}
+
+#[test]
+fn a_request_may_be_queued_as_it_is() {
+    let server = Start::default().with("--queue-backoff", "10ms").start();
+    open(&server, "rust-http");
+    open(&server, "rust-http-stream");
+    let later =
+        [("x-fc-invocation-type", "Async"), ("content-type", "text/x-poem"), ("x-bytes", "\u{e4}")];
+    let accepted = ask(&server, "PUT", "s/rust-http/echo?a=%2F", &later, b"roses \xff");
+    assert_eq!((accepted.status, accepted.body.len()), (202, 0), "{}", accepted.text());
+    assert_eq!(accepted.header("content-type"), None);
+    let id = accepted.header("x-fc-request-id").unwrap();
+    eventually("its end", || {
+        server.record(id).is_some_and(|record| record["status"] == "succeeded")
+    });
+    let record = server.record(id).unwrap();
+    assert_eq!(record["attempt"], 1, "{record}");
+    // A failing status is a failure, and is tried again.
+    let failing = ask(&server, "GET", "s/rust-http-stream/status/503?bytes=20", &later[..1], b"");
+    let id = failing.header("x-fc-request-id").unwrap();
+    eventually("its end", || server.record(id).is_some_and(|record| record["status"] == "failed"));
+    let record = server.record(id).unwrap();
+    assert!(
+        record["attempt"].as_u64() > Some(1) && record.to_string().contains("status 503"),
+        "{record}"
+    );
+    let named = [later[0], ("x-fc-stateful-async-invocation-id", "mine")];
+    let accepted = ask(&server, "GET", "s/rust-http/", &named, b"");
+    assert_eq!(accepted.header("x-fc-stateful-async-invocation-id"), Some("mine"));
+    is_refused(
+        &ask(&server, "GET", "s/rust-http/", &named, b""),
+        409,
+        "StatefulAsyncInvocationAlreadyExists",
+    );
+    let tail = [later[0], ("x-fc-log-type", "Tail")];
+    is_refused(&ask(&server, "GET", "s/rust-http/", &tail, b""), 400, "InvalidArgument");
+    let large = vec![b'x'; 129 << 10];
+    is_refused(&ask(&server, "POST", "s/rust-http/echo", &later, &large), 400, "EntityTooLarge");
 }
 
 #[test]

@@ -112,3 +112,19 @@ fn answers_do_not_repeat_all_they_were_told() {
     refused.is_error(404, "ServiceNotFound");
     assert!(refused.body.len() < 1500, "{} bytes", refused.body.len());
 }
+
+#[test]
+fn several_calls_at_once_are_for_guests_that_can() {
+    let server = Server::start();
+    server.service("s");
+    let several = json!({"instanceConcurrency": 4});
+    let can = server.create("can", &guest("rust-http-p3"), several.clone());
+    assert_eq!((can.status, can.header("x-hearth-no-effect")), (200, None), "{}", can.text());
+    assert_eq!(can.json()["instanceConcurrency"], 4);
+    for name in ["rust-http", "rust-event"] {
+        let cannot = server.create(name, &guest(name), several.clone());
+        assert_eq!(cannot.header("x-hearth-no-effect"), Some("instanceConcurrency"), "{name}");
+    }
+    let answer = server.invoke("can", "hello");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+}

@@ -18,6 +18,7 @@ mod limits;
 mod loading;
 mod pools;
 mod serving;
+mod several;
 mod snapshots;
 mod tmp;
 mod world;

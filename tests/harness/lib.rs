@@ -16,24 +16,28 @@ mod connection;
 mod crowd;
 mod dialect;
 mod disk;
+mod frames;
 mod key;
 mod reply;
 mod routes;
 mod running;
 mod server;
 mod sink;
+mod tls;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
 pub use connection::Connection;
 pub use dialect::answering;
 pub use disk::Disk;
+pub use frames::Frames;
 pub use key::{Key, guarded, make_key_in};
 pub use reply::Reply;
 pub use routes::Route;
 pub use running::Running;
 pub use server::{Server, Start};
 pub use sink::{Posted, Sink};
+pub use tls::{Certificate, TlsClient};
 pub use wire::{raw, raw_many};
 
 use std::time::{Duration, Instant};

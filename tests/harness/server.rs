@@ -48,6 +48,7 @@ impl Start {
             process: None,
             listen: None,
             admin: None,
+            tls: None,
         };
         server.run();
         server
@@ -80,6 +81,7 @@ pub struct Server {
     process: Option<Child>,
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
 }
 
 impl Drop for Server {
@@ -118,6 +120,7 @@ impl Server {
             serde_json::from_slice(&std::fs::read(&ports).expect("it can be read")).expect("JSON");
         let address = |name: &str| ports[name].as_str().and_then(|text| text.parse().ok());
         (self.listen, self.admin) = (address("listen"), address("admin_listen"));
+        self.tls = address("tls_listen");
     }
 
     fn log_path(&self) -> PathBuf {
@@ -144,6 +147,15 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listen.expect("the server runs")
+    }
+
+    /// Where it listens for TLS.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls.expect("the server speaks TLS")
     }
 
     /// Its data directory.

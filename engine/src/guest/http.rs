@@ -17,10 +17,11 @@ use crate::fault::{CallFailure, bounded};
 use crate::request_body::{Loan, lend};
 use crate::state::{ComponentState, HasLedger};
 use crate::work::{Exchange, Work};
-use crate::{Fault, Invocation};
+use crate::{Fault, Identity, Invocation};
 
 mod p2;
 mod p3;
+mod several;
 
 pub(crate) use p2::HttpP2;
 pub(crate) use p3::HttpP3;
@@ -45,8 +46,21 @@ fn ask(
     work: Work,
     limit: u64,
 ) -> Result<(Request<WasiBody>, Taker, Option<Loan>), CallFailure> {
+    let ledger = state.ledger();
+    ask_for(&ledger.shared.identity, ledger.invocation.as_ref(), work, limit)
+}
+
+/// The same for an invocation that is not the current one.
+fn ask_for(
+    identity: &Identity,
+    invocation: Option<&Invocation>,
+    work: Work,
+    limit: u64,
+) -> Result<(Request<WasiBody>, Taker, Option<Loan>), CallFailure> {
     match work {
-        Work::Event(event) => Ok((request(state, event)?, Taker::Whole(limit), None)),
+        Work::Event(event) => {
+            Ok((request(identity, invocation, event)?, Taker::Whole(limit), None))
+        }
         Work::Http(exchange) => {
             let Exchange { request, answer, read } = *exchange;
             let (head, body) = request.into_parts();
@@ -56,9 +70,11 @@ fn ask(
     }
 }
 
-fn request(state: &ComponentState, event: Bytes) -> Result<Request<WasiBody>, CallFailure> {
-    let ledger = state.ledger();
-    let identity = &ledger.shared.identity;
+fn request(
+    identity: &Identity,
+    invocation: Option<&Invocation>,
+    event: Bytes,
+) -> Result<Request<WasiBody>, CallFailure> {
     let mut request = Request::post(INVOKE_PATH)
         .header("host", "localhost")
         .header("content-type", "application/octet-stream")
@@ -67,7 +83,7 @@ fn request(state: &ComponentState, event: Bytes) -> Result<Request<WasiBody>, Ca
         .header("x-fc-service-name", &identity.service)
         .header("x-fc-function-name", &identity.function)
         .header("x-fc-version-id", &identity.version);
-    if let Some(Invocation { request_id, qualifier, trace_parent, .. }) = &ledger.invocation {
+    if let Some(Invocation { request_id, qualifier, trace_parent, .. }) = invocation {
         request =
             request.header("x-fc-request-id", &**request_id).header("x-fc-qualifier", &**qualifier);
         if let Some(trace_parent) = trace_parent {

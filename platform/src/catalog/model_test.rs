@@ -78,6 +78,7 @@ fn function(name: &str, number: u64) -> Function {
             package_digest: String::new(),
             package_bytes: 0,
             checksum: number,
+            guest: None,
         },
         created_ms: 0,
         modified_ms: 0,

@@ -28,6 +28,9 @@ pub(super) struct Deploy {
     /// A sentence about it
     #[arg(long)]
     description: Option<String>,
+    /// Give it an address that answers HTTP requests itself: to anybody, or with `function` to who signs with an access key
+    #[arg(long, value_name = "WHO", num_args = 0..=1, require_equals = true, default_missing_value = "anonymous", value_parser = ["anonymous", "function"])]
+    http: Option<String>,
     #[command(flatten)]
     function: FunctionArgs,
     /// Ready instances kept even when nobody calls [default: 0]
@@ -70,6 +73,7 @@ impl Deploy {
         let name = &self.name;
         let size = self.object.clone().unwrap_or_else(|| human_bytes(code.len() as u64));
         request.object = self.object;
+        request.http = self.http;
         let progress = Progress::spinner(terminal, &format!("deploying {name} ({size})"));
         let path =
             format!("/hearth/v1/functions/{}/{}", escape(&name.service), escape(&name.function));
@@ -93,6 +97,10 @@ impl Deploy {
             "{} {name} ({size}, ready in {took})",
             terminal.paint(Style::Green, done)
         ));
+        if let Some(url) = &reply.url {
+            terminal.line(url)?;
+            return Ok(Ending::Done);
+        }
         let server = match client.server() {
             "http://127.0.0.1:9000" => String::new(),
             other => format!(" --server {other}"),

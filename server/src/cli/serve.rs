@@ -57,6 +57,9 @@ fn greet(terminal: &Terminal, listening: &Listening, data_dir: &str) {
     let flag =
         if url == "http://127.0.0.1:9000" { String::new() } else { format!(" --server {url}") };
     terminal.note(&format!("{} functions   {url}", green("hearth is ready")));
+    if let Some(tls) = listening.tls {
+        terminal.note(&format!("                over TLS    https://{tls}"));
+    }
     terminal
         .note(&format!("                health      http://{}/readyz, /metrics", listening.admin));
     terminal.note(&format!("                data        {data_dir}"));

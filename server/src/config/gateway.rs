@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Size};
+use crate::gateway::TrustedProxies;
 
 /// Bounds of requests to HTTP functions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct GatewaySection {
     pub event_body_size: Size,
     /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
     pub depth: u32,
+    /// Addresses and networks (`10.0.0.0/8`), separated by commas, of proxies before this server: what they say in `x-forwarded-for` and
+    /// `x-forwarded-proto` is believed and passed on. Default none; from anybody else it is taken away.
+    pub trusted_proxies: String,
     /// Host names, separated by commas, under which this server's own paths answer whatever custom domains there are. Default none;
     /// addresses and `localhost` are always its own.
     pub own_hosts: String,
@@ -32,6 +36,7 @@ impl Default for GatewaySection {
             body_size: Size(32 << 20),
             event_body_size: Size(4 << 20),
             depth: 16,
+            trusted_proxies: String::new(),
             own_hosts: String::new(),
         }
     }
@@ -64,6 +69,11 @@ impl GatewaySection {
                 "must be at most 24MiB",
             ),
             ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
+            (
+                "gateway.trusted_proxies",
+                TrustedProxies::parse(&self.trusted_proxies).is_ok(),
+                "must be addresses or networks such as 10.0.0.0/8, separated by commas",
+            ),
             (
                 "gateway.own_hosts",
                 self.own_hosts.is_empty() || self.own().all(is_name),

@@ -12,6 +12,11 @@ pub struct HttpSection {
     pub threads: u32,
     /// Connections at once over all threads; more wait in the system's accept queue. Default 10000.
     pub connections: u32,
+    /// Whether HTTP/2 is served beside HTTP/1.1: to clients that begin with its preface, and over TLS to those that choose it.
+    /// Default true.
+    pub h2: bool,
+    /// Requests at once on one HTTP/2 connection; more are refused, which clients try again. Default 128.
+    pub h2_streams: u32,
     /// All header lines of a request together. Default 32KiB; more is answered 431.
     pub header_size: Size,
     /// Header lines of a request. Default 100; more is answered 431.
@@ -37,6 +42,8 @@ impl Default for HttpSection {
         Self {
             threads: 0,
             connections: 10_000,
+            h2: true,
+            h2_streams: 128,
             header_size: Size(32 << 10),
             headers: 100,
             event_size: Size(6 << 20),
@@ -61,6 +68,7 @@ impl HttpSection {
         let checks = [
             ("http.threads", self.threads <= 1024, "must be at most 1024"),
             ("http.connections", self.connections >= 1, "must be at least 1"),
+            ("http.h2_streams", (1..=1000).contains(&self.h2_streams), "must be 1 to 1000"),
             (
                 "http.header_size",
                 (4 << 10..=1 << 20).contains(&self.header_size.0),

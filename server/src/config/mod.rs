@@ -14,6 +14,7 @@ mod object_store;
 mod quantity;
 mod queue;
 mod show;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ pub use object_store::{Addressing, BucketSection, ObjectStoreSection};
 pub use quantity::{QuantityError, Size, Span};
 pub use queue::QueueSection;
 pub use show::{as_json, as_toml};
+pub use tls::{TlsListen, TlsSection};
 
 /// The settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub use show::{as_json, as_toml};
 pub struct Settings {
     /// Where functions are deployed and called. Default `127.0.0.1:9000`; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where the same is served over TLS: `off` (the default), or an address.
+    pub tls_listen: TlsListen,
     /// Where health and metrics are served, on a thread of their own that no guest can hold up. `next` (the default) is the
     /// port after `listen`, or a free one if that is taken; `off` serves them on `listen` only; else an address.
     pub admin_listen: AdminListen,
@@ -74,12 +78,15 @@ pub struct Settings {
     pub object_store: ObjectStoreSection,
     /// How much of the audit trail is kept.
     pub audit: AuditSection,
+    /// The certificate that clients are shown who name no custom domain.
+    pub tls: TlsSection,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)),
+            tls_listen: TlsListen::Off,
             admin_listen: AdminListen::Next,
             data_dir: PathBuf::from("hearth-data"),
             auth: Auth::Auto,
@@ -96,6 +103,7 @@ impl Default for Settings {
             queue: QueueSection::default(),
             object_store: ObjectStoreSection::default(),
             audit: AuditSection::default(),
+            tls: TlsSection::default(),
         }
     }
 }
@@ -111,7 +119,7 @@ impl Settings {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |why: String| Err(ConfigError::Refused { why });
         if self.auth == Auth::Off && self.needs_keys() {
-            return refuse(open_address(self.listen));
+            return refuse(open_address(self.open_listen()));
         }
         if let AdminListen::Address(address) = self.admin_listen
             && !self.allow_unauthenticated
@@ -133,6 +141,7 @@ impl Settings {
         self.queue.validate()?;
         self.object_store.validate()?;
         self.audit.validate()?;
+        self.tls.validate()?;
         self.engine
             .to_engine()
             .validate()
@@ -143,7 +152,15 @@ impl Settings {
 impl Settings {
     /// Whether it may only be served where callers are checked.
     pub fn needs_keys(&self) -> bool {
-        self.auth == Auth::Required || !(self.allow_unauthenticated || is_local(self.listen.ip()))
+        let is_open = !is_local(self.open_listen().ip());
+        self.auth == Auth::Required || (is_open && !self.allow_unauthenticated)
+    }
+
+    /// The address that others can reach, if there is one; else any.
+    pub fn open_listen(&self) -> SocketAddr {
+        let addresses = [Some(self.listen), self.tls_listen.address()];
+        let open = addresses.into_iter().flatten().find(|address| !is_local(address.ip()));
+        open.unwrap_or(self.listen)
     }
 }
 

@@ -1,23 +1,27 @@
-//! One connection: keep-alive HTTP/1.1 until the client goes, a bound is hit or the server shuts down.
+//! One connection: HTTP/1.1 or HTTP/2, as its first bytes say, until the client goes, a bound is hit or the server shuts down.
 //!
 //! A client that goes while a handler works drops the handler's future, and with it the guest it waits for. A handler may take the
-//! connection over, as WebSockets do: it finds a [`hyper::upgrade::OnUpgrade`] in the request's extensions. From then on the bounds
+//! connection over, as a `WebSocket` does: it finds a [`hyper::upgrade::OnUpgrade`] in the request's extensions. From then on the bounds
 //! are its own; the connection keeps its slot, and a shutdown waits for it and cuts it off after the drain time like any other.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use super::guarded_stream::{ConnectionClock, GuardedStream, Overdue, Place};
+use super::protocol::{Protocol, StreamTasks, protocol};
 use super::response_body::SentBody;
 use super::shutdown::ShutdownSignal;
-use super::{Handle, RequestBody, stack};
+use super::stack::{self, Peer};
+use super::tls::Tls;
+use super::transport::Transport;
+use super::{Handle, RequestBody};
 use crate::config::HttpSection;
 
 /// The bounds of each connection.
@@ -25,21 +29,21 @@ use crate::config::HttpSection;
 pub struct ConnectionBounds {
     pub(super) header_bytes: usize,
     pub(super) headers: usize,
+    pub(super) h2: bool,
+    pub(super) h2_streams: u32,
     header: Duration,
     idle: Duration,
-    write: Duration,
+    pub(super) write: Duration,
 }
-
-/// hyper answers what is over its own bounds without a body; ours are checked first and answered in the dialect's words, so
-/// hyper's stand at a multiple and only stop what is far off.
-const SLACK: usize = 2;
 
 impl ConnectionBounds {
     /// The bounds that the settings say.
     pub fn new(settings: &HttpSection) -> Self {
         Self {
-            header_bytes: usize::try_from(settings.header_size.0).unwrap_or(usize::MAX / SLACK),
+            header_bytes: usize::try_from(settings.header_size.0).unwrap_or(usize::MAX / 4),
             headers: settings.headers as usize,
+            h2: settings.h2,
+            h2_streams: settings.h2_streams,
             header: settings.header_timeout.0,
             idle: settings.idle_timeout.0,
             write: settings.write_timeout.0,
@@ -53,41 +57,90 @@ impl ConnectionBounds {
     }
 }
 
+/// What all connections of a thread share.
+#[derive(Debug)]
+pub(super) struct Service<H> {
+    handler: Arc<H>,
+    bounds: ConnectionBounds,
+    tasks: StreamTasks,
+    protocol: Protocol,
+}
+
+impl<H: Handle> Service<H> {
+    pub(super) fn new(handler: Arc<H>, bounds: ConnectionBounds) -> Arc<Self> {
+        let tasks = StreamTasks::new(&bounds);
+        let protocol = protocol(&bounds, tasks.clone());
+        Arc::new(Self { handler, bounds, tasks, protocol })
+    }
+
+    /// Answers one request of a connection.
+    fn call(
+        self: Arc<Self>,
+        clock: &Arc<ConnectionClock>,
+        peer: &Arc<Peer>,
+        request: http::Request<Incoming>,
+    ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> + Send + use<H> {
+        let (header, incoming) = request.into_parts();
+        let taking = (header.version == http::Version::HTTP_2).then(|| self.tasks.begin());
+        let body = RequestBody::new(incoming, &header.headers);
+        let request = http::Request::from_parts(header, body);
+        let (busy, peer) = (clock.busy(), peer.clone());
+        async move {
+            let response = stack::answer(&self.handler, request, peer, &self.bounds).await;
+            Ok(response.map(|body| SentBody::new(body, taking, busy)))
+        }
+    }
+}
+
+/// Shakes hands where TLS is spoken, within a bound; none if the client does not.
+async fn open(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    limit: Duration,
+) -> Option<(Transport, Option<Arc<str>>)> {
+    let Some(tls) = tls else { return Some((Transport::Plain(stream), None)) };
+    match tokio::time::timeout(limit, tls.accept(stream)).await {
+        Ok(Ok((stream, name))) => Some((Transport::Tls(Box::new(stream)), name)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no handshake");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("connection cut off: the client is too slow to shake hands");
+            None
+        }
+    }
+}
+
 /// Serves one connection to its end.
 pub(super) async fn serve<H: Handle>(
-    (stream, place): (TcpStream, Place),
-    handler: Arc<H>,
-    bounds: Arc<ConnectionBounds>,
+    (stream, tls): (TcpStream, Option<Arc<Tls>>),
+    place: Place,
+    service: Arc<Service<H>>,
     mut shutdown: ShutdownSignal,
 ) {
     // Answers are written at once as a whole; waiting for more to send only adds latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay could not be set");
     }
+    // Without an address the client has gone already.
+    let Ok(address) = stream.peer_addr() else { return };
+    let bounds = &service.bounds;
+    let is_tls = tls.is_some();
+    let shaken = tokio::select! {
+        biased;
+        shaken = open(stream, tls, bounds.header) => shaken,
+        () = shutdown.wait() => return,
+    };
+    let Some((transport, server_name)) = shaken else { return };
+    let peer = Arc::new(Peer { address, tls: is_tls, server_name });
     let clock = ConnectionClock::new();
-    let io = TokioIo::new(GuardedStream::new(stream, clock.clone(), place));
-    let service = service_fn({
-        let clock = clock.clone();
-        let bounds = bounds.clone();
-        move |request: http::Request<Incoming>| {
-            let (header, incoming) = request.into_parts();
-            let body = RequestBody::new(incoming, &header.headers);
-            let request = http::Request::from_parts(header, body);
-            let (handler, clock, bounds) = (handler.clone(), clock.clone(), bounds.clone());
-            async move {
-                let busy = clock.busy();
-                let response = stack::answer(handler, request, &bounds).await;
-                let response = response.map(|body| SentBody::new(body, busy));
-                Ok::<_, std::convert::Infallible>(response)
-            }
-        }
+    let io = GuardedStream::new(transport, clock.clone(), place, bounds.h2);
+    let answers = service_fn({
+        let (clock, service) = (clock.clone(), service.clone());
+        move |request| service.clone().call(&clock, &peer, request)
     });
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_headers(bounds.headers * SLACK)
-        .max_buf_size((bounds.header_bytes * SLACK).max(16 << 10))
-        .serve_connection(io, service)
-        .with_upgrades();
+    let connection = service.protocol.serve_connection_with_upgrades(TokioIo::new(io), answers);
     let mut connection = std::pin::pin!(connection);
     let mut ticks = tokio::time::interval(bounds.tick());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

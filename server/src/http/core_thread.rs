@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::cores::Counted;
-use super::{ConnectionBounds, Handle, Seat, ShutdownSignal, connection};
+use super::connection::{self, Service};
+use super::cores::{Accepted, Kind};
+use super::{ConnectionBounds, Handle, Seat, ShutdownSignal, Tls};
 
 /// First pause after `accept` failed, as when the process has no file descriptors left; doubled up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -25,6 +26,8 @@ pub struct Serving<H> {
     pub handler: Arc<H>,
     /// Its place among the threads that serve the same.
     pub seat: Seat,
+    /// How TLS is spoken where it is.
+    pub tls: Option<Arc<Tls>>,
     /// Bounds of each connection.
     pub bounds: ConnectionBounds,
     /// Connections at once on this thread; more wait in the system's queue.
@@ -35,6 +38,15 @@ pub struct Serving<H> {
     pub drain_time: Duration,
 }
 
+/// The sockets of one thread.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For HTTP.
+    pub plain: TcpListener,
+    /// For TLS.
+    pub tls: Option<TcpListener>,
+}
+
 /// A running thread. It ends some time after the shutdown has started.
 #[derive(Debug)]
 pub struct CoreThread {
@@ -42,19 +54,19 @@ pub struct CoreThread {
 }
 
 impl CoreThread {
-    /// Starts a thread that serves `listener`. `alive` is dropped when the thread has ended.
+    /// Starts a thread that serves `listeners`. `alive` is dropped when the thread has ended.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
     pub fn start<H: Handle>(
         name: String,
-        listener: TcpListener,
+        listeners: Listeners,
         serving: Serving<H>,
         alive: mpsc::Sender<()>,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name(name).spawn(move || {
-            if let Err(error) = runtime.block_on(run(listener, serving)) {
+            if let Err(error) = runtime.block_on(run(listeners, serving)) {
                 tracing::error!(%error, "listener failed");
             }
             // What is still running after the drain time is cancelled here.
@@ -72,9 +84,10 @@ impl CoreThread {
     }
 }
 
-async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let bounds = Arc::new(serving.bounds.clone());
+async fn run<H: Handle>(listeners: Listeners, mut serving: Serving<H>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listeners.plain)?;
+    let tls_listener = listeners.tls.map(tokio::net::TcpListener::from_std).transpose()?;
+    let service = Service::new(serving.handler.clone(), serving.bounds.clone());
     let slots = Arc::new(Semaphore::new(serving.connections as usize));
     let mut pause = PAUSE_MIN;
     while !serving.shutdown.has_started() {
@@ -83,7 +96,8 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
             let slot = slots.clone().acquire_owned().await.map_err(io::Error::other)?;
             let mine = tokio::select! {
                 Some(moved) = serving.seat.next_moved() => Some(moved),
-                accepted = listener.accept() => serving.seat.place(accepted?.0),
+                accepted = listener.accept() => serving.seat.place(accepted?.0, Kind::Plain),
+                accepted = accept_from(tls_listener.as_ref()) => serving.seat.place(accepted?, Kind::Tls),
             };
             Ok(mine.map(|mine| (mine, slot)))
         };
@@ -95,7 +109,7 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
             Ok(mine) => {
                 pause = PAUSE_MIN;
                 if let Some((mine, slot)) = mine {
-                    spawn(&serving, &bounds, mine, slot);
+                    spawn(&serving, &service, mine, slot);
                 }
             }
             Err(error) if is_of_the_connection(&error) => {}
@@ -106,11 +120,11 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
             }
         }
     }
-    drop(listener);
+    drop((listener, tls_listener));
     serving.seat.close();
     while let Some(mine) = serving.seat.next_moved().await {
         if let Ok(slot) = slots.clone().try_acquire_owned() {
-            spawn(&serving, &bounds, mine, slot);
+            spawn(&serving, &service, mine, slot);
         }
     }
     let all = slots.acquire_many(serving.connections);
@@ -120,17 +134,26 @@ async fn run<H: Handle>(listener: TcpListener, mut serving: Serving<H>) -> io::R
     Ok(())
 }
 
+/// The next connection of a listener that need not be there.
+async fn accept_from(listener: Option<&tokio::net::TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => Ok(listener.accept().await?.0),
+        None => std::future::pending().await,
+    }
+}
+
 /// Serves a connection to its end.
 fn spawn<H: Handle>(
     serving: &Serving<H>,
-    bounds: &Arc<ConnectionBounds>,
-    (stream, counted): (TcpStream, Counted),
+    service: &Arc<Service<H>>,
+    accepted: Accepted,
     slot: OwnedSemaphorePermit,
 ) {
-    let (handler, bounds) = (serving.handler.clone(), bounds.clone());
-    let shutdown = serving.shutdown.clone();
+    let Accepted { stream, kind, counted } = accepted;
+    let tls = serving.tls.clone().filter(|_| kind == Kind::Tls);
+    let (service, shutdown) = (service.clone(), serving.shutdown.clone());
     tokio::spawn(async move {
-        connection::serve((stream, (counted, slot)), handler, bounds, shutdown).await;
+        connection::serve((stream, tls), (counted, slot), service, shutdown).await;
     });
 }
 

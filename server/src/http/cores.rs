@@ -31,7 +31,25 @@ struct Core {
 #[derive(Debug)]
 struct Moved {
     stream: std::net::TcpStream,
+    kind: Kind,
     counted: Counted,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// HTTP.
+    Plain,
+    /// TLS, and HTTP inside.
+    Tls,
+}
+
+/// A new connection.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) kind: Kind,
+    pub(super) counted: Counted,
 }
 
 /// One core's place among them.
@@ -86,11 +104,11 @@ impl Seat {
     ///
     /// # Cancel safety
     /// Dropping the future loses none.
-    pub(super) async fn next_moved(&mut self) -> Option<(TcpStream, Counted)> {
+    pub(super) async fn next_moved(&mut self) -> Option<Accepted> {
         loop {
-            let Moved { stream, counted } = self.moved.recv().await?;
+            let Moved { stream, kind, counted } = self.moved.recv().await?;
             match TcpStream::from_std(stream) {
-                Ok(stream) => return Some((stream, counted)),
+                Ok(stream) => return Some(Accepted { stream, kind, counted }),
                 Err(error) => tracing::warn!(%error, "a connection was lost between two cores"),
             }
         }
@@ -102,17 +120,17 @@ impl Seat {
     }
 
     /// Takes a new connection, or passes it on; then there is nothing left to do here.
-    pub(super) fn place(&self, stream: TcpStream) -> Option<(TcpStream, Counted)> {
+    pub(super) fn place(&self, stream: TcpStream, kind: Kind) -> Option<Accepted> {
         let counts = || self.cores.connections().enumerate();
         let own = counts().nth(self.own).map_or(0, |(_, count)| count);
         let least = counts().min_by_key(|(_, count)| *count);
         match least {
-            Some((other, least)) if own >= least + DIFFERENCE => self.pass_on(stream, other),
-            _ => Some((stream, self.cores.count(self.own))),
+            Some((other, least)) if own >= least + DIFFERENCE => self.pass_on(stream, kind, other),
+            _ => Some(Accepted { stream, kind, counted: self.cores.count(self.own) }),
         }
     }
 
-    fn pass_on(&self, stream: TcpStream, to: usize) -> Option<(TcpStream, Counted)> {
+    fn pass_on(&self, stream: TcpStream, kind: Kind, to: usize) -> Option<Accepted> {
         let door = self.cores.cores.get(to).map(|core| &core.door)?;
         let stream = match stream.into_std() {
             Ok(stream) => stream,
@@ -122,11 +140,11 @@ impl Seat {
             }
         };
         // Counted with the other at once, or the next few would all be passed on to it as well.
-        let moved = Moved { stream, counted: self.cores.count(to) };
+        let moved = Moved { stream, kind, counted: self.cores.count(to) };
         let Err(refused) = door.try_send(moved) else { return None };
         let Moved { stream, .. } = refused.into_inner();
         let stream = TcpStream::from_std(stream).ok()?;
-        Some((stream, self.cores.count(self.own)))
+        Some(Accepted { stream, kind, counted: self.cores.count(self.own) })
     }
 }
 
@@ -144,7 +162,7 @@ mod tests {
         let (cores, mut seats) = Cores::new(3);
         let mut held = Vec::new();
         for _ in 0..30 {
-            held.extend(seats[0].place(connection().await));
+            held.extend(seats[0].place(connection().await, Kind::Plain));
         }
         let counts: Vec<usize> = cores.connections().collect();
         assert_eq!(counts.iter().sum::<usize>(), 30, "each is counted once: {counts:?}");
@@ -165,7 +183,7 @@ mod tests {
         drop(seats.pop());
         let mut held = Vec::new();
         for _ in 0..5 {
-            held.extend(seats[0].place(connection().await));
+            held.extend(seats[0].place(connection().await, Kind::Tls));
         }
         assert_eq!((held.len(), cores.connections().next()), (5, Some(5)));
     }

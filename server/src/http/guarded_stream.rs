@@ -3,17 +3,18 @@
 //!
 //! Noting costs two loads and a store; timers are not touched per request.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cores::Counted;
+use super::transport::Transport;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ use super::cores::Counted;
 enum Phase {
     /// Nothing of a next request has come.
     Idle = 0,
-    /// Part of a header has come.
+    /// Part of a header has come, or of the preface of HTTP/2.
     Header = 1,
     /// A handler has a request, or its answer is on its way.
     Busy = 2,
@@ -32,6 +33,8 @@ enum Phase {
 pub(super) struct ConnectionClock {
     start: Instant,
     phase: AtomicU8,
+    /// Whether it is HTTP/2, where what comes may be anything.
+    is_h2: AtomicBool,
     /// Requests whose answers are not over.
     open: AtomicU32,
     /// When the phase began, in milliseconds after `start`.
@@ -56,6 +59,7 @@ impl ConnectionClock {
         Arc::new(Self {
             start: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
+            is_h2: AtomicBool::new(false),
             open: AtomicU32::new(0),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
@@ -100,9 +104,16 @@ impl ConnectionClock {
     }
 
     fn read_bytes(&self) {
-        if self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 {
+        // A frame of HTTP/2 need not begin a request: until one is there, the connection is idle.
+        let idle = self.phase.load(Ordering::Relaxed) == Phase::Idle as u8;
+        if idle && !self.is_h2.load(Ordering::Relaxed) {
             self.enter(Phase::Header);
         }
+    }
+
+    fn read_preface(&self) {
+        self.is_h2.store(true, Ordering::Relaxed);
+        self.enter(Phase::Idle);
     }
 
     fn wrote(&self, progressed: bool) {
@@ -132,8 +143,10 @@ impl Drop for Busy {
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
-    stream: TcpStream,
+    stream: Transport,
     clock: Arc<ConnectionClock>,
+    preface: Preface,
+    takes_h2: bool,
     /// Given back when the stream goes, which after an upgrade is later than the end of HTTP on it.
     _place: Place,
 }
@@ -141,9 +154,57 @@ pub(super) struct GuardedStream {
 /// What a connection takes up: its core's count and a slot.
 pub(super) type Place = (Counted, OwnedSemaphorePermit);
 
+/// What the first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preface {
+    /// So many bytes of HTTP/2's preface have come, and nothing else.
+    Begun(usize),
+    /// It is HTTP/2.
+    Whole,
+    /// It is not.
+    None,
+}
+
+/// What a client of HTTP/2 sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+impl Preface {
+    fn and(self, bytes: &[u8]) -> Self {
+        let Self::Begun(count) = self else { return self };
+        let expected = PREFACE.get(count..).unwrap_or_default();
+        let common = bytes.len().min(expected.len());
+        match bytes.get(..common) == expected.get(..common) {
+            false => Self::None,
+            true if common == expected.len() => Self::Whole,
+            true => Self::Begun(count + common),
+        }
+    }
+}
+
 impl GuardedStream {
-    pub(super) fn new(stream: TcpStream, clock: Arc<ConnectionClock>, place: Place) -> Self {
-        Self { stream, clock, _place: place }
+    pub(super) fn new(
+        stream: Transport,
+        clock: Arc<ConnectionClock>,
+        place: Place,
+        takes_h2: bool,
+    ) -> Self {
+        Self { stream, clock, preface: Preface::Begun(0), takes_h2, _place: place }
+    }
+
+    /// Looks at what came.
+    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.clock.read_bytes();
+        if matches!(self.preface, Preface::Begun(_)) {
+            self.preface = self.preface.and(bytes);
+            if self.preface == Preface::Whole {
+                if !self.takes_h2 {
+                    let why = "a client speaks HTTP/2, which the setting `http.h2` turns off";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
+                self.clock.read_preface();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -152,14 +213,14 @@ impl AsyncRead for GuardedStream {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            this.clock.read_bytes();
+        match buffer.filled().get(before..) {
+            Some(bytes) if !bytes.is_empty() => Poll::Ready(this.came(bytes)),
+            _ => Poll::Ready(Ok(())),
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -168,7 +229,7 @@ impl AsyncWrite for GuardedStream {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
         this.clock.wrote(written.is_ready());
@@ -178,8 +239,8 @@ impl AsyncWrite for GuardedStream {
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        bytes: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
         this.clock.wrote(written.is_ready());
@@ -190,11 +251,17 @@ impl AsyncWrite for GuardedStream {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        // TLS takes bytes before they are on their way.
+        if matches!(this.stream, Transport::Tls(_)) {
+            this.clock.wrote(flushed.is_ready());
+        }
+        flushed
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
@@ -222,5 +289,26 @@ mod tests {
         assert_eq!(clock.overdue(LONG, LONG, Duration::ZERO), Overdue::Stalled);
         clock.wrote(true);
         assert_eq!(clock.overdue(LONG, LONG, Duration::ZERO), Overdue::No);
+    }
+
+    #[test]
+    fn frames_of_http_2_begin_no_header() {
+        let clock = ConnectionClock::new();
+        clock.read_bytes();
+        clock.read_preface();
+        clock.read_bytes();
+        assert_eq!(clock.overdue(Duration::ZERO, LONG, LONG), Overdue::No);
+        assert_eq!(clock.overdue(LONG, Duration::ZERO, LONG), Overdue::Idle);
+    }
+
+    #[test]
+    fn a_preface_is_known_in_whatever_pieces_it_comes() {
+        for size in 1..=PREFACE.len() {
+            let pieces = PREFACE.chunks(size);
+            assert_eq!(pieces.fold(Preface::Begun(0), Preface::and), Preface::Whole, "{size}");
+        }
+        assert_eq!(Preface::Begun(0).and(b"POST / HTTP/1.1\r\n"), Preface::None);
+        assert_eq!(Preface::Begun(0).and(b"PR").and(b"OPFIND / HTTP/1.1\r\n"), Preface::None);
+        assert_eq!(Preface::Begun(0).and(PREFACE).and(b"frame"), Preface::Whole);
     }
 }

@@ -1,8 +1,9 @@
-//! HTTP/1.1 as the rest of the server sees it: listeners per core, connections that cannot be held open for nothing, and
+//! HTTP/1.1 and HTTP/2 as the rest of the server sees it: listeners per core, connections that cannot be held open for nothing, and
 //! the stack every request passes through.
 //!
 //! Knows no dialect and no function. What a request means is decided by the [`Handle`] that a listener is given.
 
+mod authority;
 mod body;
 mod connection;
 mod core_thread;
@@ -10,24 +11,30 @@ mod cores;
 mod guarded_stream;
 mod listener;
 mod port_file;
+mod protocol;
 mod request_body;
 mod response_body;
 mod shutdown;
 mod stack;
+#[cfg(test)]
+mod test_site;
+mod tls;
 mod trace_context;
+mod transport;
 
 use std::sync::Arc;
 
 pub use body::{BodyBudget, BodyError, Reservation, read_body};
 pub use connection::ConnectionBounds;
-pub use core_thread::{CoreThread, Serving};
+pub use core_thread::{CoreThread, Listeners, Serving};
 pub use cores::{Cores, Seat};
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
 pub use request_body::RequestBody;
 pub use response_body::{Body, BodyBroke};
 pub use shutdown::{Shutdown, ShutdownSignal, Signals};
-pub use stack::{Exchange, header_value};
+pub use stack::{Exchange, Peer, header_value};
+pub use tls::{Certificates, Identity, IdentityError, MinVersion, Tls};
 pub use trace_context::TraceParent;
 
 /// A request as it comes from the wire.
@@ -38,7 +45,7 @@ pub type Response = http::Response<Body>;
 
 /// What answers the requests of a listener.
 pub trait Handle: Send + Sync + 'static {
-    /// Answers one request. Dropping the future must stop the work: the client has gone.
+    /// Answers one request. It has one `Host` header (over HTTP/1.0 perhaps none) and its target is a path. Dropping the future must stop the work: the client has gone.
     fn handle(
         self: Arc<Self>,
         request: Request,
@@ -57,6 +64,13 @@ pub trait Handle: Send + Sync + 'static {
 pub enum Rejection {
     /// Too many header lines, or too many bytes of them.
     HeaderTooLarge,
+    /// It can be understood in more than one way, or in none.
+    Malformed {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// It came over TLS for another host than the connection is for.
+    Misdirected,
     /// The handler panicked.
     Panicked,
 }

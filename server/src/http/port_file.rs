@@ -15,6 +15,8 @@ pub struct PortFile {
     pub listen: SocketAddr,
     /// Where health and metrics are served; the same as `listen` where they have no address of their own.
     pub admin_listen: SocketAddr,
+    /// Where the same is served over TLS.
+    pub tls_listen: Option<SocketAddr>,
     /// `listen` as the command line takes it.
     pub url: String,
 }

@@ -32,6 +32,14 @@ impl RequestBody {
     }
 }
 
+#[cfg(test)]
+impl RequestBody {
+    /// No body.
+    pub(super) fn empty() -> Self {
+        Self { incoming: None, is_held_back: false }
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;

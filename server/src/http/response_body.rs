@@ -1,6 +1,7 @@
 //! The body of a response: all of it at once, or frames as they come, which may be trailers and may break off.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::guarded_stream::Busy;
+use super::protocol::Taking;
 
 /// The body of a response. It is dropped when the client goes, which is how whoever makes it finds out.
 #[derive(Debug)]
@@ -93,12 +95,17 @@ impl HttpBody for Body {
 #[derive(Debug)]
 pub(super) struct SentBody {
     body: Body,
+    /// Over HTTP/2, notes what the client takes.
+    taking: Option<Arc<Taking>>,
     _busy: Busy,
 }
 
+/// A piece of an answer over HTTP/2: what is handed over is kept there, however slowly the client takes it.
+const PIECE_BYTES: usize = 16 << 10;
+
 impl SentBody {
-    pub(super) fn new(body: Body, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(super) fn new(body: Body, taking: Option<Arc<Taking>>, busy: Busy) -> Self {
+        Self { body, taking, _busy: busy }
     }
 }
 
@@ -110,9 +117,21 @@ impl HttpBody for SentBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyBroke>>> {
-        let polled = Pin::new(&mut self.get_mut().body).poll_frame(context);
-        if let Poll::Ready(Some(Err(error))) = &polled {
-            tracing::debug!(%error, "a response is cut off");
+        let this = self.get_mut();
+        if let Some(taking) = &this.taking {
+            taking.asked();
+            if let Body::Full(bytes) = &mut this.body
+                && bytes.len() > PIECE_BYTES
+            {
+                taking.handed();
+                return Poll::Ready(Some(Ok(Frame::data(bytes.split_to(PIECE_BYTES)))));
+            }
+        }
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        match (&polled, &this.taking) {
+            (Poll::Ready(Some(Err(error))), _) => tracing::debug!(%error, "a response is cut off"),
+            (Poll::Ready(Some(Ok(_))), Some(taking)) => taking.handed(),
+            _ => {}
         }
         polled
     }

@@ -1,14 +1,16 @@
-//! What every request passes through, in this order: request id, bounds of the header, trace context, the handler (whose
+//! What every request passes through, in this order: request id, bounds of the header, its host, trace context, the handler (whose
 //! panic is an answer too), the id on the response, the access log.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
 
-use super::{ConnectionBounds, Handle, Rejection, Request, Response, TraceParent};
+use super::{Body, ConnectionBounds, Handle, Rejection, Request, Response, TraceParent, authority};
 
 /// On every response.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
@@ -26,6 +28,19 @@ pub struct Exchange {
     pub trace_parent: Option<Arc<str>>,
     /// When the request's header was complete.
     pub arrived: Instant,
+    /// Who is at the other end of the connection.
+    pub peer: Arc<Peer>,
+}
+
+/// The other end of a connection, which may be a proxy.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// The name it asked for then, in lower case.
+    pub server_name: Option<Arc<str>>,
 }
 
 /// A header's value from text of ours; characters that no header may hold become spaces.
@@ -39,8 +54,9 @@ pub fn header_value(text: &str) -> HeaderValue {
 
 /// Answers one request.
 pub(super) async fn answer<H: Handle>(
-    handler: Arc<H>,
-    request: Request,
+    handler: &Arc<H>,
+    mut request: Request,
+    peer: Arc<Peer>,
     bounds: &ConnectionBounds,
 ) -> Response {
     let arrived = Instant::now();
@@ -49,18 +65,38 @@ pub(super) async fn answer<H: Handle>(
     let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
     let trace_parent = parent.and_then(TraceParent::parse).map(|parent| parent.child().to_text());
     let logged = AccessLine::new(&request);
-    let exchange = Exchange { request_id: id.into(), trace_parent: trace_parent.clone(), arrived };
 
-    let mut response = if over_bounds(&request, bounds) {
-        handler.reject(request.uri().path(), Rejection::HeaderTooLarge)
+    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let accepted = if over_bounds(&request, bounds) {
+        Err(Rejection::HeaderTooLarge)
     } else {
-        let path = request.uri().clone();
-        let handling = AssertUnwindSafe(handler.clone().handle(request, exchange)).catch_unwind();
-        match handling.await {
-            Ok(response) => response,
-            Err(panic) => {
-                tracing::error!(request_id = id, why = panic_text(&*panic), "a handler panicked");
-                handler.reject(path.path(), Rejection::Panicked)
+        authority::settle(&mut request, peer.server_name.as_deref())
+    };
+    let mut response = match accepted {
+        Err(rejection) => {
+            let mut response = handler.reject(request.uri().path(), rejection);
+            if version < Version::HTTP_2 && rejection != Rejection::HeaderTooLarge {
+                // What comes after it on this connection may be meant otherwise too.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+        Ok(()) => {
+            let path = request.uri().clone();
+            let exchange = Exchange {
+                request_id: id.into(),
+                trace_parent: trace_parent.clone(),
+                arrived,
+                peer,
+            };
+            let handling = AssertUnwindSafe(handler.clone().handle(request, exchange));
+            match handling.catch_unwind().await {
+                Ok(response) => response,
+                Err(panic) => {
+                    let why = panic_text(&*panic);
+                    tracing::error!(request_id = id, why, "a handler panicked");
+                    handler.reject(path.path(), Rejection::Panicked)
+                }
             }
         }
     };
@@ -72,7 +108,23 @@ pub(super) async fn answer<H: Handle>(
     }
     handler.answered(response.status(), arrived.elapsed());
     logged.write(&response, id, trace_parent.as_deref(), arrived);
+    if version == Version::HTTP_2 {
+        leave_out_body(&mut response, is_head);
+    }
     response
+}
+
+/// Takes the body from an answer that must not have one. Over HTTP/1.1 hyper does so.
+fn leave_out_body(response: &mut Response, is_head: bool) {
+    let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if is_head || bodiless {
+        let body = std::mem::replace(response.body_mut(), Body::empty());
+        if let Some(length) = hyper::body::Body::size_hint(&body).exact()
+            && is_head
+        {
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+    }
 }
 
 fn over_bounds(request: &Request, bounds: &ConnectionBounds) -> bool {

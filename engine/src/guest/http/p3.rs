@@ -1,4 +1,4 @@
-//! HTTP functions of WASI 0.3: `wasi:http/handler`, one call at a time in an instance.
+//! HTTP functions of WASI 0.3: `wasi:http/handler`, one call at a time in an instance; `several.rs` is for more.
 //!
 //! Calls run inside wasmtime's event loop for the store. Deadlines stand outside of it, where a stuck guest cannot keep them
 //! from being looked at.
@@ -19,7 +19,7 @@ use crate::work::Work;
 /// One instance of a component exporting `wasi:http/handler@0.3`.
 pub(crate) struct HttpP3 {
     pub(crate) store: Store<ComponentState>,
-    service: Service,
+    pub(super) service: Service,
 }
 
 impl HttpP3 {
@@ -60,7 +60,7 @@ impl HttpP3 {
 }
 
 /// Takes the authority of a request from its `host` header, where its line names none: guests of 0.3 see no such header.
-fn name_authority<B>(request: &mut hyper::Request<B>) {
+pub(super) fn name_authority<B>(request: &mut hyper::Request<B>) {
     if request.uri().authority().is_some() {
         return;
     }

@@ -260,6 +260,12 @@ impl From<Rejection> for WireError {
                 "InvalidArgument",
                 "the header of the request is over its limit",
             ),
+            Rejection::Malformed { why } => Self::invalid(why),
+            Rejection::Misdirected => Self::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "InvalidArgument",
+                "the connection was made for another host than the request is for",
+            ),
             Rejection::Panicked => Self::internal(),
         }
     }

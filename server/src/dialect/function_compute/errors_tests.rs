@@ -77,6 +77,8 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("Refusal::Draining", Refusal::Draining.into()),
         ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),
         ("Rejection::HeaderTooLarge", Rejection::HeaderTooLarge.into()),
+        ("Rejection::Malformed", Rejection::Malformed { why: "the header Host is missing" }.into()),
+        ("Rejection::Misdirected", Rejection::Misdirected.into()),
         ("Rejection::Panicked", Rejection::Panicked.into()),
         ("no route", WireError::no_route(&Method::GET, "/nowhere")),
     ]

@@ -27,7 +27,7 @@ pub(super) async fn create(
     let function =
         app.platform.create_function(service, new).await.map_err(WireError::of_deployment)?;
     let response = tagged(&wire::function(&function), function.revision);
-    Ok(kept_fields::tell(response, &format!("{service}/{}", function.name), &fields))
+    Ok(kept_fields::tell(response, &format!("{service}/{}", function.name), &fields.on(&function)))
 }
 
 pub(super) fn list(
@@ -62,7 +62,7 @@ pub(super) async fn update(
         .await
         .map_err(WireError::of_deployment)?;
     let response = tagged(&wire::function(&function), function.revision);
-    Ok(kept_fields::tell(response, &format!("{service}/{name}"), &fields))
+    Ok(kept_fields::tell(response, &format!("{service}/{name}"), &fields.on(&function)))
 }
 
 pub(super) async fn delete(

@@ -149,17 +149,33 @@ impl ServiceBody {
     }
 }
 
-impl FunctionBody {
-    /// What it asks for that has no effect.
-    pub(super) fn without_effect(&self) -> Vec<String> {
-        let mut fields = kept_fields::without_effect(&OF_FUNCTION.known(&self.rest));
-        if self.instance_concurrency.is_some_and(|many| many > 1) {
-            fields.push("instanceConcurrency".to_owned());
+/// What a caller asks for that has no effect.
+pub(super) struct WithoutEffect {
+    fields: Vec<String>,
+    /// More than one invocation at once in an instance: a matter of the code.
+    asks_for_several: bool,
+}
+
+impl WithoutEffect {
+    /// The fields, given what came of it.
+    pub(super) fn on(mut self, function: &Function) -> Vec<String> {
+        if self.asks_for_several && !function.serves_several() {
+            self.fields.push("instanceConcurrency".to_owned());
+            self.fields.sort_unstable();
         }
+        self.fields
+    }
+}
+
+impl FunctionBody {
+    /// What it asks for that has no effect, whatever the code is.
+    pub(super) fn without_effect(&self) -> WithoutEffect {
+        let mut fields = kept_fields::without_effect(&OF_FUNCTION.known(&self.rest));
         if self.instance_type.as_deref().is_some_and(|class| !matches!(class, "" | "e1")) {
             fields.push("instanceType".to_owned());
         }
-        fields
+        let asks_for_several = self.instance_concurrency.is_some_and(|many| many > 1);
+        WithoutEffect { fields, asks_for_several }
     }
 
     fn check_runtime(&self) -> Result<(), WireError> {

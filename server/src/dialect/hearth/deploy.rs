@@ -10,6 +10,7 @@ use serde_json::json;
 use super::super::auth::Caller;
 use super::super::function_compute::errors::WireError;
 use super::super::function_compute::{json as answer, no_content};
+use super::http_url;
 use super::read::view;
 use super::wire::{DeployReply, DeployRequest, SETTINGS_HEADER, read_object};
 use crate::config::{Size, Span};
@@ -37,6 +38,7 @@ pub(super) async fn deploy(
     }
     let wanted = Wanted::from(&asked)?;
     let (service, name) = (ServiceName::parse(service)?, FunctionName::parse(name)?);
+    let web = asked.http.as_deref().map(http_url::auth_type).transpose()?;
     let http = &app.settings.http;
     let (code, _held) =
         read_body(body, http.upload_size.0, http.body_timeout.0, &app.bodies).await?;
@@ -56,8 +58,12 @@ pub(super) async fn deploy(
             (true, made?)
         }
     };
+    let url = match web {
+        Some(auth) => Some(http_url::ensure(app, &function, auth, &parts.headers).await?),
+        None => None,
+    };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(answer(&json!(DeployReply { created, took_ms, function: view(&function) })))
+    Ok(answer(&json!(DeployReply { created, took_ms, function: view(&function), url })))
 }
 
 /// The code that is in the body or in an object, if there is any.
@@ -191,6 +197,7 @@ pub(super) async fn remove(
     service: &str,
     name: &str,
 ) -> Result<Response, WireError> {
+    http_url::remove(app, service, name).await?;
     app.platform.delete_function(service, name, None).await?;
     match app.platform.delete_service(service, None).await {
         // It holds more, or somebody else was quicker.

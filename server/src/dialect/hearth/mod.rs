@@ -26,6 +26,7 @@ mod audit;
 mod code_link;
 mod dead;
 mod deploy;
+mod http_url;
 mod invocations;
 pub mod keys;
 mod logs;

@@ -66,6 +66,9 @@ pub struct DeployRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "object")]
     pub grants: Option<Grants>,
+    /// Who may call it by HTTP at an address of its own, `anonymous` or `function`: makes an HTTP trigger unless there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
 }
 
 impl DeployRequest {
@@ -155,6 +158,9 @@ pub struct DeployReply {
     pub took_ms: u64,
     /// The function now.
     pub function: FunctionView,
+    /// Where it answers HTTP requests, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// All functions.

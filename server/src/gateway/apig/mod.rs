@@ -15,7 +15,7 @@ use hearth_engine::{Fault, Invocation, Outcome, TriggerFacts, depth_of};
 use hearth_platform::{
     EnqueueOptions, GatewayAuth, GatewayRoute, InvocationId, Invoked, NoGatewayRoute, Revision,
 };
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
 use self::event::Said;
 use super::answer::Refused;
@@ -28,13 +28,16 @@ use crate::http::{Body, Exchange, Request, Response, read_body};
 
 pub(crate) use address::is_apig_path;
 
+/// It is for functions that answer HTTP themselves.
+const CLIENT_IP: HeaderName = HeaderName::from_static("x-fc-client-ip");
 /// What triggers of this kind are called, to functions and to callers.
 const KIND: &str = "apig";
 
 /// Answers a request for a path of [`is_apig_path`].
 pub(crate) async fn serve_path(app: &App, request: Request, exchange: Exchange) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let result = match address::apig_destination(&uri) {
+    let client = super::client_of(app, &request, &exchange);
+    let result = match address::apig_destination(&uri, client) {
         Some(destination) => serve(app, &destination, request, exchange).await,
         None => match auth::admit(app, &request) {
             Ok(_) => Err(WireError::no_route(&method, uri.path()).into()),
@@ -68,6 +71,8 @@ pub(super) async fn serve(
     let (body, _held) =
         read_body(body, limit.0, patience, &app.bodies).await.map_err(WireError::from)?;
     guest_request::clean(&mut parts);
+    destination.client.say(&mut parts.headers);
+    parts.headers.remove(CLIENT_IP);
     let said = Said { parts: &parts, body: &body, path: &destination.path };
     let event = event::write(&said, &route, &exchange.request_id);
     drop(body);
@@ -95,7 +100,7 @@ fn admit(
         auth::admit_call(app, request, destination.address, target.service)?;
     }
     let route = found.map_err(|error| no_route(app, destination, method, error))?;
-    if route.trigger.is_https_only && !address::is_encrypted(request.uri()) {
+    if route.trigger.is_https_only && !destination.client.is_encrypted {
         let message = "the API gateway trigger takes HTTPS only";
         return Err(WireError::new(StatusCode::FORBIDDEN, "AccessDenied", message));
     }
