@@ -134,6 +134,7 @@ rust() {
 
 build_rust() {
     rust rust-event rust-event/rust-event.wasm reactor reactor
+    rust rust-apig rust-apig/rust-apig.wasm reactor reactor
     rust rust-fetch rust-fetch/rust-fetch.wasm reactor reactor
     rust rust-table rust-table/rust-table.wasm reactor reactor
     rust rust-caller rust-caller/rust-caller.wasm reactor reactor

@@ -9,6 +9,7 @@
 )]
 
 mod aliases;
+mod apig;
 mod archives;
 mod async_config;
 mod audit;

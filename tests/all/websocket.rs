@@ -49,7 +49,7 @@ fn a_client_connects_speaks_and_leaves() {
     assert_eq!(client.next(), Message::binary(vec![0, 255, 1]));
     let large = "x".repeat(100_000);
     assert_eq!(client.ask(&large), large);
-    assert_eq!(open(&server), 1);
+    assert_eq!((open(&server), server.metric("hearth_websockets")), (1, 1.0));
     assert_eq!(client.close(4001, "enough"), (4001, "enough".to_owned()));
     let logs = "/hearth/v1/logs?function=s/rust-websocket-echo&limit=100";
     eventually("the function's being told", || {

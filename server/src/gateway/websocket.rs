@@ -45,7 +45,7 @@ pub(super) async fn serve(
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(not_served("this connection cannot become a WebSocket"));
     };
-    let depth = serve::depth(request.headers())?;
+    let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     let (parts, _) = request.into_parts();
     let parts = guest_request::head(parts, destination, &revision, &exchange)?;
