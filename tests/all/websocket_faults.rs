@@ -71,7 +71,7 @@ fn pings_are_answered_between_the_pieces_of_a_message() {
 fn a_fault_closes_the_connection_it_happened_on() {
     for mode in ["message", "connection"] {
         let server = Server::start();
-        server.deploy_with("bad/bad-websocket", json!({"timeout": 1}));
+        server.deploy_with("bad/bad-websocket", json!({"timeout": 3}));
         let config = json!({"authType": "anonymous", "methods": ["GET"],
             "hearth": {"websocket": {"mode": mode}}});
         assert_eq!(crate::http_trigger::trigger(&server, "bad-websocket", &config).status, 200);
@@ -85,9 +85,12 @@ fn a_fault_closes_the_connection_it_happened_on() {
                 "{mode}: {fault}"
             );
         }
-        for refused in ["flood", "large", "close", "other"] {
+        for (count, refused) in ["flood", "large", "close", "other"].iter().enumerate() {
             let mut client = server.websocket(BAD, &[]).unwrap();
             client.say(refused);
+            // Nothing is read before: who reads as fast as it is sent to is never refused anything.
+            let told = f64::from(u32::try_from(3 + count).unwrap());
+            eventually("its being told", || server.metric("faas_errors_total") == told);
             assert!(client.gets_through("after"), "{mode}: {refused}");
         }
         let mut late = server.websocket(BAD, &[]).unwrap();
