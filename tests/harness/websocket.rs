@@ -121,7 +121,7 @@ impl WebSocketClient {
     ///
     /// # Panics
     /// When none comes.
-    pub fn next(&mut self) -> Message {
+    pub fn message(&mut self) -> Message {
         loop {
             match self.socket.read().expect("a message") {
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -135,7 +135,7 @@ impl WebSocketClient {
     /// # Panics
     /// When it is none.
     pub fn text(&mut self) -> String {
-        match self.next() {
+        match self.message() {
             Message::Text(text) => text.as_str().to_owned(),
             other => panic!("no text: {other:?}"),
         }
