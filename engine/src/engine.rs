@@ -26,6 +26,7 @@ use crate::memory_meter::MemoryBudget;
 use crate::revision::Revision;
 use crate::ticker::Ticker;
 use crate::wasmtime_config::{Flavor, Wasmtime};
+use crate::websocket::Switchboard;
 use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogSink};
 
 mod initialising;
@@ -83,6 +84,7 @@ pub(crate) struct EngineInner {
     pub(crate) log_drain: Option<Arc<LogDrain>>,
     key_value: Arc<dyn KeyValue>,
     caller: Option<Arc<dyn FunctionCaller>>,
+    websockets: Switchboard,
     pub(crate) keeper: Keeper,
 }
 
@@ -182,6 +184,7 @@ impl EngineBuilder {
             log_drain,
             key_value: self.key_value.unwrap_or_else(|| Arc::new(MemoryKeyValue::default())),
             caller: self.caller,
+            websockets: Switchboard::default(),
             keeper: Keeper::new(),
             wasmtime,
             linkers,
@@ -260,6 +263,7 @@ impl Engine {
             stats.functions += u64::from(!revision.pool.is_closed());
             stats.instances += u64::from(revision.pool.idle() + revision.busy());
         }
+        stats.websockets = inner.websockets.open();
         stats
     }
 }

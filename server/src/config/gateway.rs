@@ -18,8 +18,6 @@ pub struct GatewaySection {
     /// Body of a request that becomes an event, by a trigger of type `apig`. Default 4MiB, at most 24MiB; more is answered 400. It is
     /// held whole, and the event carries it in Base64, which takes a third more and has to fit into `http.event_size` and the engine's limit.
     pub event_body_size: Size,
-    /// How deep functions may call one another by HTTP; what is deeper is answered 508. Default 16.
-    pub depth: u32,
     /// Addresses and networks (`10.0.0.0/8`), separated by commas, of proxies before this server: what they say in `x-forwarded-for` and
     /// `x-forwarded-proto` is believed and passed on. Default none; from anybody else it is taken away.
     pub trusted_proxies: String,
@@ -35,7 +33,6 @@ impl Default for GatewaySection {
             header_size: Size(8 << 10),
             body_size: Size(32 << 20),
             event_body_size: Size(4 << 20),
-            depth: 16,
             trusted_proxies: String::new(),
             own_hosts: String::new(),
         }
@@ -68,7 +65,6 @@ impl GatewaySection {
                 self.event_body_size.0 <= 24 << 20,
                 "must be at most 24MiB",
             ),
-            ("gateway.depth", self.depth <= 1000, "must be at most 1000"),
             (
                 "gateway.trusted_proxies",
                 TrustedProxies::parse(&self.trusted_proxies).is_ok(),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hearth_engine::{HttpRequest, RequestBodyError};
+use hearth_engine::{HTTP_DEPTH_MAX, HttpRequest, RequestBodyError, depth_of};
 use hearth_platform::{LATEST, Revision};
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -17,7 +17,6 @@ use http::{StatusCode, Uri, request};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::{Destination, hop};
-use crate::app::App;
 use crate::config::Size;
 use crate::dialect::function_compute::errors::WireError;
 use crate::http::{Exchange, RequestBody, header_value};
@@ -32,23 +31,13 @@ const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// How deep functions call one another by HTTP, as ours say it to one another.
-const DEPTH: &str = "x-hearth-depth";
-
-/// How deep the caller says to be: 0 from outside. Who lies about it can only be refused for it.
-pub(super) fn depth(headers: &HeaderMap) -> u32 {
-    let Some(value) = headers.get(DEPTH) else { return 0 };
-    let depth = value.to_str().ok().and_then(|text| text.parse().ok());
-    depth.unwrap_or(u32::MAX)
-}
-
-/// Refuses a call that stands deeper than is served.
-pub(super) fn check_depth(app: &App, depth: u32) -> Result<(), WireError> {
-    let limit = app.settings.gateway.depth;
-    if depth <= limit {
-        return Ok(());
+/// How deep the caller says to be, 0 from outside; refused where that is deeper than is served. Who lies about it can only be refused.
+pub(super) fn depth(headers: &HeaderMap) -> Result<u32, WireError> {
+    let depth = depth_of(headers);
+    if depth <= HTTP_DEPTH_MAX {
+        return Ok(depth);
     }
-    let message = format!("functions called one another more than {limit} deep");
+    let message = format!("functions called one another more than {HTTP_DEPTH_MAX} deep");
     Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message))
 }
 

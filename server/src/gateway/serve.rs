@@ -24,8 +24,7 @@ pub(super) async fn serve(
 ) -> Result<Response, Refused> {
     let (kind, log) = invocation_kind(request.headers())?;
     let (parts, body) = request.into_parts();
-    let depth = guest_request::depth(&parts.headers);
-    guest_request::check_depth(app, depth)?;
+    let depth = guest_request::depth(&parts.headers)?;
     let revision = app.platform.resolve(destination.target())?;
     let queued = match kind {
         InvocationKind::Async => Some(queue_options(&parts.headers, &exchange)?),

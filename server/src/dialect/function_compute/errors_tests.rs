@@ -74,6 +74,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
             "Refusal::PayloadTooLarge",
             Refusal::PayloadTooLarge { limit_bytes: 10, size_bytes: 11 }.into(),
         ),
+        (
+            "Refusal::WebSocketsFull",
+            Refusal::WebSocketsFull { function: function(), limit: 10 }.into(),
+        ),
         ("Refusal::Draining", Refusal::Draining.into()),
         ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),
         ("Rejection::HeaderTooLarge", Rejection::HeaderTooLarge.into()),

@@ -11,7 +11,7 @@ mod event;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_engine::{Fault, Invocation, Outcome, TriggerFacts, depth_of};
+use hearth_engine::{Fault, Invocation, Outcome, TriggerFacts};
 use hearth_platform::{
     EnqueueOptions, GatewayAuth, GatewayRoute, InvocationId, Invoked, NoGatewayRoute, Revision,
 };
@@ -60,8 +60,7 @@ pub(super) async fn serve(
         let message = "a request that becomes an event cannot take its connection over";
         return Err(WireError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message).into());
     }
-    let depth = depth_of(request.headers());
-    guest_request::check_depth(app, depth)?;
+    let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     // Held until the response is whole.
     let _pass = super::trigger::enter(app, &route.trigger.gate).await?;
