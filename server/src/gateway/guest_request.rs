@@ -31,7 +31,11 @@ const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// How deep the caller says to be, 0 from outside; refused where that is deeper than is served. Who lies about it can only be refused.
+/// How deep a call stands among those that functions make of one another; what is too deep is refused. Who lies about it can only be
+/// refused for it.
+///
+/// # Errors
+/// It stands deeper than is served.
 pub(super) fn depth(headers: &HeaderMap) -> Result<u32, WireError> {
     let depth = depth_of(headers);
     if depth <= HTTP_DEPTH_MAX {
