@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The same wasi:http hello (guest-examples/rust-http, path /) on hearth and on other hosts, in alternating rounds of one run: rounds a second,
-# latency, what each held in memory, and hearth's ratios with their targets. Needs wrk and curl. Ends only what it started.
+# The same wasi:http hello (guest-examples/rust-http, path /) on hearth and on other hosts, in alternating rounds of one run: requests a
+# second, latency, what each held in memory, and hearth's ratios with their targets. Needs wrk and curl. Ends only what it started.
 #
 #   benches/peers.sh [SECONDS of each round, default 4] [ROUNDS, default 5] [CONNECTIONS, default 16]
 #
@@ -66,7 +66,8 @@ for isolation in reuse fresh; do
     uses=1
     [[ $isolation == fresh ]] || uses=100000
     "$wasmtime" serve --addr 127.0.0.1:0 -S cli -O pooling-allocator -O pooling-memory-keep-resident=2097152 \
-        -O pooling-table-keep-resident=2097152 -O pooling-pagemap-scan=y --max-instance-reuse-count "$uses" "$guest" >/dev/null 2>"$scratch/$name.log" & pids[$name]=$!
+        -O pooling-table-keep-resident=2097152 -O pooling-pagemap-scan=y \
+        --max-instance-reuse-count "$uses" "$guest" >/dev/null 2>"$scratch/$name.log" & pids[$name]=$!
     within 20 grep -q 'http://' "$scratch/$name.log" || { leaves "$name" "does not start: $(tail -n 1 "$scratch/$name.log")"; continue; }
     joins "$name" "$(grep -o 'http://[^ ]*' "$scratch/$name.log" | head -n 1)"
 done
@@ -99,7 +100,8 @@ fi
 load() { # SECONDS NAME: rps p50 p99 (ms) errors
     wrk -t1 -c"$connections" -d"$1" --latency "${urls[$2]}" | awk '
         function ms(t) { return t ~ /us$/ ? t / 1000 : t ~ /ms$/ ? t + 0 : t * 1000 }
-        /Requests\/sec/ {rps = $2} /50%/ {p50 = ms($2)} /99%/ {p99 = ms($2)} /Non-2xx/ {bad += $NF} /Socket errors/ {gsub(",", ""); bad += $4 + $6 + $8 + $10}
+        /Requests\/sec/ {rps = $2} /50%/ {p50 = ms($2)} /99%/ {p99 = ms($2)} /Non-2xx/ {bad += $NF}
+        /Socket errors/ {gsub(",", ""); bad += $4 + $6 + $8 + $10}
         END {print rps, p50, p99, bad + 0}'
 }
 resident() { awk '/VmHWM/ {print int($2 / 1024)}' "/proc/${pids[$1]}/status"; }
@@ -114,7 +116,9 @@ done
 # ---- what came of it --------------------------------------------------------------------------------------------------------------
 
 # median FILE COLUMN
-median() { awk -v column="$2" '{print $column}' "$1" | sort -g | awk '{all[NR] = $1} END {print (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2}'; }
+median() {
+    awk -v column="$2" '{print $column}' "$1" | sort -g | awk '{all[NR] = $1} END {print (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2}'
+}
 figure() { median "$scratch/$1.rounds" "$2"; }
 errors() { awk '{bad += $4} END {print bad + 0}' "$scratch/$1.rounds"; }
 # ratio NAME PEER COLUMN: the median of the rounds' own ratios, as neighbours in time had the same machine.
@@ -136,7 +140,8 @@ for line in "${targets[@]}"; do
     read -r name peer column target side what <<<"$line"
     [[ -s $scratch/$name.rounds && -s $scratch/$peer.rounds ]] || continue
     found=$(ratio "$name" "$peer" "$column")
-    met=$(awk -v found="$found" -v target="$target" -v side="$side" 'BEGIN {print (side == "least" ? found >= target : found <= target) ? "true" : "false"}')
+    met=$(awk -v found="$found" -v target="$target" -v side="$side" \
+        'BEGIN {print (side == "least" ? found >= target : found <= target) ? "true" : "false"}')
     compared+=("$name $peer $what $found $side $target $met")
 done
 
@@ -150,7 +155,8 @@ as_table() {
     printf '\n'
     for line in "${compared[@]}"; do
         read -r name peer what found side target met <<<"$line"
-        printf '%-14s %-4s %6.2f of %-16s at %-5s %4s  %s\n' "$name" "$what" "$found" "$peer" "$side" "$target" "$([[ $met == true ]] && echo met || echo MISSED)"
+        printf '%-14s %-4s %6.2f of %-16s at %-5s %4s  %s\n' \
+            "$name" "$what" "$found" "$peer" "$side" "$target" "$([[ $met == true ]] && echo met || echo MISSED)"
     done
     for name in "${!missing[@]}"; do printf '%s left out: %s\n' "$name" "${missing[$name]}"; done
 }
@@ -169,7 +175,8 @@ as_json() {
     comma=
     for line in "${compared[@]}"; do
         read -r name peer what found side target met <<<"$line"
-        printf '%s{"of":"%s","to":"%s","figure":"%s","ratio":%s,"target":{"at_%s":%s},"met":%s}' "$comma" "$name" "$peer" "$what" "$found" "$side" "$target" "$met"
+        printf '%s{"of":"%s","to":"%s","figure":"%s","ratio":%s,"target":{"at_%s":%s},"met":%s}' \
+            "$comma" "$name" "$peer" "$what" "$found" "$side" "$target" "$met"
         comma=,
     done
     printf '],"left_out":{'
