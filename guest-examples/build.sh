@@ -134,6 +134,7 @@ rust() {
 
 build_rust() {
     rust rust-event rust-event/rust-event.wasm reactor reactor
+    rust rust-apig rust-apig/rust-apig.wasm reactor reactor
     rust rust-fetch rust-fetch/rust-fetch.wasm reactor reactor
     rust rust-table rust-table/rust-table.wasm reactor reactor
     rust rust-caller rust-caller/rust-caller.wasm reactor reactor
@@ -147,6 +148,9 @@ build_rust() {
     rust rust-tmp rust-tmp/rust-tmp.wasm reactor reactor
     rust rust-tmp rust-tmp-command/rust-tmp-command.wasm command none
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
+    rust rust-websocket-echo rust-websocket-echo/rust-websocket-echo.wasm reactor reactor
+    rust rust-websocket-chat rust-websocket-chat/rust-websocket-chat.wasm reactor proxy
+    rust bad-websocket bad/bad-websocket.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor
     rust keeps-handle bad/keeps-handle.wasm reactor reactor

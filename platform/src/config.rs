@@ -11,7 +11,7 @@ use crate::caller::PlatformCaller;
 use crate::journal::JournalConfig;
 use crate::objects::ObjectConfig;
 use crate::package::PackageLimits;
-use crate::queue::{Deliver, QueueConfig};
+use crate::queue::{Deliver, QueueConfig, Replay};
 
 /// How much of everything there may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct PlatformConfig {
     pub queue: QueueConfig,
     /// Tells destinations of async invocations; without it none is told.
     pub deliver: Option<Arc<dyn Deliver>>,
+    /// Serves requests that were queued; without it they wait.
+    pub replay: Option<Arc<dyn Replay>>,
     /// What is remembered of invocations.
     pub journal: JournalConfig,
     /// How much of the audit trail is kept.
@@ -103,6 +105,7 @@ impl PlatformConfig {
             loaded_functions: 4096,
             queue: QueueConfig::default(),
             deliver: None,
+            replay: None,
             journal: JournalConfig::default(),
             audit: AuditConfig::default(),
             orphan_grace: Duration::from_secs(3600),

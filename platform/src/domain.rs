@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Catalog, Record, Table};
+use crate::certificate::DomainCertificate;
 use crate::derived::Derived;
 use crate::domain_route::{RULES_MAX, Rewrite, RouteTable};
 use crate::error::{Kind, PlatformError, RequestError};
@@ -55,6 +56,10 @@ pub struct DomainSettings {
     pub protocol: DomainProtocol,
     /// Where requests go.
     pub routes: Vec<DomainRoute>,
+    /// The certificate that is shown over TLS.
+    pub certificate: Option<DomainCertificate>,
+    /// Whether TLS 1.2 is too old; what is older is spoken with nobody.
+    pub tls13_only: bool,
     /// Fields of a dialect that it must echo and that have no effect.
     pub extra: Map<String, Value>,
 }
@@ -66,6 +71,10 @@ pub struct DomainChange {
     pub protocol: Option<DomainProtocol>,
     /// Replaces all routes.
     pub routes: Option<Vec<DomainRoute>>,
+    /// Replaces the certificate.
+    pub certificate: Option<DomainCertificate>,
+    /// Replaces whether TLS 1.2 is too old.
+    pub tls13_only: Option<bool>,
     /// Replaces these fields of `extra`; a null removes the field.
     pub extra: Map<String, Value>,
     /// The revision that the caller has seen.
@@ -113,6 +122,11 @@ fn host_name(text: &str) -> Result<String, RequestError> {
 }
 
 impl DomainSettings {
+    /// Whether a private key is sealed in them.
+    pub(crate) fn has_sealed_key(&self) -> bool {
+        self.certificate.as_ref().is_some_and(DomainCertificate::has_key)
+    }
+
     fn check(&self) -> Result<(), RequestError> {
         check_extra(&self.extra)?;
         let invalid = |why: String| Err(RequestError::invalid("routes", why));
@@ -242,6 +256,10 @@ impl Platform {
             let mut domain = before.clone();
             set(&mut domain.settings.protocol, change.protocol.as_ref());
             set(&mut domain.settings.routes, change.routes.as_ref());
+            set(&mut domain.settings.tls13_only, change.tls13_only.as_ref());
+            if let Some(certificate) = change.certificate {
+                domain.settings.certificate = Some(certificate);
+            }
             merge(&mut domain.settings.extra, &change.extra);
             domain.modified_ms = now;
             domain.settings.check()?;

@@ -10,7 +10,7 @@
 //! | publish | [`Platform::publish_version`], `list_versions`, `delete_version`; `get_service_at`, `get_function_at`, `list_functions_at` look at one |
 //! | name versions | [`Platform::create_alias`], `get_alias`, `update_alias`, `delete_alias`, `list_aliases` |
 //! | keep triggers | [`Platform::create_trigger`], `get_trigger`, `update_trigger`, `delete_trigger`, `list_triggers` |
-//! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains` |
+//! | keep domains | [`Platform::create_domain`], `get_domain`, `update_domain`, `delete_domain`, `list_domains`, [`Platform::seal_certificate`] |
 //! | say how async invocations are run | [`Platform::put_async_config`], `get_…`, `delete_…`, `list_async_configs` |
 //! | look up and stop stateful invocations | [`Platform::stateful_invocation`], [`Platform::stateful_invocations`], [`Platform::stop_stateful`] |
 //! | bound and keep instances | [`Platform::put_on_demand_config`], `get_…`, `delete_…`, `list_on_demand_configs`; [`Platform::put_provision_config`], `get_…`, `list_provision_configs`; [`Platform::run_upkeep`] keeps them ready |
@@ -18,6 +18,7 @@
 //! | keep layers | [`Platform::publish_layer_version`], `get_layer_version`, `layer_archive`, `delete_layer_version`, `set_layer_public`, `list_layers`, `list_layer_versions` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
+//! | hold WebSockets | [`Platform::open_websocket`] gives a [`WebSocketConnection`], if the function takes it |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
@@ -34,6 +35,7 @@ mod backup;
 mod binding;
 mod caller;
 mod catalog;
+mod certificate;
 mod checksum;
 mod clock;
 mod config;
@@ -44,6 +46,7 @@ mod domain_route;
 mod error;
 mod function;
 mod gate;
+mod gateway_trigger;
 mod http_trigger;
 mod invoke;
 mod journal;
@@ -55,6 +58,7 @@ mod mounted;
 mod name;
 mod objects;
 pub mod package;
+mod path_template;
 mod platform;
 mod priority;
 pub mod queue;
@@ -71,6 +75,7 @@ mod tests;
 mod trigger;
 mod upkeep;
 mod version;
+mod websocket;
 
 pub use alias::{Alias, AliasChange, NewAlias};
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
@@ -80,6 +85,7 @@ pub use audit::{
 pub use backup::{BackupReport, CheckReport, backup, check};
 pub use binding::BINDINGS_MAX;
 pub use caller::PlatformCaller;
+pub use certificate::{DomainCertificate, DomainIdentity, NewCertificate};
 pub use checksum::crc64;
 pub use clock::{Clock, SystemClock, to_ms};
 pub use config::{PlatformConfig, Quotas};
@@ -93,6 +99,7 @@ pub use function::{
     INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
 };
 pub use gate::{Gate, GateLimits, GateRefusal, Pass};
+pub use gateway_trigger::{GatewayAuth, GatewayRoute, GatewayTrigger, NoGatewayRoute};
 pub use http_trigger::{HttpAuth, HttpTrigger};
 pub use invoke::Invoked;
 pub use journal::{
@@ -113,11 +120,12 @@ pub use name::{
 };
 pub use objects::{Bucket, Endpoint, OBJECT_KEY_BYTES_MAX, ObjectConfig, ObjectError, ObjectName};
 pub use package::{PackageError, PackageLimits};
+pub use path_template::unescape;
 pub use platform::{Platform, PlatformStats};
 pub use priority::run_behind_callers;
 pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
-    QueueConfig, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
+    QueueConfig, Replay, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
 };
 pub use revision::Revision;
 pub use scaling::{
@@ -135,3 +143,4 @@ pub use trigger::{
     NewTrigger, TRIGGER_CONFIG_BYTES_MAX, Trigger, TriggerChange, TriggerKind, TriggerSettings,
 };
 pub use version::{Direction, Version, VersionListRequest, VersionPage};
+pub use websocket::{WebSocketConnection, WebSocketMode, WebSocketSettings, WebSocketWish};

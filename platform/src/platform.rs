@@ -16,7 +16,7 @@ use crate::loaded::Loaded;
 use crate::mounted::Mounts;
 use crate::objects::Objects;
 use crate::package::PackageLimits;
-use crate::queue::{Deliver, Queue};
+use crate::queue::{Deliver, Queue, Replay};
 use crate::scaling::Provisions;
 use crate::storage::code_store::CodeStore;
 use crate::storage::sqlite::SqliteStorage;
@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) journal: Journal,
     pub(crate) queue: Queue,
     pub(crate) deliver: Option<Arc<dyn Deliver>>,
+    pub(crate) replay: Option<Arc<dyn Replay>>,
     pub(crate) limits: Limits,
     pub(crate) package: PackageLimits,
     pub(crate) orphan_grace: std::time::Duration,
@@ -138,6 +139,7 @@ impl Platform {
             provisions: Provisions::default(),
             queue,
             deliver: config.deliver,
+            replay: config.replay,
             limits: config.limits,
             package: config.package,
             orphan_grace: config.orphan_grace,

@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use crate::config::{Auth, Settings};
 use crate::dialect;
 use crate::dialect::hearth::CodeLinks;
+use crate::gateway::TrustedProxies;
 use crate::http::{
     BodyBudget, Cores, Exchange, Handle, Rejection, Request, Response, ShutdownSignal,
 };
@@ -33,6 +34,8 @@ pub struct App {
     pub bodies: BodyBudget,
     /// Links to code.
     pub code_links: CodeLinks,
+    /// Proxies that are believed.
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Tells streams to end.
@@ -58,6 +61,9 @@ impl App {
         };
         Arc::new(Self {
             metrics: Arc::new(Metrics::new(Arc::new(source))),
+            // The settings were validated.
+            trusted_proxies: TrustedProxies::parse(&settings.gateway.trusted_proxies)
+                .unwrap_or_default(),
             platform,
             logs,
             settings,

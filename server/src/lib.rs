@@ -4,6 +4,7 @@
 //! business; how a guest runs is the engine's.
 
 pub mod app;
+mod certificates;
 pub mod cli;
 pub mod config;
 pub mod dialect;

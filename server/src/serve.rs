@@ -13,9 +13,11 @@ use hearth_platform::{LogStore, Platform, PlatformCaller, PlatformConfig};
 use tokio::sync::mpsc;
 
 use crate::app::App;
+use crate::certificates::DomainCertificates;
 use crate::config::{AdminListen, Settings, Span, open_address};
 use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
+use crate::gateway::QueuedRequests;
 use crate::http::{
     Bound, ConnectionBounds, CoreThread, Cores, Identity, Listeners, MinVersion, PortFile, Seat,
     Serving, Shutdown, ShutdownSignal, Signals, Tls, bind, bind_near,
@@ -209,7 +211,7 @@ impl Server {
         let count = u32::try_from(main.listeners.len()).unwrap_or(1);
         let per_thread = app.settings.http.connections.div_ceil(count);
         let (spoken, mut encrypted) =
-            (open_tls(&app.settings)?, tls.into_iter().flat_map(|tls| tls.listeners));
+            (open_tls(&app)?, tls.into_iter().flat_map(|tls| tls.listeners));
         for (number, (plain, seat)) in main.listeners.into_iter().zip(seats).enumerate() {
             let mut serving = serving(&app, (app.clone(), seat), per_thread, signal);
             serving.tls = spoken.clone();
@@ -268,7 +270,8 @@ fn serving<H>(
 }
 
 /// Reads the certificate that is shown to clients who name no custom domain.
-fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, ServeError> {
+fn open_tls(app: &App) -> Result<Option<Arc<Tls>>, ServeError> {
+    let settings = &app.settings;
     if settings.tls_listen.address().is_none() {
         return Ok(None);
     }
@@ -285,7 +288,8 @@ fn open_tls(settings: &Settings) -> Result<Option<Arc<Tls>>, ServeError> {
             Some(identity.map_err(|error| refused(certificate, &error))?)
         }
     };
-    let tls = Tls::new(None, default);
+    let domains = DomainCertificates::new(app.platform.clone(), settings.http.h2);
+    let tls = Tls::new(Arc::new(domains), default);
     tls.map(|tls| Some(Arc::new(tls)))
         .map_err(|error| ServeError::Settings { why: error.to_string() })
 }
@@ -330,6 +334,7 @@ async fn open_platform(
     let mut config = PlatformConfig::new(dir, engine);
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
+    config.replay = Some(Arc::new(QueuedRequests));
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
     config.objects = settings
         .object_store

@@ -1,6 +1,6 @@
 //! Custom domains: requests told by their host go to functions by path, and nothing of the server's own is there.
 
-use hearth_tests::{Reply, Server, Start};
+use hearth_tests::{Certificate, Reply, Server, Start, TlsClient};
 use serde_json::{Value, json};
 
 use crate::http_trigger::{is_refused, open};
@@ -53,6 +53,39 @@ fn a_domain_for_https_takes_nothing_else() {
     open(&server, "rust-http");
     assert_eq!(domain(&server, "HTTPS", &[json!({})]).status, 200);
     is_refused(&get_at(&server, HOST, "/"), 403, "AccessDenied");
+    // A proxy that is not trusted says nothing.
+    let said = [("host", HOST), ("x-forwarded-proto", "https")];
+    is_refused(&server.send("GET", "/", &said, b""), 403, "AccessDenied");
+}
+
+#[test]
+fn over_tls_a_domain_is_answered_and_one_for_http_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let certificate = Certificate::of(&[HOST]);
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("c.pem"), &certificate.pem).unwrap();
+    std::fs::write(path("k.pem"), &certificate.key).unwrap();
+    let server = Start::default()
+        .with("--tls-listen", "127.0.0.1:0")
+        .with("--tls-certificate", &path("c.pem"))
+        .with("--tls-private-key", &path("k.pem"))
+        .start();
+    open(&server, "rust-http-stream");
+    let route = json!({"functionName": "rust-http-stream"});
+    assert_eq!(domain(&server, "HTTPS", &[route]).status, 200);
+    let get = |host: &str| {
+        let mut client = TlsClient::plain(server.tls_address(), HOST, &certificate).unwrap();
+        client.get(host, "/headers")
+    };
+    let answer = get(HOST);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains(r#""scheme":"https""#), "{answer}");
+    assert!(answer.contains(r#"["x-forwarded-proto","https"]"#), "{answer}");
+    let elsewhere = get("other.example");
+    assert!(elsewhere.starts_with("HTTP/1.1 421"), "{elsewhere}");
+    let change = json!({"protocol": "HTTP"});
+    assert_eq!(server.call("PUT", "/custom-domains/shop.example", &change).status, 200);
+    assert!(get(HOST).starts_with("HTTP/1.1 403"), "{}", get(HOST));
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn who_waits_gets_a_place_in_time_or_is_told() {
     let server = limited(&json!({"maxInFlight": 1, "queue": 1, "queueWaitMs": 60_000}));
     let held = long(&server);
     std::thread::scope(|scope| {
-        let (sender, replies) = mpsc::channel();
+        let (sender, replies) = mpsc::sync_channel(5);
         for _ in 0..5 {
             let (sender, server) = (sender.clone(), &server);
             scope.spawn(move || sender.send(get(server, "/")).unwrap());

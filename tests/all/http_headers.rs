@@ -1,7 +1,7 @@
 //! What the function is told of a request and what its caller is told of the response: nothing that speaks of one connection, and
 //! nothing in the platform's name that somebody else made up.
 
-use hearth_tests::{Reply, Server, guarded, raw};
+use hearth_tests::{Reply, Server, Start, guarded, raw};
 use serde_json::{Value, json};
 
 use crate::custom_domains::domain;
@@ -45,6 +45,9 @@ fn path_query_and_headers_come_as_they_were_sent() {
         assert_eq!(seen(&told, "x-fc-version-id"), ["LATEST"]);
         assert_eq!(seen(&told, "x-fc-qualifier"), ["LATEST"]);
         assert_eq!(seen(&told, "x-fc-control-path"), ["/http-invoke"]);
+        assert_eq!(seen(&told, "x-fc-client-ip"), ["127.0.0.1"]);
+        assert_eq!(seen(&told, "x-forwarded-for"), ["127.0.0.1"]);
+        assert_eq!(seen(&told, "x-forwarded-proto"), ["http"]);
     }
 }
 
@@ -88,6 +91,27 @@ fn what_only_the_platform_may_say_is_not_taken_from_callers() {
 }
 
 #[test]
+fn a_proxy_that_is_trusted_says_for_whom_it_asks() {
+    let server = Start::default().with("--gateway-trusted-proxies", "127.0.0.0/8").start();
+    open(&server, "rust-http-stream");
+    let said = [
+        ("x-forwarded-for", "6.6.6.6, 1.2.3.4"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "shop.example"),
+        ("x-fc-client-ip", "6.6.6.6"),
+    ];
+    let told = told(&ask(&server, "GET", "s/rust-http-stream/headers", &said, b""));
+    assert_eq!(seen(&told, "x-fc-client-ip"), ["1.2.3.4"]);
+    assert_eq!(seen(&told, "x-forwarded-for"), ["6.6.6.6, 1.2.3.4", "127.0.0.1"]);
+    assert_eq!(
+        (&told["scheme"], seen(&told, "x-forwarded-host")),
+        (&json!("https"), vec!["shop.example"])
+    );
+    let refused = Start::default().with("--gateway-trusted-proxies", "10.0.0.0/33").fail();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("gateway.trusted_proxies"));
+}
+
+#[test]
 fn what_is_for_one_hop_stays_there() {
     let server = Server::start();
     open(&server, "rust-http-stream");
@@ -97,7 +121,10 @@ fn what_is_for_one_hop_stays_there() {
     let answer = raw(server.address(), request.as_bytes());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let told: Value = serde_json::from_str(body).unwrap();
+    // Whole or in chunks, it is one line of JSON.
+    let line = body.lines().find(|line| line.starts_with('{')).unwrap();
+    let told: Value = serde_json::from_str(line).unwrap();
+    // Whole or in chunks, it is one line of JSON.
     for name in [
         "x-private",
         "keep-alive",
@@ -116,7 +143,7 @@ fn what_is_for_one_hop_stays_there() {
 
 #[test]
 fn a_signature_is_for_the_platform_and_goes_no_further() {
-    let (server, admin, _home) = guarded(hearth_tests::Start::default());
+    let (server, admin, _home) = guarded(Start::default());
     let path = hearth_tests::guest_path("rust-http-stream").display().to_string();
     let deployed = admin.run(&server, &["deploy", &path, "--name", "s/web"]);
     assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hearth_tests::{Key, Reply, Server, Start, guarded, guest, raw};
+use hearth_tests::{Key, Reply, Server, Start, eventually, guarded, guest, raw};
 use serde_json::{Value, json};
 
 /// Makes an HTTP trigger of `s/FUNCTION`.
@@ -207,12 +207,51 @@ fn a_body_beyond_the_limit_is_refused_whether_it_says_its_length_or_not() {
 }
 
 #[test]
+fn a_request_may_be_queued_as_it_is() {
+    let server = Start::default().with("--queue-backoff", "10ms").start();
+    open(&server, "rust-http");
+    open(&server, "rust-http-stream");
+    let later =
+        [("x-fc-invocation-type", "Async"), ("content-type", "text/x-poem"), ("x-bytes", "\u{e4}")];
+    let accepted = ask(&server, "PUT", "s/rust-http/echo?a=%2F", &later, b"roses \xff");
+    assert_eq!((accepted.status, accepted.body.len()), (202, 0), "{}", accepted.text());
+    assert_eq!(accepted.header("content-type"), None);
+    let id = accepted.header("x-fc-request-id").unwrap();
+    eventually("its end", || {
+        server.record(id).is_some_and(|record| record["status"] == "succeeded")
+    });
+    let record = server.record(id).unwrap();
+    assert_eq!(record["attempt"], 1, "{record}");
+    // A failing status is a failure, and is tried again.
+    let failing = ask(&server, "GET", "s/rust-http-stream/status/503?bytes=20", &later[..1], b"");
+    let id = failing.header("x-fc-request-id").unwrap();
+    eventually("its end", || server.record(id).is_some_and(|record| record["status"] == "failed"));
+    let record = server.record(id).unwrap();
+    assert!(
+        record["attempt"].as_u64() > Some(1) && record.to_string().contains("status 503"),
+        "{record}"
+    );
+    let named = [later[0], ("x-fc-stateful-async-invocation-id", "mine")];
+    let accepted = ask(&server, "GET", "s/rust-http/", &named, b"");
+    assert_eq!(accepted.header("x-fc-stateful-async-invocation-id"), Some("mine"));
+    is_refused(
+        &ask(&server, "GET", "s/rust-http/", &named, b""),
+        409,
+        "StatefulAsyncInvocationAlreadyExists",
+    );
+    let tail = [later[0], ("x-fc-log-type", "Tail")];
+    is_refused(&ask(&server, "GET", "s/rust-http/", &tail, b""), 400, "InvalidArgument");
+    let large = vec![b'x'; 129 << 10];
+    is_refused(&ask(&server, "POST", "s/rust-http/echo", &later, &large), 400, "EntityTooLarge");
+}
+
+#[test]
 fn who_says_to_be_too_deep_is_in_a_loop() {
-    let server = Start::default().with("--gateway-depth", "3").start();
+    let server = Server::start();
     open(&server, "rust-http");
     let at = |depth: &str| ask(&server, "GET", "s/rust-http/", &[("x-hearth-depth", depth)], b"");
-    assert_eq!(at("3").status, 200);
-    for depth in ["4", "4294967296", "-1", "deep", ""] {
+    assert_eq!(at("1").status, 200);
+    for depth in ["1000", "4294967296", "-1", "deep", ""] {
         is_refused(&at(depth), 508, "LoopDetected");
     }
 }

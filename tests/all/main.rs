@@ -9,6 +9,7 @@
 )]
 
 mod aliases;
+mod apig;
 mod archives;
 mod async_config;
 mod audit;
@@ -23,6 +24,7 @@ mod custom_domains;
 mod dead_letters;
 mod destinations;
 mod disconnect;
+mod domain_tls;
 mod domains;
 mod edges;
 mod egress;
@@ -51,6 +53,7 @@ mod secrets;
 mod snapshots;
 mod stateful;
 mod stop;
+mod streaming;
 mod tags;
 mod tls;
 mod triggers;

@@ -23,4 +23,5 @@ mod several;
 mod snapshots;
 mod streaming;
 mod tmp;
+mod websocket;
 mod world;

@@ -204,6 +204,21 @@ impl Keys {
         self.0.open.load().values().map(|open| open.key.clone()).collect()
     }
 
+    /// Seals a secret of something else than a key; `is_first` where no other such secret is sealed yet.
+    pub(crate) fn seal_for(
+        &self,
+        owner: &str,
+        secret: &str,
+        is_first: bool,
+    ) -> Result<String, KeyError> {
+        Ok(self.0.sealer(is_first && self.is_empty())?.seal(owner, secret)?)
+    }
+
+    /// Opens what was sealed so.
+    pub(crate) fn unseal_for(&self, owner: &str, sealed: &str) -> Result<Secret, KeyError> {
+        Ok(Secret::new(self.0.sealer(false)?.unseal(owner, sealed)?))
+    }
+
     /// Makes a key. Its secret, and its token if it is temporary, are told here and never again.
     ///
     /// # Errors

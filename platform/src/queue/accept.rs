@@ -34,6 +34,8 @@ pub struct EnqueueOptions {
     pub stateful: Option<bool>,
     /// Its id among the stateful invocations of its function, which makes it one; its request id unless given. Accepted once.
     pub stateful_id: Option<InvocationId>,
+    /// Whether the payload is a request that was kept, for [`Replay`](crate::Replay), and no event.
+    pub is_request: bool,
 }
 
 /// An invocation that was accepted.
@@ -151,6 +153,7 @@ impl Platform {
             on_success: settings.on_success,
             on_failure: settings.on_failure,
             stateful: stateful_id.as_ref().map(ToString::to_string),
+            is_request: options.is_request,
             ..Ticket::default()
         };
         let age = options.age.or_else(|| settings.age_s.map(Duration::from_secs));

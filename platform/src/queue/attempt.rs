@@ -75,7 +75,11 @@ impl Execute for Inner {
         if let Some(qualifier) = &ticket.qualifier {
             invocation.qualifier = Arc::from(qualifier.as_str());
         }
-        let result = self.run(&revision, invocation, self.clock.now_ms()).await;
+        let result = if ticket.is_request {
+            self.replay(&revision, invocation).await
+        } else {
+            self.run(&revision, invocation, self.clock.now_ms()).await
+        };
         let (_, error, figures) = judge(result.as_ref());
         let error = error.unwrap_or_else(|| note("failure", ""));
         match result {

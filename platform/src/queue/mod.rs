@@ -15,6 +15,7 @@ mod destination;
 #[cfg(test)]
 mod fairness_tests;
 mod outcomes;
+mod replay;
 mod runner;
 #[cfg(test)]
 mod runner_tests;
@@ -39,6 +40,7 @@ use crate::storage::{Found, Leased, Op, Query, Storage, StorageError};
 pub use accept::{Accepted, EnqueueOptions};
 pub use dead_letter::DeadLetter;
 pub use destination::{Deliver, DeliveryError, Destination, DestinationKind, Told};
+pub use replay::Replay;
 pub use stateful::{StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus};
 
 /// Most attempts after the first that a caller may ask for.
@@ -128,6 +130,14 @@ pub(crate) struct Ticket {
     /// Where to send the payload in place of running a function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<String>,
+    /// Whether the payload is a request that was kept, and no event.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) is_request: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

@@ -1,4 +1,4 @@
-//! Whom a request is addressed to: its host, whether it came encrypted, and the parts of a proxy path. Pure functions.
+//! Whom a request is addressed to: its host, and the parts of a proxy path. Pure functions.
 
 use std::borrow::Cow;
 
@@ -6,6 +6,7 @@ use http::Uri;
 use http::header::HOST;
 
 use super::Destination;
+use super::client::Client;
 use crate::dialect::auth::Address;
 use crate::dialect::function_compute::{PREFIX, decode};
 use crate::http::Request;
@@ -14,6 +15,14 @@ use crate::http::Request;
 pub(crate) fn is_proxy_path(path: &str) -> bool {
     let rest = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("/proxy"));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Where functions with triggers of an API gateway's kind answer.
+const APIG_PREFIX: &str = "/apig/";
+
+/// Whether a path is for such functions.
+pub(crate) fn is_apig_path(path: &str) -> bool {
+    path.starts_with(APIG_PREFIX)
 }
 
 /// The host of a request without its port. The request's own line goes before the header, as HTTP has it.
@@ -29,16 +38,20 @@ pub(super) fn host(request: &Request) -> Option<&str> {
     })
 }
 
-/// Whether a request came over TLS.
-pub(super) fn is_encrypted(uri: &Uri) -> bool {
-    uri.scheme_str() == Some("https")
-}
-
 /// What a proxy path leads to: `/2016-08-15/proxy/{service}[.{qualifier}]/{function}[/{path}]`. Escapes are undone in names and left in
 /// the rest, which the function sees as it was sent.
-pub(super) fn proxy_destination(uri: &Uri) -> Option<Destination<'_>> {
+pub(super) fn proxy_destination(uri: &Uri, client: Client) -> Option<Destination<'_>> {
+    destination(uri, client, uri.path().strip_prefix(PREFIX)?.strip_prefix("/proxy/")?)
+}
+
+/// The same of `/apig/{service}[.{qualifier}]/{function}[/{path}]`.
+pub(super) fn apig_destination(uri: &Uri, client: Client) -> Option<Destination<'_>> {
+    destination(uri, client, uri.path().strip_prefix(APIG_PREFIX)?)
+}
+
+/// What the end of a path leads to.
+fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destination<'a>> {
     let path = uri.path();
-    let rest = path.strip_prefix(PREFIX)?.strip_prefix("/proxy/")?;
     let (service, rest) = rest.split_once('/')?;
     let (function, rest) = match rest.split_once('/') {
         Some((function, _)) => (function, rest.get(function.len()..)?),
@@ -58,6 +71,7 @@ pub(super) fn proxy_destination(uri: &Uri) -> Option<Destination<'_>> {
         path,
         base_path: format!("{base}/").into(),
         address: Address::Server,
+        client,
     })
 }
 
@@ -86,12 +100,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::gateway::TrustedProxies;
+
+    fn nobody() -> Client {
+        let peer = (std::net::IpAddr::from([127, 0, 0, 1]), false);
+        Client::of(peer, &http::HeaderMap::new(), &TrustedProxies::default())
+    }
 
     #[test]
     fn proxy_paths() {
         let parts = |uri: &str| {
             let uri: Uri = uri.parse().unwrap();
-            let found = proxy_destination(&uri)?;
+            let found = proxy_destination(&uri, nobody())?;
             let qualifier = found.qualifier.map(Cow::into_owned).unwrap_or_default();
             Some([
                 found.service.into(),
@@ -136,7 +156,7 @@ mod tests {
         #[test]
         fn no_path_panics(rest in "[%./a-z0-9?&=]{0,40}") {
             if let Ok(uri) = format!("/2016-08-15/proxy/{rest}").parse::<Uri>()
-                && let Some(found) = proxy_destination(&uri)
+                && let Some(found) = proxy_destination(&uri, nobody())
             {
                 prop_assert!(found.path.starts_with('/'));
                 prop_assert!(!found.service.is_empty() || rest.starts_with('.') || rest.starts_with("%2e"));

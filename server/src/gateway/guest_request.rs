@@ -1,56 +1,48 @@
 //! The request as the function sees it: the path behind its address, the query as it came, the caller's headers without those of one
 //! hop and those that only the platform may set, and a body that passes by, counted.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hearth_engine::{HttpRequest, RequestBodyError};
+use hearth_engine::{HTTP_DEPTH_MAX, HttpRequest, RequestBodyError, depth_of};
 use hearth_platform::{LATEST, Revision};
 use http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Uri, request};
+use http::{StatusCode, Uri, request};
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::{Destination, address, hop};
+use super::{Destination, hop};
 use crate::config::Size;
 use crate::dialect::function_compute::errors::WireError;
 use crate::http::{Exchange, RequestBody, header_value};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
 const BASE_PATH: HeaderName = HeaderName::from_static("x-fc-base-path");
-const CLIENT_IP: HeaderName = HeaderName::from_static("x-fc-client-ip");
 const CONTROL_PATH: HeaderName = HeaderName::from_static("x-fc-control-path");
 const SERVICE: HeaderName = HeaderName::from_static("x-fc-service-name");
 const FUNCTION: HeaderName = HeaderName::from_static("x-fc-function-name");
-const VERSION: HeaderName = HeaderName::from_static("x-fc-version-id");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("x-fc-version-id");
 const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Headers in which proxies say for whom they ask. From anybody else they are claims.
-const FORWARDING: [HeaderName; 6] = [
-    FORWARDED,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-];
-
-/// How deep functions call one another by HTTP, as ours say it to one another.
-const DEPTH: &str = "x-hearth-depth";
-
-/// How deep the caller says to be: 0 from outside. Who lies about it can only be refused for it.
-pub(super) fn depth(headers: &HeaderMap) -> u32 {
-    let Some(value) = headers.get(DEPTH) else { return 0 };
-    let depth = value.to_str().ok().and_then(|text| text.parse().ok());
-    depth.unwrap_or(u32::MAX)
+/// How deep a call stands among those that functions make of one another; what is too deep is refused. Who lies about it can only be
+/// refused for it.
+///
+/// # Errors
+/// It stands deeper than is served.
+pub(super) fn depth(headers: &HeaderMap) -> Result<u32, WireError> {
+    let depth = depth_of(headers);
+    if depth <= HTTP_DEPTH_MAX {
+        return Ok(depth);
+    }
+    let message = format!("functions called one another more than {HTTP_DEPTH_MAX} deep");
+    Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message))
 }
 
 /// Headers that only the platform may set.
@@ -67,19 +59,10 @@ pub(super) fn head(
     destination: &Destination<'_>,
     revision: &Revision,
     exchange: &Exchange,
-    client: Option<IpAddr>,
 ) -> Result<request::Parts, WireError> {
     parts.uri = uri(&parts, destination)?;
+    clean(&mut parts);
     let headers = &mut parts.headers;
-    hop::strip(headers, is_ours);
-    headers.remove(EXPECT);
-    for name in FORWARDING {
-        headers.remove(name);
-    }
-    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
-        // It was for the platform; whoever holds it could send the request again.
-        headers.remove(AUTHORIZATION);
-    }
     match &exchange.trace_parent {
         Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
         None => {
@@ -95,10 +78,19 @@ pub(super) fn head(
     headers.insert(FUNCTION, header_value(&destination.function));
     headers.insert(VERSION, header_value(revision.version()));
     headers.insert(QUALIFIER, header_value(qualifier));
-    if let Some(client) = client {
-        headers.insert(CLIENT_IP, header_value(&client.to_string()));
-    }
+    destination.client.say(headers);
     Ok(parts)
+}
+
+/// Takes away what no function is to see: headers of one hop, and what was for the platform.
+pub(super) fn clean(parts: &mut request::Parts) {
+    let headers = &mut parts.headers;
+    hop::strip(headers, is_ours);
+    headers.remove(EXPECT);
+    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
+        // It was for the platform; whoever holds it could send the request again.
+        headers.remove(AUTHORIZATION);
+    }
 }
 
 /// The address of the request: as the caller used it, with the function's path.
@@ -114,7 +106,7 @@ fn uri(parts: &request::Parts, destination: &Destination<'_>) -> Result<Uri, Wir
         },
     };
     let mut uri = http::uri::Parts::default();
-    let scheme = if address::is_encrypted(&parts.uri) { Scheme::HTTPS } else { Scheme::HTTP };
+    let scheme = if destination.client.is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
     uri.scheme = Some(scheme);
     uri.authority = Some(host.unwrap_or_else(|| Authority::from_static("localhost")));
     uri.path_and_query = Some(path);

@@ -2,12 +2,16 @@
 //! and in [`trigger`]; what the guest sees, and what goes back, in [`guest_request`] and [`guest_response`].
 //!
 //! Two addresses lead here: the proxy path of a function with an HTTP trigger, and custom domains, which are told by their host.
+//! Requests that become events of functions that know no HTTP are in [`apig`].
 
 mod address;
 mod answer;
+pub(crate) mod apig;
+mod client;
 mod guest_request;
 mod guest_response;
 mod hop;
+mod queued;
 mod serve;
 mod trigger;
 mod upgrade;
@@ -18,12 +22,15 @@ use std::sync::Arc;
 use hearth_platform::{Domain, DomainProtocol, NoRoute, Target};
 use http::StatusCode;
 
+use self::client::Client;
 use crate::app::App;
 use crate::dialect::auth::{self, Address};
 use crate::dialect::function_compute::errors::WireError;
 use crate::http::{Exchange, Request, Response};
 
 pub(crate) use address::is_proxy_path;
+pub(crate) use client::TrustedProxies;
+pub(crate) use queued::QueuedRequests;
 
 /// What a request is for, wherever it came.
 #[derive(Debug)]
@@ -37,6 +44,7 @@ struct Destination<'a> {
     /// Where the function begins in the path that the caller used.
     base_path: Cow<'a, str>,
     address: Address,
+    client: Client,
 }
 
 impl Destination<'_> {
@@ -63,7 +71,11 @@ pub(crate) async fn serve_domain(
     exchange: Exchange,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let result = match domain_destination(domain, &request, &uri) {
+    let client = client_of(app, &request, &exchange);
+    let result = match domain_destination(domain, &request, &uri, client) {
+        Ok(destination) if app.platform.has_gateway_trigger(destination.target()) => {
+            apig::serve(app, &destination, request, exchange).await
+        }
         Ok(destination) => trigger::serve(app, &destination, request, exchange).await,
         Err(error) => Err(error.into()),
     };
@@ -74,15 +86,16 @@ fn domain_destination<'a>(
     domain: &'a Domain,
     request: &Request,
     uri: &'a http::Uri,
+    client: Client,
 ) -> Result<Destination<'a>, WireError> {
     let forbidden =
         |message: String| WireError::new(StatusCode::FORBIDDEN, "AccessDenied", message);
     let name = &domain.name;
     match domain.settings.protocol {
-        DomainProtocol::Https if !address::is_encrypted(uri) => {
+        DomainProtocol::Https if !client.is_encrypted => {
             return Err(forbidden(format!("domain '{name}' takes HTTPS only")));
         }
-        DomainProtocol::Http if address::is_encrypted(uri) => {
+        DomainProtocol::Http if client.is_encrypted => {
             return Err(forbidden(format!("domain '{name}' takes plain HTTP only")));
         }
         DomainProtocol::Http | DomainProtocol::Https | DomainProtocol::Both => {}
@@ -107,13 +120,15 @@ fn domain_destination<'a>(
         path: routed.rewritten.map_or(Cow::Borrowed(asked), Cow::Owned),
         base_path: "/".into(),
         address: Address::Domain,
+        client,
     })
 }
 
 /// Answers a request for a proxy path.
 pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let result = match address::proxy_destination(&uri) {
+    let client = client_of(app, &request, &exchange);
+    let result = match address::proxy_destination(&uri, client) {
         Some(destination) => trigger::serve(app, &destination, request, exchange).await,
         None => match auth::admit(app, &request) {
             Ok(_) => Err(WireError::no_route(&method, uri.path()).into()),
@@ -121,6 +136,12 @@ pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange)
         },
     };
     result.unwrap_or_else(|refused| refused.into_response(&method))
+}
+
+/// Who asks.
+fn client_of(app: &App, request: &Request, exchange: &Exchange) -> Client {
+    let peer = (exchange.peer.address.ip(), exchange.peer.tls);
+    Client::of(peer, request.headers(), &app.trusted_proxies)
 }
 
 /// A piece of a path, short enough for a message.

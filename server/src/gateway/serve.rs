@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome, Served};
-use hearth_platform::{Pass, PlatformError, Revision};
-use http::StatusCode;
+use hearth_platform::{EnqueueOptions, Pass, PlatformError, Revision};
+use http::request;
 
 use super::answer::Refused;
-use super::{Destination, guest_request, guest_response};
+use super::{Destination, guest_request, guest_response, queued};
 use crate::app::App;
 use crate::dialect::function_compute::errors::WireError;
-use crate::dialect::function_compute::{InvocationKind, invocation_kind};
-use crate::http::{Exchange, Request, Response};
+use crate::dialect::function_compute::{InvocationKind, enqueue, invocation_kind, queue_options};
+use crate::http::{Exchange, Request, RequestBody, Response, read_body};
 
 /// Serves a request that was let through. Its place is free again when the response has ended.
 pub(super) async fn serve(
@@ -23,19 +23,17 @@ pub(super) async fn serve(
     pass: Pass,
 ) -> Result<Response, Refused> {
     let (kind, log) = invocation_kind(request.headers())?;
-    if kind == InvocationKind::Async {
-        let message = "HTTP requests are not queued here; leave X-Fc-Invocation-Type out";
-        return Err(WireError::invalid(message).into());
-    }
     let (parts, body) = request.into_parts();
-    let depth = guest_request::depth(&parts.headers);
-    if depth > app.settings.gateway.depth {
-        let limit = app.settings.gateway.depth;
-        let message = format!("functions called one another more than {limit} deep");
-        return Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message).into());
-    }
+    let depth = guest_request::depth(&parts.headers)?;
     let revision = app.platform.resolve(destination.target())?;
-    let parts = guest_request::head(parts, destination, &revision, &exchange, None)?;
+    let queued = match kind {
+        InvocationKind::Async => Some(queue_options(&parts.headers, &exchange)?),
+        InvocationKind::Sync => None,
+    };
+    let parts = guest_request::head(parts, destination, &revision, &exchange)?;
+    if let Some(options) = queued {
+        return keep(app, destination, (parts, body), options).await;
+    }
     let limit = app.settings.gateway.body_size;
     let (request, overflow) = guest_request::with_body(parts, body, limit);
     let invocation = invocation(destination, &exchange, log, depth);
@@ -51,6 +49,23 @@ pub(super) async fn serve(
         }
         Served::Ended(outcome) => guest_response::ended(&outcome, of.0, of.1),
     })
+}
+
+/// Keeps a request for later; it is on disk when this returns.
+async fn keep(
+    app: &App,
+    destination: &Destination<'_>,
+    (parts, body): (request::Parts, RequestBody),
+    options: EnqueueOptions,
+) -> Result<Response, Refused> {
+    let limit = app.settings.queue.event_size.0;
+    let time = app.settings.http.body_timeout.0;
+    let read = read_body(body, limit, time, &app.bodies).await;
+    let (body, _held) = read.map_err(WireError::from)?;
+    let payload = queued::kept(&parts, &body)
+        .ok_or_else(|| WireError::invalid("the request has no form in which it can be kept"))?;
+    let options = EnqueueOptions { is_request: true, ..options };
+    Ok(enqueue(app, destination.target(), payload, options).await?)
 }
 
 fn invocation(

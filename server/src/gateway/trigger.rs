@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_platform::{HttpAuth, HttpTrigger, Pass};
+use hearth_platform::{Gate, HttpAuth, HttpTrigger, Pass};
 use http::{Method, StatusCode};
 
 use super::answer::Refused;
@@ -34,7 +34,7 @@ pub(super) async fn serve(
         }
     }
     guest_request::check_length(request.headers(), app.settings.gateway.body_size)?;
-    let pass = enter(app, &trigger).await?;
+    let pass = enter(app, &trigger.gate).await?;
     serve::serve(app, destination, request, exchange, pass).await
 }
 
@@ -76,7 +76,7 @@ fn admit(
 }
 
 /// Whether the request's line and header keep to what the gateway takes.
-fn within_bounds(
+pub(super) fn within_bounds(
     bounds: &GatewaySection,
     destination: &Destination<'_>,
     request: &Request,
@@ -100,8 +100,8 @@ fn within_bounds(
 }
 
 /// Waits for a place, as far as the trigger has limits.
-async fn enter(app: &App, trigger: &HttpTrigger) -> Result<Pass, Refused> {
-    let entered = trigger.gate.enter().await;
+pub(super) async fn enter(app: &App, gate: &Gate) -> Result<Pass, Refused> {
+    let entered = gate.enter().await;
     entered.map_err(|refusal| {
         app.metrics.refused(refusal.as_str());
         refusal.into()

@@ -102,7 +102,7 @@ impl ResolvesServerCert for Shown {
 /// How a set of listeners speaks TLS.
 #[derive(Debug)]
 pub struct Tls {
-    certificates: Option<Arc<dyn Certificates>>,
+    certificates: Arc<dyn Certificates>,
     default: Option<Identity>,
     /// For names that nobody has: the handshake ends in an alert.
     nobody: Identity,
@@ -114,7 +114,7 @@ impl Tls {
     /// # Errors
     /// The library has no protocol version in common with itself, which does not happen.
     pub fn new(
-        certificates: Option<Arc<dyn Certificates>>,
+        certificates: Arc<dyn Certificates>,
         default: Option<Identity>,
     ) -> Result<Self, IdentityError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -132,8 +132,7 @@ impl Tls {
     ) -> io::Result<(TlsStream<TcpStream>, Option<Arc<str>>)> {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let name = hello.client_hello().server_name().map(str::to_ascii_lowercase);
-        let found = self.certificates.as_ref().zip(name.as_deref());
-        let found = found.and_then(|(certificates, name)| certificates.find(name));
+        let found = name.as_deref().and_then(|name| self.certificates.find(name));
         let identity = found.as_deref().or(self.default.as_ref()).unwrap_or(&self.nobody);
         let stream = hello.into_stream(identity.0.clone()).await?;
         Ok((stream, name.map(Arc::from)))

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use hearth_host_api::bindings::websocket;
 use tokio::sync::oneshot;
 use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyIndices, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::{Taker, ask, failed};
@@ -22,15 +23,23 @@ use crate::work::Work;
 pub(crate) struct HttpP2 {
     pub(crate) store: Store<ComponentState>,
     proxy: Proxy,
+    pub(crate) websocket: Option<websocket::Guest>,
 }
 
 impl HttpP2 {
     pub(crate) async fn start(
         mut store: Store<ComponentState>,
         pre: &ProxyPre<ComponentState>,
+        websocket: Option<&websocket::GuestIndices>,
     ) -> Result<Self, CallFailure> {
-        let proxy = pre.instantiate_async(&mut store).await?;
-        Ok(Self { store, proxy })
+        let Some(websocket) = websocket else {
+            let proxy = pre.instantiate_async(&mut store).await?;
+            return Ok(Self { store, proxy, websocket: None });
+        };
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        let proxy = ProxyIndices::new(pre.instance_pre())?.load(&mut store, &instance)?;
+        let websocket = Some(websocket.load(&mut store, &instance)?);
+        Ok(Self { store, proxy, websocket })
     }
 
     /// Serves one event or request.

@@ -1,7 +1,8 @@
-//! The operations on custom domains. A certificate's private key is neither kept nor shown: nothing here could use it.
+//! The operations on custom domains. A certificate's private key is kept sealed and never shown.
 
 use hearth_platform::{
-    Domain, DomainChange, DomainProtocol, DomainRoute, DomainSettings, FunctionName, ServiceName,
+    Domain, DomainCertificate, DomainChange, DomainProtocol, DomainRoute, DomainSettings,
+    FunctionName, NewCertificate, Platform, Secret, ServiceName,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
@@ -20,6 +21,10 @@ const PROTOCOLS: [(&str, DomainProtocol); 4] = [
     ("HTTP,HTTPS", DomainProtocol::Both),
     ("HTTPS,HTTP", DomainProtocol::Both),
 ];
+
+/// The newest version of TLS, and all that a domain may name as its oldest. What is older than 1.2 is spoken with nobody.
+const TLS13: &str = "TLSv1.3";
+const TLS_VERSIONS: [&str; 4] = ["TLSv1.0", "TLSv1.1", "TLSv1.2", TLS13];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -49,12 +54,22 @@ struct RouteBody {
     rewrite_config: Option<Map<String, Value>>,
 }
 
-/// What of a certificate is public.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct CertConfig {
     cert_name: Option<String>,
     certificate: Option<String>,
+    private_key: Option<PrivateKey>,
+}
+
+/// A key that nothing prints.
+#[derive(Debug)]
+struct PrivateKey(Secret);
+
+impl<'de> Deserialize<'de> for PrivateKey {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self(Secret::new(String::deserialize(from)?)))
+    }
 }
 
 impl DomainBody {
@@ -86,13 +101,35 @@ impl DomainBody {
         routes.collect::<Result<_, WireError>>().map(Some)
     }
 
-    fn take_extra(&mut self) -> Result<Map<String, Value>, WireError> {
-        let mut extra = OF_DOMAIN.of(std::mem::take(&mut self.rest))?;
-        if let Some(Object(cert)) = self.cert_config.take() {
-            let public = object!({"certName": cert.cert_name, "certificate": cert.certificate});
-            extra.insert("certConfig".to_owned(), public);
+    /// The certificate, checked and sealed.
+    fn certificate(
+        &mut self,
+        platform: &Platform,
+        name: &str,
+    ) -> Result<Option<DomainCertificate>, WireError> {
+        let Some(Object(cert)) = self.cert_config.take() else { return Ok(None) };
+        let new = NewCertificate {
+            name: cert.cert_name.unwrap_or_default(),
+            chain: cert.certificate.unwrap_or_default(),
+            private_key: cert.private_key.map(|PrivateKey(key)| key),
+        };
+        Ok(Some(platform.seal_certificate(name, new)?))
+    }
+
+    /// Whether TLS 1.2 is too old, if that is said.
+    fn tls13_only(&self) -> Result<Option<bool>, WireError> {
+        let Some(config) = self.rest.get("tlsConfig").filter(|config| !config.is_null()) else {
+            return Ok(None);
+        };
+        match config.get("minVersion") {
+            None | Some(Value::Null) => Ok(Some(false)),
+            Some(Value::String(version)) if TLS_VERSIONS.contains(&version.as_str()) => {
+                Ok(Some(version == TLS13))
+            }
+            Some(_) => Err(WireError::invalid(
+                "tlsConfig.minVersion is set to an invalid value (allowed: TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3)",
+            )),
         }
-        Ok(extra)
     }
 }
 
@@ -101,13 +138,15 @@ pub(super) async fn serve(verb: Verb, name: &str, asked: Asked<'_>) -> Result<Re
     let shown = match verb {
         Verb::Create => {
             let mut body: DomainBody = wire::parse(asked.body)?;
+            let name = body.domain_name.take().unwrap_or_default();
             let settings = DomainSettings {
                 protocol: body.protocol()?.unwrap_or_default(),
                 routes: body.routes()?.unwrap_or_default(),
-                extra: body.take_extra()?,
+                certificate: body.certificate(platform, &name)?,
+                tls13_only: body.tls13_only()?.unwrap_or_default(),
+                extra: OF_DOMAIN.of(body.rest)?,
             };
-            let name = body.domain_name.as_deref().unwrap_or_default();
-            platform.create_domain(name, settings).await?
+            platform.create_domain(&name, settings).await?
         }
         Verb::List => {
             let page = platform.list_domains(&list_request(asked.query)?)?;
@@ -119,7 +158,9 @@ pub(super) async fn serve(verb: Verb, name: &str, asked: Asked<'_>) -> Result<Re
             let change = DomainChange {
                 protocol: body.protocol()?,
                 routes: body.routes()?,
-                extra: body.take_extra()?,
+                certificate: body.certificate(platform, name)?,
+                tls13_only: body.tls13_only()?,
+                extra: OF_DOMAIN.of(body.rest)?,
                 expect: asked.expect,
             };
             platform.update_domain(name, change).await?
@@ -148,7 +189,13 @@ fn domain(domain: &Domain, account: &str) -> Value {
     let protocol = PROTOCOLS.iter().find(|(_, protocol)| *protocol == settings.protocol);
     let routes: Vec<Value> = settings.routes.iter().map(route).collect();
     let mut cert = object!({"certName": null, "certificate": null, "privateKey": null});
+    // An earlier release kept what is public of it among the fields without effect.
     wire::lay_over(&mut cert, settings.extra.get("certConfig"));
+    if let Some(kept) = &settings.certificate {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let public = object!({"certName": text(&kept.name), "certificate": text(&kept.chain)});
+        wire::lay_over(&mut cert, Some(&public));
+    }
     let mut shown = object!({
         "domainName": domain.name,
         "protocol": protocol.map(|(name, _)| *name),

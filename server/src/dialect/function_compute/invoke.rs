@@ -96,7 +96,8 @@ pub(super) async fn invoke(
     let (payload, _held) =
         read_body(body, http.event_size.0, http.body_timeout.0, &app.bodies).await?;
     if kind == Kind::Async {
-        return enqueue(app, target, payload, exchange, &parts.headers).await;
+        let options = queue_options(&parts.headers, &exchange)?;
+        return enqueue(app, target, payload, options).await;
     }
     let mut invocation = Invocation::new(payload).request_id(exchange.request_id.clone());
     invocation.log = log;
@@ -111,22 +112,29 @@ pub(super) async fn invoke(
     Ok(answer(outcome, &revision, &exchange.request_id))
 }
 
-async fn enqueue(
-    app: &App,
-    target: Target<'_>,
-    payload: Bytes,
-    exchange: Exchange,
+/// How a request asks to be queued.
+pub(crate) fn queue_options(
     headers: &HeaderMap,
-) -> Result<Response, WireError> {
+    exchange: &Exchange,
+) -> Result<EnqueueOptions, WireError> {
     let (stateful, stateful_id) = stateful(headers)?;
-    let options = EnqueueOptions {
+    Ok(EnqueueOptions {
         trace_parent: exchange.trace_parent.as_deref().map(str::to_owned),
         id: Some(InvocationId::parse(&exchange.request_id)?),
         stateful,
         stateful_id,
         depth: depth_of(headers),
         ..EnqueueOptions::default()
-    };
+    })
+}
+
+/// Queues an invocation; on disk when this returns.
+pub(crate) async fn enqueue(
+    app: &App,
+    target: Target<'_>,
+    payload: Bytes,
+    options: EnqueueOptions,
+) -> Result<Response, WireError> {
     let accepted = app.platform.enqueue(target, payload, options).await?;
     let mut response = Response::new(Body::empty());
     if let Some(id) = accepted.stateful_id {

@@ -45,7 +45,9 @@ use crate::http::{Body, Exchange, Request, Response, read_body};
 pub use destination_event::DestinationEvents;
 pub(crate) use etag::megabytes;
 pub(crate) use function_error::body as fault_body;
-pub(crate) use invoke::{Kind as InvocationKind, kind as invocation_kind, tail_text};
+pub(crate) use invoke::{
+    Kind as InvocationKind, enqueue, kind as invocation_kind, queue_options, tail_text,
+};
 pub use route::PREFIX;
 pub(crate) use route::decode;
 pub(crate) use wire::{time, time_ms};
