@@ -27,7 +27,7 @@ pub(super) async fn serve(
         Wanted::Http => {}
         Wanted::WebSocket => {
             // A place is for the handshake alone: open connections have a bound of their own.
-            let _pass = enter(app, &trigger).await?;
+            let _pass = enter(app, &trigger.gate).await?;
             let served = websocket::serve(app, destination, &trigger, request, exchange);
             return Box::pin(served).await;
         }
