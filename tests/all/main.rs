@@ -50,6 +50,7 @@ mod object_store;
 mod replace;
 mod scaling;
 mod secrets;
+mod smuggling;
 mod snapshots;
 mod stateful;
 mod stop;
