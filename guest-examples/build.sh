@@ -134,6 +134,7 @@ rust() {
 
 build_rust() {
     rust rust-event rust-event/rust-event.wasm reactor reactor
+    rust rust-apig rust-apig/rust-apig.wasm reactor reactor
     rust rust-fetch rust-fetch/rust-fetch.wasm reactor reactor
     rust rust-table rust-table/rust-table.wasm reactor reactor
     rust rust-caller rust-caller/rust-caller.wasm reactor reactor
@@ -149,6 +150,7 @@ build_rust() {
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
     rust rust-websocket-echo rust-websocket-echo/rust-websocket-echo.wasm reactor reactor
     rust rust-websocket-chat rust-websocket-chat/rust-websocket-chat.wasm reactor proxy
+    rust rust-websocket-p3 rust-websocket-p3/rust-websocket-p3.wasm reactor reactor
     rust bad-websocket bad/bad-websocket.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor

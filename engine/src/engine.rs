@@ -19,7 +19,9 @@ use crate::compile::Compilations;
 use crate::function::Function;
 use crate::instance::Retirement;
 use crate::keeper::Keeper;
+use crate::log_batch::{LogBatch, Mark};
 use crate::log_drain::LogDrain;
+use crate::log_lines::{Level, Stream};
 use crate::memory_meter::MemoryBudget;
 use crate::revision::Revision;
 use crate::ticker::Ticker;
@@ -226,6 +228,18 @@ impl Engine {
             tracing::error!(left = inner.door.inside(), "invocations did not end when cancelled");
         }
         ended
+    }
+
+    /// Writes a line of the host's own into a function's log, behind what an invocation wrote: why its answer could not be used. It takes
+    /// the way of guests' lines, so it never waits and may be dropped. Longer than [`LINE_BYTES_MAX`](crate::LINE_BYTES_MAX) it is cut.
+    pub fn note(&self, function: &str, request_id: &str, text: &str) {
+        let Some(drain) = &self.inner.log_drain else { return };
+        let end = text.floor_char_boundary(crate::LINE_BYTES_MAX);
+        let mark = Mark { stream: Stream::Stderr, level: Level::Error, cut: end < text.len() };
+        let mut batch = LogBatch::default();
+        batch.begin(request_id, function);
+        batch.push(mark, text.get(..end).unwrap_or_default().as_bytes());
+        drain.push(&batch);
     }
 
     /// Figures at this moment.

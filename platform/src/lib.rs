@@ -46,6 +46,7 @@ mod domain_route;
 mod error;
 mod function;
 mod gate;
+mod gateway_trigger;
 mod http_trigger;
 mod invoke;
 mod journal;
@@ -57,6 +58,7 @@ mod mounted;
 mod name;
 mod objects;
 pub mod package;
+mod path_template;
 mod platform;
 mod priority;
 pub mod queue;
@@ -97,6 +99,7 @@ pub use function::{
     INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
 };
 pub use gate::{Gate, GateLimits, GateRefusal, Pass};
+pub use gateway_trigger::{GatewayAuth, GatewayRoute, GatewayTrigger, NoGatewayRoute};
 pub use http_trigger::{HttpAuth, HttpTrigger};
 pub use invoke::Invoked;
 pub use journal::{
@@ -117,6 +120,7 @@ pub use name::{
 };
 pub use objects::{Bucket, Endpoint, OBJECT_KEY_BYTES_MAX, ObjectConfig, ObjectError, ObjectName};
 pub use package::{PackageError, PackageLimits};
+pub use path_template::unescape;
 pub use platform::{Platform, PlatformStats};
 pub use priority::run_behind_callers;
 pub use queue::{

@@ -9,6 +9,7 @@
 )]
 
 mod aliases;
+mod apig;
 mod archives;
 mod async_config;
 mod audit;
@@ -58,4 +59,7 @@ mod tls;
 mod triggers;
 mod uploads;
 mod versions;
+mod websocket;
+mod websocket_crowd;
+mod websocket_faults;
 mod wrong_types;

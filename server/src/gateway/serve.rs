@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_engine::{HTTP_DEPTH_MAX, Invocation, LogType, Outcome, Served, depth_of};
+use hearth_engine::{Invocation, LogType, Outcome, Served};
 use hearth_platform::{EnqueueOptions, Pass, PlatformError, Revision};
-use http::{StatusCode, request};
+use http::request;
 
 use super::answer::Refused;
 use super::{Destination, guest_request, guest_response, queued};
@@ -24,11 +24,7 @@ pub(super) async fn serve(
 ) -> Result<Response, Refused> {
     let (kind, log) = invocation_kind(request.headers())?;
     let (parts, body) = request.into_parts();
-    let depth = depth_of(&parts.headers);
-    if depth > HTTP_DEPTH_MAX {
-        let message = format!("functions called one another more than {HTTP_DEPTH_MAX} deep");
-        return Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message).into());
-    }
+    let depth = guest_request::depth(&parts.headers)?;
     let revision = app.platform.resolve(destination.target())?;
     let queued = match kind {
         InvocationKind::Async => Some(queue_options(&parts.headers, &exchange)?),
@@ -89,7 +85,7 @@ fn invocation(
 }
 
 /// Counts an invocation however it ends.
-fn counting(
+pub(super) fn counting(
     app: &App,
     revision: &Arc<Revision>,
 ) -> impl FnOnce(Result<&Outcome, &PlatformError>) + Send + 'static {

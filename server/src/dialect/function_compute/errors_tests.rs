@@ -33,6 +33,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("NotFound, trigger", missing(named(Kind::Trigger, "shop/order/nightly"))),
         ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
         ("NotFound, HTTP trigger", missing(named(Kind::HttpTrigger, "shop.LATEST/order"))),
+        (
+            "NotFound, API gateway trigger",
+            missing(named(Kind::GatewayTrigger, "shop.LATEST/order")),
+        ),
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
         ("NotFound, layer", missing(named(Kind::Layer, "words"))),
