@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use hearth_engine::{AnswerBody, Outcome};
 use hearth_platform::{Pass, Revision};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use http::{StatusCode, response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -51,6 +51,8 @@ pub(super) fn answering(
         return broken(why);
     }
     hop::strip(&mut parts.headers, is_ours);
+    // It asks, and a response asks nothing.
+    parts.headers.remove(TE);
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(CONTENT_LENGTH);
     }
