@@ -252,6 +252,9 @@ fn a_server_that_stops_says_goodbye() {
 /// What was closed is no burden to the next process.
 fn deploy_again(server: &mut Server) {
     server.restart();
+    let logs = "/hearth/v1/logs?function=s/rust-websocket-echo&limit=100";
+    let told = server.send("GET", logs, &[], b"").text();
+    assert_eq!(told.matches("closed with 1001").count(), 21, "each end was told: {told}");
     let mut client = server.websocket(ECHO, &[]).unwrap();
     assert_eq!(client.ask("x"), "x");
     assert_eq!(server.invoke("rust-websocket-echo", "null").text(), "1");
