@@ -150,6 +150,7 @@ build_rust() {
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
     rust rust-websocket-echo rust-websocket-echo/rust-websocket-echo.wasm reactor reactor
     rust rust-websocket-chat rust-websocket-chat/rust-websocket-chat.wasm reactor proxy
+    rust rust-websocket-p3 rust-websocket-p3/rust-websocket-p3.wasm reactor reactor
     rust bad-websocket bad/bad-websocket.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor

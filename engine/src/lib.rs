@@ -91,7 +91,7 @@ pub use hearth_host_api::outgoing_http::{
     DEPTH_HEADER, EgressCounts, FetchBounds, FetchError, HTTP_DEPTH_MAX, PostError, SystemResolver,
     depth_of, fetch, post,
 };
-pub use hearth_host_api::websocket::{Line, LineBounds, Message, Outgoing};
+pub use hearth_host_api::websocket::{CLOSE_REASON_BYTES_MAX, Line, LineBounds, Message, Outgoing};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};
 pub use invocation::{Invocation, LogType, TriggerFacts};
 pub use limits::{Limits, MIB, PoolPolicy};

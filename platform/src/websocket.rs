@@ -151,7 +151,7 @@ pub struct WebSocketConnection {
 }
 
 impl Platform {
-    /// Asks a function for a connection.
+    /// Asks a function for a connection. `ended` is told how its `open` ended, unless it has none.
     ///
     /// # Errors
     /// As [`invoke`](Self::invoke), and when the function has as many connections as it may.
@@ -161,6 +161,7 @@ impl Platform {
         settings: &WebSocketSettings,
         opening: WebSocketOpening,
         mut invocation: Invocation,
+        ended: impl FnOnce(Result<&Outcome, &PlatformError>),
     ) -> Result<WebSocketWish, PlatformError> {
         let inner = self.inner();
         let started_ms = inner.clock.now_ms();
@@ -176,7 +177,9 @@ impl Platform {
             }
             Err(error) => Err(error),
         };
-        noted.end(opened.as_ref().map(|(opened, ..)| outcome_of(opened)));
+        let outcome = opened.as_ref().map(|(opened, ..)| outcome_of(opened));
+        noted.end(outcome);
+        ended(outcome);
         let (opened, running, function) = opened?;
         Ok(match opened {
             WebSocketOpened::Accepted(socket, acceptance, _) => {

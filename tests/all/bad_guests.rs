@@ -61,6 +61,8 @@ fn rows() -> Vec<Row> {
         // Its fault is one of isolation `snapshot` alone.
         row("keeps-handle", "", "", Stays),
         // They answer events; what they do to requests is told in `tests/engine/rude.rs`.
+        // Nor to WebSockets: see `tests/all/websocket_faults.rs`.
+        row("bad-websocket", "", "", Stays),
         row("http-rude", "", "", Stays),
         row("http-rude-p3", "", "", Stays),
         row("fail", "OutOfStock", "no more kettles", Stays),

@@ -60,4 +60,7 @@ mod tls;
 mod triggers;
 mod uploads;
 mod versions;
+mod websocket;
+mod websocket_crowd;
+mod websocket_faults;
 mod wrong_types;

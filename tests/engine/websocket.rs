@@ -110,6 +110,27 @@ fn a_component_of_http_takes_websockets_as_well() {
 }
 
 #[test]
+fn so_does_one_with_an_async_handler() {
+    story(async {
+        let engine = engine();
+        let function = load(&engine, "rust-websocket-p3").await;
+        assert_eq!(function.kind().as_str(), "http-p3");
+        for bounds in [SHARED, OWN] {
+            let mut socket = open(&function, bounds).await;
+            assert_eq!(ask(&mut socket, &function, "aloud").await, "ALOUD");
+            assert_eq!(ask(&mut socket, &function, "again").await, "AGAIN");
+            let page = crate::serving::serve(&function, crate::serving::request("/", "")).await;
+            let hearth_engine::Served::Answering { response, .. } = page else {
+                panic!("{page:?}")
+            };
+            let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+            assert_eq!(body.to_bytes(), "1 open\n");
+            socket.close(&function, 1000, String::new(), call()).await.unwrap().result.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_connection_with_an_instance_of_its_own_shares_it_with_nobody() {
     story(async {
         let engine = engine();

@@ -25,6 +25,7 @@ mod running;
 mod server;
 mod sink;
 mod tls;
+mod websocket;
 mod wire;
 
 pub use binary::{binary, guest, guest_path, readme};
@@ -40,6 +41,7 @@ pub use running::Running;
 pub use server::{Server, Start};
 pub use sink::{Posted, Sink};
 pub use tls::{Certificate, TlsClient};
+pub use websocket::WebSocketClient;
 pub use wire::{raw, raw_many};
 
 use std::time::{Duration, Instant};

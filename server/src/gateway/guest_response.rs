@@ -135,7 +135,7 @@ pub(super) fn ended(outcome: &Outcome, revision: &Revision, request_id: &str) ->
 }
 
 /// The same for a response that cannot be passed on.
-fn broken(why: &str) -> Response {
+pub(super) fn broken(why: &str) -> Response {
     bad_gateway(message(&format!("answered with a response that cannot be passed on: {why}")))
 }
 

@@ -15,6 +15,7 @@ mod queued;
 mod serve;
 mod trigger;
 mod upgrade;
+mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;

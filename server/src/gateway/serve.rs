@@ -85,7 +85,7 @@ fn invocation(
 }
 
 /// Counts an invocation however it ends.
-fn counting(
+pub(super) fn counting(
     app: &App,
     revision: &Arc<Revision>,
 ) -> impl FnOnce(Result<&Outcome, &PlatformError>) + Send + 'static {

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::answer::Refused;
 use super::upgrade::{self, Wanted};
-use super::{Destination, guest_request, serve};
+use super::{Destination, guest_request, serve, websocket};
 use crate::app::App;
 use crate::config::GatewaySection;
 use crate::dialect::auth::{self, Address};
@@ -25,7 +25,12 @@ pub(super) async fn serve(
     within_bounds(&app.settings.gateway, destination, &request)?;
     match upgrade::wanted(request.method(), request.headers()) {
         Wanted::Http => {}
-        Wanted::WebSocket => return Err(unserved("WebSockets are not served here").into()),
+        Wanted::WebSocket => {
+            // A place is for the handshake alone: open connections have a bound of their own.
+            let _pass = enter(app, &trigger.gate).await?;
+            let served = websocket::serve(app, destination, &trigger, request, exchange);
+            return Box::pin(served).await;
+        }
         Wanted::Tunnel => return Err(unserved("tunnels are not served here").into()),
         Wanted::Unknown => {
             let message = "the protocol that the request asks for is not served here";

@@ -63,4 +63,4 @@ impl WebSocket for Bad {
 
 websocket!(Bad);
 
-event_function!(|(): (), _: &Context| -> Result<&str, Error> { Ok("alive") });
+event_function!(raw |_: &[u8], _: &Context| -> Result<Vec<u8>, Error> { Ok(b"alive".to_vec()) });
