@@ -48,6 +48,7 @@ mod nesting;
 mod no_effect;
 mod object_store;
 mod replace;
+mod rude_http;
 mod scaling;
 mod secrets;
 mod smuggling;
