@@ -134,11 +134,13 @@ rust() {
 
 build_rust() {
     rust rust-event rust-event/rust-event.wasm reactor reactor
+    rust rust-apig rust-apig/rust-apig.wasm reactor reactor
     rust rust-fetch rust-fetch/rust-fetch.wasm reactor reactor
     rust rust-table rust-table/rust-table.wasm reactor reactor
     rust rust-caller rust-caller/rust-caller.wasm reactor reactor
     rust rust-command rust-command/rust-command.wasm command none
     rust rust-command rust-command-component/rust-command-component.wasm command command
+    rust rust-grpc rust-grpc/rust-grpc.wasm reactor proxy
     rust rust-http rust-http/rust-http.wasm reactor proxy
     rust rust-http-p3 rust-http-p3/rust-http-p3.wasm reactor reactor
     rust rust-http-stream rust-http-stream/rust-http-stream.wasm reactor proxy
@@ -146,11 +148,17 @@ build_rust() {
     rust rust-tmp rust-tmp/rust-tmp.wasm reactor reactor
     rust rust-tmp rust-tmp-command/rust-tmp-command.wasm command none
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor
+    rust rust-websocket-echo rust-websocket-echo/rust-websocket-echo.wasm reactor reactor
+    rust rust-websocket-chat rust-websocket-chat/rust-websocket-chat.wasm reactor proxy
+    rust rust-websocket-p3 rust-websocket-p3/rust-websocket-p3.wasm reactor reactor
+    rust bad-websocket bad/bad-websocket.wasm reactor reactor
     rust rust-panic bad/rust-panic.wasm reactor reactor
     rust secret-panic bad/secret-panic.wasm reactor reactor
     rust keeps-handle bad/keeps-handle.wasm reactor reactor
     rust returned-error bad/returned-error.wasm reactor reactor
     rust random-huge-component bad/random-huge-component.wasm command command
+    rust http-rude bad/http-rude.wasm reactor proxy
+    rust http-rude-p3 bad/http-rude-p3.wasm reactor reactor
 }
 
 # ---- C --------------------------------------------------------------------------------------------------------------------------

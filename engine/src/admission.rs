@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::bounded;
 use crate::cpu_meter::CpuMeter;
+use crate::seat::Seat;
 use crate::ticker::Ticker;
 use crate::{PoolPolicy, Refusal};
 
@@ -92,6 +93,16 @@ impl FunctionDoor {
     /// A permit, if there is one that nobody waits for.
     pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
         self.permits.try_acquire().ok()
+    }
+
+    /// The same for one that may have a seat: whoever was admitted for it before needs no second permit.
+    pub(crate) fn try_enter_for(&self, seat: Option<&Seat>) -> Option<Option<Permit<'_>>> {
+        if seat.is_some_and(Seat::holds_permit) { Some(None) } else { self.try_enter().map(Some) }
+    }
+
+    /// Gives back a permit that was kept beyond its invocation.
+    pub(crate) fn leave(&self) {
+        self.permits.add_permits(1);
     }
 
     /// Waits for a permit, first come first served, at most as long as the policy and `deadline` allow.

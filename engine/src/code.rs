@@ -1,7 +1,7 @@
 //! The code of a function in memory: mapped, linked against the host and with its exports found, shared by every revision of
 //! the same content.
 
-use hearth_host_api::bindings::EventExports;
+use hearth_host_api::bindings::{EventExports, find_websocket, websocket};
 use hearth_host_api::tmp::Preview1;
 use wasmtime::component::{Component, InstancePre as ComponentPre};
 use wasmtime::{InstancePre, Linker, Module};
@@ -58,6 +58,8 @@ pub(crate) struct Code {
     pub(crate) kind: GuestKind,
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linked: Linked,
+    /// Where its WebSocket handler is, if it has one beside the other.
+    pub(crate) websocket: Option<websocket::GuestIndices>,
     /// Whether its initializer has run: instances begin after it.
     pub(crate) is_initialised: bool,
     /// Bytes that its largest memory starts with.
@@ -87,14 +89,14 @@ impl Code {
     ) -> Result<Self, LoadError> {
         let host = Host { engine, linkers, has_tmp };
         let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
-        let (linked, required) = match loaded {
+        let (linked, websocket, required) = match loaded {
             Loaded::Module(module) => {
                 let linked = link_module(function, kind, &host, module)?;
-                (linked, Some(module.resources_required()))
+                (linked, None, Some(module.resources_required()))
             }
             Loaded::Component(component) => {
-                let linked = link_component(function, kind, &host, component)?;
-                (linked, component.resources_required())
+                let (linked, websocket) = link_component(function, kind, &host, component)?;
+                (linked, websocket, component.resources_required())
             }
         };
         let required = required.ok_or_else(|| {
@@ -106,6 +108,7 @@ impl Code {
             kind,
             engine: engine.clone(),
             linked,
+            websocket,
             is_initialised: false,
             memory_minimum,
             memories: required.num_memories,
@@ -211,7 +214,7 @@ fn link_component(
     kind: GuestKind,
     host: &Host<'_>,
     component: &Component,
-) -> Result<Linked, LoadError> {
+) -> Result<(Linked, Option<websocket::GuestIndices>), LoadError> {
     let invalid = |why: wasmtime::Error| LoadError::Invalid {
         function: function.to_owned(),
         why: format!("{why:#}"),
@@ -224,12 +227,13 @@ fn link_component(
     let pre = linker
         .instantiate_pre(component)
         .map_err(|why| unknown_component_imports(function, &why))?;
-    match kind {
-        GuestKind::HttpP2 => Ok(Linked::HttpP2(ProxyPre::new(pre).map_err(invalid)?)),
+    let websocket = find_websocket(&pre).map_err(invalid)?;
+    let linked = match kind {
+        GuestKind::HttpP2 => Linked::HttpP2(ProxyPre::new(pre).map_err(invalid)?),
         GuestKind::CommandComponent => {
-            Ok(Linked::ComponentCommand(CommandPre::new(pre).map_err(invalid)?))
+            Linked::ComponentCommand(CommandPre::new(pre).map_err(invalid)?)
         }
-        GuestKind::HttpP3 => Ok(Linked::HttpP3(ServicePre::new(pre).map_err(invalid)?)),
+        GuestKind::HttpP3 => Linked::HttpP3(ServicePre::new(pre).map_err(invalid)?),
         GuestKind::Event | GuestKind::Command | GuestKind::Core => {
             let exports = EventExports::find(&pre).map_err(invalid)?.ok_or_else(|| {
                 LoadError::NoAcceptedKind {
@@ -237,9 +241,10 @@ fn link_component(
                     found: "a component whose exports this build does not call".to_owned(),
                 }
             })?;
-            Ok(Linked::Event(pre, exports))
+            Linked::Event(pre, exports)
         }
-    }
+    };
+    Ok((linked, websocket))
 }
 
 /// wasmtime names the first import it misses, between backquotes.

@@ -1,7 +1,7 @@
 //! Several invocations in one instance at once, for guests that wait for one thing while they serve another.
 //!
 //! Such an instance belongs to a task for as long as it has work: a store runs what it has in one loop, which somebody must poll.
-//! An invocation goes to an instance with a free seat, on its own thread if it can, else takes one out of the pool. When the last one
+//! An invocation goes to an instance with a free slot, on its own thread if it can, else takes one out of the pool. When the last one
 //! has ended, the instance goes back to the pool as any other. Whoever stops waiting leaves work behind that cannot be stopped alone:
 //! the instance takes nobody in any more and goes when the others have ended.
 
@@ -38,8 +38,8 @@ pub(crate) struct Entrant {
     pub(crate) work: Work,
     pub(crate) own: Own,
     pub(crate) ended: oneshot::Sender<Ended>,
-    /// Its seat, free again when it is dropped.
-    pub(crate) seat: Seat,
+    /// Its slot, free again when it is dropped.
+    pub(crate) slot: Slot,
 }
 
 /// How an invocation ended.
@@ -77,9 +77,9 @@ struct Member {
 
 /// The right to be served by an instance among others.
 #[derive(Debug)]
-pub(crate) struct Seat(Arc<Member>);
+pub(crate) struct Slot(Arc<Member>);
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
         self.0.freed.notify_waiters();
@@ -89,9 +89,9 @@ impl Drop for Seat {
 /// The instances of a revision that serve now.
 #[derive(Debug)]
 pub(crate) struct Several {
-    seats: u32,
+    slots: u32,
     places: Mutex<Places>,
-    /// Told whenever there may be a seat, or room for an instance.
+    /// Told whenever there may be a slot, or room for an instance.
     freed: Arc<Notify>,
 }
 
@@ -113,8 +113,8 @@ impl Drop for Place<'_> {
 }
 
 impl Several {
-    pub(crate) fn new(seats: u32) -> Self {
-        Self { seats, places: Mutex::default(), freed: Arc::default() }
+    pub(crate) fn new(slots: u32) -> Self {
+        Self { slots, places: Mutex::default(), freed: Arc::default() }
     }
 
     /// How many instances serve.
@@ -133,18 +133,18 @@ impl Several {
         Some(Place(self))
     }
 
-    /// A seat in an instance that serves, if one that `is_wanted` has any.
-    fn seat(&self, is_wanted: impl Fn(&Member) -> bool) -> Option<(u32, Seat)> {
+    /// A slot in an instance that serves, if one that `is_wanted` has any.
+    fn slot(&self, is_wanted: impl Fn(&Member) -> bool) -> Option<(u32, Slot)> {
         let places = self.places.lock();
         let has_room = |member: &&Arc<Member>| {
             is_wanted(member)
                 && !member.is_leaving.load(Ordering::Acquire)
-                && member.taken.load(Ordering::Acquire) < self.seats
+                && member.taken.load(Ordering::Acquire) < self.slots
         };
         places.members.iter().find(has_room).map(sit)
     }
 
-    /// Takes a member off the list, unless somebody has a seat there: then there is more to come.
+    /// Takes a member off the list, unless somebody has a slot there: then there is more to come.
     fn leave(&self, member: &Arc<Member>) -> bool {
         let mut places = self.places.lock();
         if member.taken.load(Ordering::Acquire) > 0 {
@@ -161,10 +161,10 @@ impl Several {
     }
 }
 
-/// Takes a seat; under the lock of the list.
-fn sit(member: &Arc<Member>) -> (u32, Seat) {
+/// Takes a slot; under the lock of the list.
+fn sit(member: &Arc<Member>) -> (u32, Slot) {
     member.taken.fetch_add(1, Ordering::AcqRel);
-    (member.entered.fetch_add(1, Ordering::Relaxed), Seat(member.clone()))
+    (member.entered.fetch_add(1, Ordering::Relaxed), Slot(member.clone()))
 }
 
 /// Runs one invocation among others to its end.
@@ -177,7 +177,7 @@ pub(crate) async fn invoke(
 ) -> Result<Outcome, InvokeError> {
     let shared = &revision.shared;
     let arrived = Instant::now();
-    let (number, seat) = match enter(engine, (revision, several), &invocation, &mut course).await {
+    let (number, slot) = match enter(engine, (revision, several), &invocation, &mut course).await {
         Ok(entered) => entered,
         Err(NoInstance::Refused(refusal)) => return Err(refusal.into()),
         Err(NoInstance::Fault(fault, logged)) => {
@@ -195,10 +195,10 @@ pub(crate) async fn invoke(
     let deadline = invocation.deadline.map_or(deadline, |asked| asked.min(deadline));
     let cpu_time = shared.limits.cpu_time;
     let own = Own { invocation, log: log.clone(), deadline, cpu_time };
-    let member = seat.0.clone();
+    let member = slot.0.clone();
     let (ended, receiver) = oneshot::channel();
-    // There is room: nobody is sent without a seat. If it has closed, the receiver says so below.
-    let _ = member.entrants.try_send(Entrant { number, work, own, ended, seat });
+    // There is room: nobody is sent without a slot. If it has closed, the receiver says so below.
+    let _ = member.entrants.try_send(Entrant { number, work, own, ended, slot });
     let waited = {
         let waiting = pin!(outcome_of(receiver, &member, number));
         let mut unmeasured = CpuMeter::default();
@@ -215,13 +215,13 @@ pub(crate) async fn invoke(
     Ok(course.outcome(ended.result, log.end(), Some(seen)))
 }
 
-/// A seat, as soon as there is one: who has the right to run waits only while an instance is made or leaves.
+/// A slot, as soon as there is one: who has the right to run waits only while an instance is made or leaves.
 async fn enter(
     engine: &Arc<EngineInner>,
     (revision, several): (&Arc<Revision>, &Several),
     invocation: &Invocation,
     course: &mut Course,
-) -> Result<(u32, Seat), NoInstance> {
+) -> Result<(u32, Slot), NoInstance> {
     let started = Instant::now();
     let until = started + revision.policy.queue_wait;
     let until = invocation.deadline.map_or(until, |deadline| deadline.min(until));
@@ -239,7 +239,7 @@ async fn enter(
         if waited.await.is_err() {
             return Err(NoInstance::Refused(Refusal::WaitedTooLong {
                 function: revision.shared.name.to_string(),
-                limit: revision.policy.max_instances.saturating_mul(several.seats),
+                limit: revision.policy.max_instances.saturating_mul(several.slots),
                 waited: started.elapsed(),
             }));
         }
@@ -247,21 +247,21 @@ async fn enter(
     }
 }
 
-/// A seat in an instance of this thread, else in one that begins to serve, else in any.
+/// A slot in an instance of this thread, else in one that begins to serve, else in any.
 async fn try_enter(
     engine: &Arc<EngineInner>,
     (revision, several): (&Arc<Revision>, &Several),
     invocation: &Invocation,
     course: &mut Course,
-) -> Result<Option<(u32, Seat)>, NoInstance> {
+) -> Result<Option<(u32, Slot)>, NoInstance> {
     let thread = thread_number();
-    if let Some(entered) = several.seat(|member| member.thread == thread) {
+    if let Some(entered) = several.slot(|member| member.thread == thread) {
         return Ok(Some(entered));
     }
     let Some(place) = several.place(revision.policy.max_instances) else {
-        return Ok(several.seat(|_| true));
+        return Ok(several.slot(|_| true));
     };
-    let instance = match take_warm(revision, invocation, course) {
+    let instance = match take_warm(revision, None, invocation, course) {
         Some(instance) => instance,
         None => make(engine, revision, Some(invocation), &mut course.cpu).await?,
     };

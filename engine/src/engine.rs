@@ -19,11 +19,14 @@ use crate::compile::Compilations;
 use crate::function::Function;
 use crate::instance::Retirement;
 use crate::keeper::Keeper;
+use crate::log_batch::{LogBatch, Mark};
 use crate::log_drain::LogDrain;
+use crate::log_lines::{Level, Stream};
 use crate::memory_meter::MemoryBudget;
 use crate::revision::Revision;
 use crate::ticker::Ticker;
 use crate::wasmtime_config::{Flavor, Wasmtime};
+use crate::websocket::Switchboard;
 use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogSink};
 
 mod initialising;
@@ -81,6 +84,7 @@ pub(crate) struct EngineInner {
     pub(crate) log_drain: Option<Arc<LogDrain>>,
     key_value: Arc<dyn KeyValue>,
     caller: Option<Arc<dyn FunctionCaller>>,
+    websockets: Switchboard,
     pub(crate) keeper: Keeper,
 }
 
@@ -180,6 +184,7 @@ impl EngineBuilder {
             log_drain,
             key_value: self.key_value.unwrap_or_else(|| Arc::new(MemoryKeyValue::default())),
             caller: self.caller,
+            websockets: Switchboard::default(),
             keeper: Keeper::new(),
             wasmtime,
             linkers,
@@ -225,6 +230,18 @@ impl Engine {
         ended
     }
 
+    /// Writes a line of the host's own into a function's log, behind what an invocation wrote: why its answer could not be used. It takes
+    /// the way of guests' lines, so it never waits and may be dropped. Longer than [`LINE_BYTES_MAX`](crate::LINE_BYTES_MAX) it is cut.
+    pub fn note(&self, function: &str, request_id: &str, text: &str) {
+        let Some(drain) = &self.inner.log_drain else { return };
+        let end = text.floor_char_boundary(crate::LINE_BYTES_MAX);
+        let mark = Mark { stream: Stream::Stderr, level: Level::Error, cut: end < text.len() };
+        let mut batch = LogBatch::default();
+        batch.begin(request_id, function);
+        batch.push(mark, text.get(..end).unwrap_or_default().as_bytes());
+        drain.push(&batch);
+    }
+
     /// Figures at this moment.
     pub fn stats(&self) -> EngineStats {
         let inner = &self.inner;
@@ -246,6 +263,7 @@ impl Engine {
             stats.functions += u64::from(!revision.pool.is_closed());
             stats.instances += u64::from(revision.pool.idle() + revision.busy());
         }
+        stats.websockets = inner.websockets.open();
         stats
     }
 }

@@ -283,6 +283,16 @@ pub enum Refusal {
         /// The event's size.
         size_bytes: u64,
     },
+    /// The function has as many open WebSockets as it may have.
+    #[error(
+        "function `{function}` has {limit} open WebSockets, as many as it may; try again later"
+    )]
+    WebSocketsFull {
+        /// Which function.
+        function: String,
+        /// Its bound.
+        limit: usize,
+    },
     /// The engine is shutting down.
     #[error("the engine is draining and takes no new invocations")]
     Draining,
@@ -297,6 +307,7 @@ impl Refusal {
             Self::EngineBusy { .. } => "engine_busy",
             Self::MemoryBudget { .. } => "memory_budget",
             Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::WebSocketsFull { .. } => "websockets_full",
             Self::Draining => "draining",
         }
     }

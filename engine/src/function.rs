@@ -162,6 +162,11 @@ impl Function {
         self.inner.current.load().shared.roster.ids()
     }
 
+    /// The engine, and the code as it stands now.
+    pub(crate) fn current(&self) -> (Arc<EngineInner>, Arc<Revision>) {
+        (self.inner.engine.clone(), self.inner.current.load_full())
+    }
+
     /// Figures at this moment.
     pub fn stats(&self) -> FunctionStats {
         let revision = self.inner.current.load();

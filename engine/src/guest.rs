@@ -6,6 +6,7 @@ mod detect;
 pub(crate) mod event;
 pub(crate) mod http;
 pub(crate) mod snapshot;
+pub(crate) mod websocket;
 
 pub(crate) use detect::detect;
 

@@ -19,6 +19,7 @@ use crate::guest::core::{CoreGuest, Entry};
 use crate::guest::event::EventComponent;
 use crate::guest::http::{HttpP2, HttpP3};
 use crate::guest::snapshot::Initialised;
+use crate::guest::websocket::{self, SocketCall};
 use crate::roster::Entered;
 use crate::state::{
     ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
@@ -69,6 +70,16 @@ pub(crate) enum Verdict {
     Keep,
     /// It goes, and why.
     Retire(Retirement),
+}
+
+impl Verdict {
+    /// Whether it may go on serving the one it serves, though maybe nobody else.
+    pub(crate) fn may_go_on(self) -> bool {
+        match self {
+            Self::Keep => true,
+            Self::Retire(why) => matches!(why, Retirement::SingleUse | Retirement::UsedUp),
+        }
+    }
 }
 
 /// Why an instance went.
@@ -179,12 +190,16 @@ impl Instance {
         work: Work,
         limit: u64,
     ) -> Result<Bytes, CallFailure> {
+        let work = match work {
+            Work::WebSocket(call) => return Box::pin(self.tell(*call)).await,
+            work => work,
+        };
         let event = match (&mut self.sandbox, work) {
             // Boxed, or every call of a small guest would carry room for the largest.
             (Sandbox::HttpP2(guest), work) => return Box::pin(guest.call(work, limit)).await,
             (Sandbox::HttpP3(guest), work) => return Box::pin(guest.call(work, limit)).await,
             (_, Work::Event(event)) => event,
-            (_, Work::Http(_)) => return Err(CallFailure::Fault(no_http())),
+            (_, Work::Http(_) | Work::WebSocket(_)) => return Err(CallFailure::Fault(no_http())),
         };
         match &mut self.sandbox {
             Sandbox::Core(guest) => guest.call(entry, &event, limit).await,
@@ -201,6 +216,20 @@ impl Instance {
         match &mut self.sandbox {
             Sandbox::HttpP3(guest) => Some(guest),
             _ => None,
+        }
+    }
+
+    /// Tells the guest what happened on a WebSocket.
+    async fn tell(&mut self, call: SocketCall) -> Result<Bytes, CallFailure> {
+        let (store, guest) = match &mut self.sandbox {
+            Sandbox::Event(guest) => (&mut guest.store, &guest.websocket),
+            Sandbox::HttpP2(guest) => (&mut guest.store, &guest.websocket),
+            Sandbox::HttpP3(guest) => (&mut guest.store, &guest.websocket),
+            _ => return Err(CallFailure::Fault(no_websocket())),
+        };
+        match guest {
+            Some(guest) => websocket::call(store, guest, call).await,
+            None => Err(CallFailure::Fault(no_websocket())),
         }
     }
 
@@ -242,6 +271,10 @@ impl Instance {
     }
 }
 
+fn no_websocket() -> Fault {
+    Fault::BadAbi { why: "it exports no handler of WebSockets".to_owned() }
+}
+
 fn no_http() -> Fault {
     Fault::BadAbi { why: "it exports no handler of HTTP requests".to_owned() }
 }
@@ -252,7 +285,7 @@ async fn start_sandbox(
     log: &InstanceLog,
     prepare: impl FnOnce(&mut Ledger),
 ) -> Result<Sandbox, CallFailure> {
-    let engine = &code.engine;
+    let (engine, sockets) = (&code.engine, code.websocket.as_ref());
     match &code.linked {
         Linked::Core(pre, exports) => {
             let mut state = CoreState::new(shared.clone(), log.clone(), ());
@@ -284,17 +317,18 @@ async fn start_sandbox(
         Linked::Event(pre, exports) => {
             let state = component_state(shared, log, prepare)?;
             let store = component_store(engine, state);
-            let guest = EventComponent::start(store, pre, exports, code.is_initialised).await?;
+            let guest =
+                EventComponent::start(store, pre, exports, sockets, code.is_initialised).await?;
             Ok(Sandbox::Event(Box::new(guest)))
         }
         Linked::HttpP2(pre) => {
             let state = component_state(shared, log, prepare)?;
-            let guest = HttpP2::start(component_store(engine, state), pre).await?;
+            let guest = HttpP2::start(component_store(engine, state), pre, sockets).await?;
             Ok(Sandbox::HttpP2(Box::new(guest)))
         }
         Linked::HttpP3(pre) => {
             let state = component_state(shared, log, prepare)?;
-            let guest = HttpP3::start(component_store(engine, state), pre).await?;
+            let guest = HttpP3::start(component_store(engine, state), pre, sockets).await?;
             Ok(Sandbox::HttpP3(Box::new(guest)))
         }
     }

@@ -21,6 +21,7 @@ use crate::guest::core::Entry;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::memory_meter::Denied;
 use crate::revision::Revision;
+use crate::seat::Seat;
 use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
 use crate::{
@@ -76,7 +77,7 @@ enum Traffic {
 impl Traffic {
     fn of(work: &Work) -> Self {
         match work {
-            Work::Event(event) => Self::Event(event.len() as u64),
+            Work::Event(_) | Work::WebSocket(_) => Self::Event(work.size()),
             Work::Http(exchange) => Self::Http(exchange.read.clone(), exchange.answer.clone()),
         }
     }
@@ -101,11 +102,12 @@ pub(crate) async fn invoke(
     check_size(&work, revision.shared.limits.payload_bytes)?;
     let _inside = engine.door.enter()?;
     let ticker = &*revision.shared.ticker;
-    let (_permit, permitted) = match revision.door.try_enter() {
+    let seat = work.seat();
+    let (permit, permitted) = match revision.door.try_enter_for(seat.as_deref()) {
         Some(permit) => (permit, arrived),
         None => {
             let queue = revision.door.queue(&revision.shared.name, ticker, invocation.deadline);
-            (Box::pin(queue).await?, Instant::now())
+            (Some(Box::pin(queue).await?), Instant::now())
         }
     };
     let _running = ticker.running();
@@ -122,7 +124,7 @@ pub(crate) async fn invoke(
             .await;
     }
     let asked = (invocation.depth, invocation.deadline);
-    let (instance, begun) = match take_warm(revision, &invocation, &mut course) {
+    let (instance, begun) = match take_warm(revision, seat.as_deref(), &invocation, &mut course) {
         Some(mut instance) => {
             instance.ledger_mut().invocation = Some(invocation);
             (Ok(instance), permitted)
@@ -154,18 +156,20 @@ pub(crate) async fn invoke(
     let logged = instance.log.end();
     let outcome = course.outcome(result, logged, Some(Seen::of(&instance)));
     let verdict = revision.verdict(&instance, &outcome);
-    revision.give_back(engine, instance, verdict, ended);
+    match seat {
+        Some(seat) if verdict.may_go_on() => seat.keep(instance, permit),
+        _ => revision.give_back(engine, instance, verdict, ended),
+    }
     Ok(outcome)
 }
 
 /// Refuses an event that is too large; the body of a request passes by and has no size here.
 fn check_size(work: &Work, limit_bytes: u64) -> Result<(), Refusal> {
-    match work {
-        Work::Event(event) if event.len() as u64 > limit_bytes => {
-            Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes: event.len() as u64 })
-        }
-        _ => Ok(()),
+    let size_bytes = work.size();
+    if size_bytes > limit_bytes {
+        return Err(Refusal::PayloadTooLarge { limit_bytes, size_bytes });
     }
+    Ok(())
 }
 
 /// Says in the report what an invocation paid for loading the code.
@@ -183,10 +187,15 @@ fn note_load(course: &mut Course, invocation: &Invocation) {
 /// Takes a waiting instance, if there is one, and notes what kind of start this is.
 pub(crate) fn take_warm(
     revision: &Revision,
+    seat: Option<&Seat>,
     invocation: &Invocation,
     course: &mut Course,
 ) -> Option<Instance> {
-    let instance = revision.pool.take();
+    let instance = match seat {
+        None => revision.pool.take(),
+        // What it begins with has served nobody, and what it goes on with nobody else.
+        Some(seat) => seat.take().or_else(|| revision.pool.take_one(|one| one.uses == 0)),
+    };
     let is_unused = instance.as_ref().is_none_or(|instance| instance.uses == 0);
     if course.start == StartKind::Warm && is_unused {
         course.start = StartKind::Fresh;

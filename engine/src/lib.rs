@@ -66,6 +66,7 @@ mod report;
 mod request_body;
 mod revision;
 mod roster;
+mod seat;
 mod serde_duration;
 mod serve;
 mod state;
@@ -73,6 +74,7 @@ mod stats;
 mod tail_log;
 mod ticker;
 mod wasmtime_config;
+mod websocket;
 mod work;
 
 pub use answer::{AnswerBody, AnswerError};
@@ -89,6 +91,7 @@ pub use hearth_host_api::outgoing_http::{
     DEPTH_HEADER, EgressCounts, FetchBounds, FetchError, HTTP_DEPTH_MAX, PostError, SystemResolver,
     depth_of, fetch, post,
 };
+pub use hearth_host_api::websocket::{CLOSE_REASON_BYTES_MAX, Line, LineBounds, Message, Outgoing};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};
 pub use invocation::{Invocation, LogType, TriggerFacts};
 pub use limits::{Limits, MIB, PoolPolicy};
@@ -98,3 +101,7 @@ pub use report::{LoadReport, LoadSource, Phases, Report, StartKind};
 pub use request_body::{HttpRequest, RequestBody, RequestBodyError};
 pub use serve::Served;
 pub use stats::{EngineStats, FunctionStats};
+pub use websocket::{
+    WebSocket, WebSocketAcceptance, WebSocketBounds, WebSocketOpened, WebSocketOpening,
+    WebSocketRejection,
+};

@@ -59,7 +59,9 @@ impl Revision {
         let mut policy = spec.pool.clone();
         policy.min_ready = policy.min_ready.min(policy.max_instances);
         let isolation = if code.kind.is_single_use() { Isolation::Fresh } else { spec.isolation };
-        if code.kind != GuestKind::HttpP3 || isolation != Isolation::Reuse {
+        // A WebSocket may have an instance of its own, which cannot be one that others share.
+        let is_alone = code.kind != GuestKind::HttpP3 || code.websocket.is_some();
+        if is_alone || isolation != Isolation::Reuse {
             policy.concurrency = 1;
         }
         Ok(Self {

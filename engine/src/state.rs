@@ -13,6 +13,7 @@ use hearth_host_api::config::Settings;
 use hearth_host_api::key_value::KeyValue;
 use hearth_host_api::memory_fs::Disk;
 use hearth_host_api::outgoing_http::{Egress, SystemResolver};
+use hearth_host_api::websocket::Connections;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 use crate::cpu_meter;
@@ -21,6 +22,7 @@ use crate::memory_meter::{MemoryBudget, MemoryMeter};
 use crate::roster::Roster;
 use crate::tail_log::InstanceLog;
 use crate::ticker::Ticker;
+use crate::websocket::Switchboard;
 use crate::{FunctionSpec, Identity, Invocation, Limits};
 
 mod component;
@@ -51,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<MemoryBudget>,
     /// Instances that there are.
     pub(crate) roster: Arc<Roster>,
+    /// Open WebSockets of the function, whatever revision holds them.
+    pub(crate) websockets: Arc<Connections>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -66,6 +70,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) caller: Option<&'a Arc<dyn FunctionCaller>>,
     pub(crate) ticker: &'a Arc<Ticker>,
     pub(crate) budget: &'a Arc<MemoryBudget>,
+    pub(crate) websockets: &'a Switchboard,
 }
 
 impl Shared {
@@ -83,6 +88,7 @@ impl Shared {
             ticker: around.ticker.clone(),
             budget: around.budget.clone(),
             roster: Arc::default(),
+            websockets: around.websockets.of(&spec.identity),
         }
     }
 

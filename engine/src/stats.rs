@@ -27,6 +27,8 @@ pub struct EngineStats {
     pub artifacts_rejected: u64,
     /// Bytes of artifacts on disk.
     pub artifact_bytes: u64,
+    /// Open WebSockets.
+    pub websockets: u64,
     /// Log lines dropped since start because a bound was reached.
     pub log_lines_dropped: u64,
     /// `pooling`, or `on-demand` where the machine did not allow pooling.

@@ -28,10 +28,12 @@ pub(crate) mod generated {
                 import wasi:keyvalue/atomics@0.2.0-draft2;
                 import wasi:logging/logging@0.1.0-draft;
                 import hearth:function/caller@0.1.0;
+                import hearth:function/websocket-sender@0.1.0;
                 export hearth:function/handler@0.1.0;
                 export hearth:function/initializer@0.1.0;
                 export hearth:function/pre-freeze@0.1.0;
                 export hearth:function/pre-stop@0.1.0;
+                export hearth:function/websocket@0.1.0;
             }
         ",
         world: "hearth:host/host",
@@ -56,6 +58,8 @@ pub use generated::exports::hearth::function::initializer;
 pub use generated::exports::hearth::function::pre_freeze;
 /// The `pre-stop` hook's typed functions.
 pub use generated::exports::hearth::function::pre_stop;
+/// The WebSocket handler's typed functions: `GuestIndices` and `Guest::call_open`, `call_message`, `call_close`.
+pub use generated::exports::hearth::function::websocket;
 /// The facts of one invocation as a guest gets them; borrows, so building one copies nothing.
 pub use generated::hearth::function::types::Context;
 /// An error that a function reported by itself.
@@ -69,6 +73,18 @@ pub const INITIALIZER_EXPORT: &str = "hearth:function/initializer@0.1.0";
 pub const PRE_FREEZE_EXPORT: &str = "hearth:function/pre-freeze@0.1.0";
 /// The optional export whose `pre-stop` runs before an instance is dropped in good order.
 pub const PRE_STOP_EXPORT: &str = "hearth:function/pre-stop@0.1.0";
+
+/// The export, beside a handler, that makes a component take WebSockets.
+pub const WEBSOCKET_EXPORT: &str = "hearth:function/websocket@0.1.0";
+
+/// Finds the WebSocket handler of a pre-instantiated component; `None` when it exports none.
+///
+/// # Errors
+/// When an export of this name exists but has another type.
+pub fn find_websocket<T>(pre: &InstancePre<T>) -> Result<Option<websocket::GuestIndices>> {
+    let is_exported = pre.component().get_export_index(None, WEBSOCKET_EXPORT).is_some();
+    is_exported.then(|| websocket::GuestIndices::new(pre)).transpose()
+}
 
 /// Where a component's event exports are; found once, then loaded into every instance without looking at a name.
 pub struct EventExports {

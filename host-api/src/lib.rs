@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | event component | `hearth:function/handler`, and any of `initializer`, `pre-freeze`, `pre-stop` | [`EventExports::find`](bindings::EventExports::find) |
 //! | core module | `memory`, `alloc`, `handle`, and maybe `initialize`, `free` | the names in [`core_abi`] |
+//! | beside an event or HTTP handler | `hearth:function/websocket` | [`find_websocket`](bindings::find_websocket) |
 //! | HTTP component, WASI command | what WASI says | `wasmtime-wasi`, `wasmtime-wasi-http` |
 //!
 //! # What a guest may import
@@ -20,6 +21,7 @@
 //! | `wasi:config/store` | [`config`] | always: a function's own settings |
 //! | `wasi:keyvalue/store`, `/atomics` | [`key_value`] | [`Grants::key_value`] |
 //! | `hearth:function/caller` | [`caller`] | [`Grants::call`] |
+//! | `hearth:function/websocket-sender` | [`websocket`] | always: a function's own connections |
 //! | `wasi:http/outgoing-handler` | [`outgoing_http`] | [`Grants::outgoing_http`] |
 //! | `wasi:filesystem` | linked by the embedder | [`Grants::directories`] |
 //! | the same with `/tmp`, and preview 1 | [`tmp`], over [`memory_fs`] | [`Grants::tmp`] |
@@ -48,6 +50,7 @@ pub mod memory_fs;
 pub mod outgoing_http;
 pub mod tmp;
 pub mod view;
+pub mod websocket;
 
 pub use bindings::{Context, EventExports, EventGuest, FunctionError};
 pub use caller::{CallError, FunctionCaller, GuestCall, Target};

@@ -14,6 +14,7 @@ use crate::key_value::{KeyValue, MemoryKeyValue};
 use crate::logging::{GuestLog, Level};
 use crate::outgoing_http::{Egress, EgressHooks, OutgoingHttp, SystemResolver};
 use crate::view::{HostView, InvocationFacts};
+use crate::websocket::Connections;
 
 pub(crate) struct TestState {
     pub(crate) table: ResourceTable,
@@ -28,6 +29,7 @@ pub(crate) struct TestState {
     pub(crate) depth: u32,
     pub(crate) deadline: Instant,
     pub(crate) logged: Lines,
+    pub(crate) websockets: Arc<Connections>,
 }
 
 #[derive(Default)]
@@ -56,6 +58,7 @@ impl Default for TestState {
             depth: 0,
             deadline,
             logged: Lines::default(),
+            websockets: Arc::default(),
         }
     }
 }
@@ -91,6 +94,10 @@ impl HostView for TestState {
 
     fn caller(&self) -> Option<&Arc<dyn FunctionCaller>> {
         self.caller.as_ref()
+    }
+
+    fn websockets(&self) -> &Connections {
+        &self.websockets
     }
 
     fn invocation(&self) -> InvocationFacts<'_> {

@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::grant::Grants;
 use crate::key_value::KeyValue;
 use crate::logging::GuestLog;
+use crate::websocket::Connections;
 
 /// The facts of the invocation that an import call belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub trait HostView: Send {
     /// What calls other functions; `None` where the engine stands alone. The grant is checked by the import, not here.
     fn caller(&self) -> Option<&Arc<dyn FunctionCaller>>;
 
+    /// The open WebSockets of the function.
+    fn websockets(&self) -> &Connections;
+
     /// The facts of the invocation being served.
     fn invocation(&self) -> InvocationFacts<'_>;
 }
@@ -70,7 +74,8 @@ fn borrow<T>(state: &mut T) -> HostCall<'_, T> {
     HostCall(state)
 }
 
-/// Links every import of ours: `wasi:logging`, `wasi:config`, `wasi:keyvalue` and `hearth:function/caller`.
+/// Links every import of ours: `wasi:logging`, `wasi:config`, `wasi:keyvalue`, `hearth:function/caller` and
+/// `hearth:function/websocket-sender`.
 ///
 /// All are linked whether or not a function was granted them: a denied one answers its own typed error, so that a component
 /// that imports more than it uses still loads. WASI and `wasi:http` are linked by the embedder.
@@ -86,9 +91,12 @@ where
     wasi::keyvalue::store::add_to_linker::<T, Borrows<T>>(linker, borrow)?;
     wasi::keyvalue::atomics::add_to_linker::<T, Borrows<T>>(linker, borrow)?;
     hearth::function::caller::add_to_linker::<T, Borrows<T>>(linker, borrow)?;
+    hearth::function::websocket_sender::add_to_linker::<T, Borrows<T>>(linker, borrow)?;
+    hearth::function::websocket_types::add_to_linker::<T, Borrows<T>>(linker, borrow)?;
     hearth::function::types::add_to_linker::<T, Borrows<T>>(linker, borrow)?;
     Ok(())
 }
 
-/// An interface of types only: there is nothing to do, but components import it by name.
+/// Interfaces of types only: there is nothing to do, but components import them by name.
+impl<T: 'static> hearth::function::websocket_types::Host for HostCall<'_, T> {}
 impl<T: 'static> hearth::function::types::Host for HostCall<'_, T> {}

@@ -1,6 +1,6 @@
 //! The WIT package resolves by itself, and components made from its worlds link and load.
 
-use crate::bindings::{EventExports, HANDLER_EXPORT};
+use crate::bindings::{Context, EventExports, HANDLER_EXPORT, find_websocket};
 use crate::test_state::TestState;
 use crate::view::add_component_imports;
 use wasmtime::component::{Component, Linker};
@@ -46,11 +46,30 @@ fn find(bytes: &[u8]) -> wasmtime::Result<Option<EventExports>> {
     EventExports::find(&linker(&engine).instantiate_pre(&component)?)
 }
 
+fn context() -> Context<'static> {
+    Context {
+        request_id: "1",
+        service: "",
+        function: "f",
+        qualifier: "LATEST",
+        version: "LATEST",
+        memory_limit_bytes: 0,
+        deadline_ms: 0,
+        trigger_name: None,
+        trigger_type: None,
+        trace_parent: None,
+        attempt: 1,
+    }
+}
+
 #[test]
 fn the_package_resolves_with_all_its_worlds() {
     let (resolve, package) = resolve();
     let worlds: Vec<_> = resolve.packages[package].worlds.keys().map(String::as_str).collect();
-    assert_eq!(worlds, ["event-imports", "event-function", "event-function-with-lifecycle"]);
+    assert_eq!(
+        worlds,
+        ["event-imports", "event-function", "event-function-with-lifecycle", "websocket-function"]
+    );
 }
 
 #[test]
@@ -91,21 +110,24 @@ async fn a_component_may_export_any_subset_of_the_hooks() {
         let found =
             [guest.initializer.is_some(), guest.pre_freeze.is_some(), guest.pre_stop.is_some()];
         assert_eq!(found, hooks);
-        let context = crate::bindings::Context {
-            request_id: "1",
-            service: "",
-            function: "f",
-            qualifier: "LATEST",
-            version: "LATEST",
-            memory_limit_bytes: 0,
-            deadline_ms: 0,
-            trigger_name: None,
-            trigger_type: None,
-            trace_parent: None,
-            attempt: 1,
-        };
         // The body of a dummy is `unreachable`: the call got there.
-        let error = guest.handler.call_handle(&mut store, b"event", context).await.unwrap_err();
+        let error = guest.handler.call_handle(&mut store, b"event", context()).await.unwrap_err();
         assert!(error.downcast_ref::<wasmtime::Trap>().is_some(), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_websocket_handler_stands_beside_another_one() {
+    let engine = engine();
+    let websocket = Component::new(&engine, component("", "websocket-function")).unwrap();
+    let pre = linker(&engine).instantiate_pre(&websocket).unwrap();
+    assert!(EventExports::find(&pre).unwrap().is_some());
+    let indices = find_websocket(&pre).unwrap().unwrap();
+    let mut store = Store::new(&engine, TestState::default());
+    let instance = pre.instantiate_async(&mut store).await.unwrap();
+    let guest = indices.load(&mut store, &instance).unwrap();
+    let error = guest.call_close(&mut store, "1", 1000, "", context()).await.unwrap_err();
+    assert!(error.downcast_ref::<wasmtime::Trap>().is_some(), "{error:?}");
+    let other = Component::new(&engine, wat::parse_str("(component)").unwrap()).unwrap();
+    assert!(find_websocket(&linker(&engine).instantiate_pre(&other).unwrap()).unwrap().is_none());
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     Trigger,
     /// The HTTP trigger of a function at a qualifier; its name is `service.qualifier/function`.
     HttpTrigger,
+    /// Triggers of an API gateway's kind of a function at a qualifier; its name is `service.qualifier/function`.
+    GatewayTrigger,
     /// A binding to a network; its name is `service/network`.
     Binding,
     /// A layer.
@@ -53,6 +55,7 @@ impl Kind {
             Self::Alias => "alias",
             Self::Trigger => "trigger",
             Self::HttpTrigger => "HTTP trigger",
+            Self::GatewayTrigger => "API gateway trigger",
             Self::Binding => "binding",
             Self::Layer => "layer",
             Self::LayerVersion => "layer version",

@@ -3,6 +3,7 @@
 //! The rate is a bucket of tokens kept as one number (the generic cell rate algorithm), exact and without a lock. Places are given first
 //! come, first served; whoever waits has a deadline, and how many wait is bounded.
 
+use crate::websocket::WEBSOCKET_KEY;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -41,7 +42,8 @@ impl GateLimits {
     /// What is unknown, no number, out of bounds or without what it belongs to.
     pub fn read(config: &Map<String, Value>) -> Result<Self, String> {
         const KNOWN: [&str; 5] = ["rate", "burst", "maxInFlight", "queue", "queueWaitMs"];
-        if let Some(unknown) = config.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+        let is_known = |key: &str| KNOWN.contains(&key) || key == WEBSOCKET_KEY;
+        if let Some(unknown) = config.keys().find(|key| !is_known(key)) {
             let shown: String = unknown.chars().take(64).collect();
             return Err(format!(
                 "there is no limit `{}`; there are {}",

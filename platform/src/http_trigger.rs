@@ -10,6 +10,7 @@ use crate::gate::{Gate, GateLimits};
 use crate::name::{LATEST, Target};
 use crate::platform::Platform;
 use crate::trigger::{Trigger, TriggerKind};
+use crate::websocket::WebSocketSettings;
 
 /// The methods of requests that an HTTP trigger may take.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
@@ -34,6 +35,8 @@ pub struct HttpTrigger {
     pub is_url_closed: bool,
     /// How often and how many at once.
     pub gate: Gate,
+    /// What it says of WebSockets.
+    pub websocket: WebSocketSettings,
     /// Which of [`METHODS`], a bit each.
     methods: u8,
 }
@@ -71,7 +74,8 @@ impl HttpTrigger {
             }
             Some(_) => return Err("`hearth` is not an object of limits".to_owned()),
         };
-        Ok(Self { auth, is_url_closed, gate: Gate::new(limits), methods })
+        let websocket = WebSocketSettings::of(config)?;
+        Ok(Self { auth, is_url_closed, gate: Gate::new(limits), websocket, methods })
     }
 
     /// Whether a configuration may be set: what can be read, and is served.

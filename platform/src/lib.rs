@@ -18,6 +18,7 @@
 //! | keep layers | [`Platform::publish_layer_version`], `get_layer_version`, `layer_archive`, `delete_layer_version`, `set_layer_public`, `list_layers`, `list_layer_versions` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
+//! | hold WebSockets | [`Platform::open_websocket`] gives a [`WebSocketConnection`], if the function takes it |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
@@ -45,6 +46,7 @@ mod domain_route;
 mod error;
 mod function;
 mod gate;
+mod gateway_trigger;
 mod http_trigger;
 mod invoke;
 mod journal;
@@ -56,6 +58,7 @@ mod mounted;
 mod name;
 mod objects;
 pub mod package;
+mod path_template;
 mod platform;
 mod priority;
 pub mod queue;
@@ -72,6 +75,7 @@ mod tests;
 mod trigger;
 mod upkeep;
 mod version;
+mod websocket;
 
 pub use alias::{Alias, AliasChange, NewAlias};
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
@@ -95,6 +99,7 @@ pub use function::{
     INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
 };
 pub use gate::{Gate, GateLimits, GateRefusal, Pass};
+pub use gateway_trigger::{GatewayAuth, GatewayRoute, GatewayTrigger, NoGatewayRoute};
 pub use http_trigger::{HttpAuth, HttpTrigger};
 pub use invoke::Invoked;
 pub use journal::{
@@ -115,6 +120,7 @@ pub use name::{
 };
 pub use objects::{Bucket, Endpoint, OBJECT_KEY_BYTES_MAX, ObjectConfig, ObjectError, ObjectName};
 pub use package::{PackageError, PackageLimits};
+pub use path_template::unescape;
 pub use platform::{Platform, PlatformStats};
 pub use priority::run_behind_callers;
 pub use queue::{
@@ -137,3 +143,4 @@ pub use trigger::{
     NewTrigger, TRIGGER_CONFIG_BYTES_MAX, Trigger, TriggerChange, TriggerKind, TriggerSettings,
 };
 pub use version::{Direction, Version, VersionListRequest, VersionPage};
+pub use websocket::{WebSocketConnection, WebSocketMode, WebSocketSettings, WebSocketWish};

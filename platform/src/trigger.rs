@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::catalog::{Catalog, Record, Table};
 use crate::derived::Derived;
 use crate::error::{Kind, PlatformError, RequestError};
+use crate::gateway_trigger::GatewayTrigger;
 use crate::http_trigger::HttpTrigger;
 use crate::name::{FunctionName, LATEST, ServiceName, Target, TriggerName};
 use crate::platform::Platform;
@@ -26,6 +27,8 @@ pub enum TriggerKind {
     Timer,
     /// Requests over HTTP.
     Http,
+    /// Requests over HTTP that become events, as an API gateway makes them.
+    Gateway,
     /// Changes in an object store.
     ObjectStore,
     /// Lines of a log store.
@@ -68,6 +71,9 @@ pub struct Trigger {
     /// What the configuration of an HTTP trigger says, read.
     #[serde(skip)]
     pub(crate) read: Derived<Result<Arc<HttpTrigger>, String>>,
+    /// The same of a trigger of an API gateway's kind.
+    #[serde(skip)]
+    pub(crate) read_gateway: Derived<Result<Arc<GatewayTrigger>, String>>,
 }
 
 /// What the owner of a trigger sets.
@@ -117,6 +123,7 @@ fn check_config(kind: TriggerKind, config: &Map<String, Value>) -> Result<(), Re
     let checked = match kind {
         TriggerKind::Timer => check_timer(config),
         TriggerKind::Http => HttpTrigger::check(config),
+        TriggerKind::Gateway => GatewayTrigger::check(config),
         _ => Ok(()),
     };
     checked.map_err(|why| RequestError::invalid("trigger_config", why))
@@ -155,6 +162,21 @@ impl Trigger {
         self.read.get(read).as_ref().clone()
     }
 
+    /// The same of one of an API gateway's kind.
+    pub(crate) fn gateway(&self) -> Result<Arc<GatewayTrigger>, String> {
+        let read = || GatewayTrigger::read(&self.settings.config).map(Arc::new);
+        self.read_gateway.get(read).as_ref().clone()
+    }
+
+    /// Whether another one of an API gateway's kind would take the same requests.
+    fn is_in_the_way_of(&self, other: &Self) -> bool {
+        self.kind == TriggerKind::Gateway
+            && other.kind == TriggerKind::Gateway
+            && self
+                .gateway()
+                .is_ok_and(|one| other.gateway().is_ok_and(|other| one.is_in_the_way_of(&other)))
+    }
+
     fn check(&self, catalog: &Catalog) -> Result<(), RequestError> {
         let settings = &self.settings;
         check_text("description", &settings.description, DESCRIPTION_CHARS_MAX)?;
@@ -181,6 +203,13 @@ impl Trigger {
         let limit = catalog.quotas().triggers_per_function;
         if others.len() as u64 >= limit {
             return Err(RequestError::Quota { what: "triggers of a function", limit });
+        }
+        let taken = others
+            .iter()
+            .find(|other| other.qualifier() == self.qualifier() && self.is_in_the_way_of(other));
+        if let Some(other) = taken {
+            let why = format!("trigger `{}` has this path and method already", other.name);
+            return Err(RequestError::invalid("trigger_config", why));
         }
         // Requests and events are answered differently, so one version of a function serves the one or the other.
         let is_http = |trigger: &Trigger| trigger.kind == TriggerKind::Http;
@@ -242,7 +271,7 @@ impl Platform {
         let mut settings = new.settings;
         check_config(new.kind, &settings.config)?;
         settings.qualifier = settings.qualifier.filter(|text| !text.is_empty());
-        if new.kind == TriggerKind::Http {
+        if matches!(new.kind, TriggerKind::Http | TriggerKind::Gateway) {
             settings.source = None;
         }
         let trigger = Trigger {
@@ -256,6 +285,7 @@ impl Platform {
             modified_ms: now,
             revision: 0,
             read: Derived::default(),
+            read_gateway: Derived::default(),
         };
         let check = |catalog: &Catalog, trigger: &Trigger| trigger.check(catalog);
         self.writer().add_record(trigger, u64::MAX, check).await

@@ -60,6 +60,11 @@ fn rows() -> Vec<Row> {
         row("returned-error", "OutOfStock", "no more a", Stays),
         // Its fault is one of isolation `snapshot` alone.
         row("keeps-handle", "", "", Stays),
+        // They answer events; what they do to requests is told in `tests/engine/rude.rs`.
+        // Nor to WebSockets: see `tests/all/websocket_faults.rs`.
+        row("bad-websocket", "", "", Stays),
+        row("http-rude", "", "", Stays),
+        row("http-rude-p3", "", "", Stays),
         row("fail", "OutOfStock", "no more kettles", Stays),
         row("exit-code", "exited", "exit code 3", Goes),
         row("huge-answer", "answer_too_large", "6291456", Stays),

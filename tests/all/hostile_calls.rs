@@ -216,6 +216,11 @@ fn functions() -> Vec<Call> {
         trigger.clone(),
         json!({"triggerName": "new", "triggerType": "timer", "sourceArn": "a"}),
     );
+    let web = json!({
+        "authType": "anonymous", "methods": ["GET"], "disableURLInternet": false,
+        "hearth": {"rate": 5, "burst": 5, "maxInFlight": 2, "queue": 1, "queueWaitMs": 5},
+    });
+    let web = json!({"triggerName": "new", "triggerType": "http", "triggerConfig": web, "qualifier": "1"});
     vec![
         call("POST", "/services/{s}/functions", made)
             .needs(&["/functionName", "/runtime", "/handler", "/code", "/code/zipFile"])
@@ -242,6 +247,9 @@ fn functions() -> Vec<Call> {
                 "/triggerConfig",
                 "/triggerConfig/cronExpression",
             ])
+            .undone("/services/s/functions/f/triggers", "triggerName"),
+        call("POST", "/services/{s}/functions/{f}/triggers", web)
+            .needs(&["/triggerName", "/triggerType", "/triggerConfig", "/triggerConfig/methods"])
             .undone("/services/s/functions/f/triggers", "triggerName"),
         get("/services/{s}/functions/{f}/triggers/{t}"),
         call("PUT", "/services/{s}/functions/{f}/triggers/{t}", trigger)

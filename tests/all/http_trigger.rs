@@ -247,11 +247,11 @@ fn a_request_may_be_queued_as_it_is() {
 
 #[test]
 fn who_says_to_be_too_deep_is_in_a_loop() {
-    let server = Start::default().with("--gateway-depth", "3").start();
+    let server = Server::start();
     open(&server, "rust-http");
     let at = |depth: &str| ask(&server, "GET", "s/rust-http/", &[("x-hearth-depth", depth)], b"");
-    assert_eq!(at("3").status, 200);
-    for depth in ["4", "4294967296", "-1", "deep", ""] {
+    assert_eq!(at("1").status, 200);
+    for depth in ["1000", "4294967296", "-1", "deep", ""] {
         is_refused(&at(depth), 508, "LoopDetected");
     }
 }

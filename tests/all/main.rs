@@ -9,6 +9,7 @@
 )]
 
 mod aliases;
+mod apig;
 mod archives;
 mod async_config;
 mod audit;
@@ -30,6 +31,7 @@ mod egress;
 mod first_minute;
 mod following;
 mod gateway_limits;
+mod grpc;
 mod health;
 mod hostile;
 mod hostile_calls;
@@ -58,4 +60,7 @@ mod tls;
 mod triggers;
 mod uploads;
 mod versions;
+mod websocket;
+mod websocket_crowd;
+mod websocket_faults;
 mod wrong_types;

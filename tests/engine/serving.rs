@@ -33,20 +33,39 @@ pub(crate) async fn serve(function: &Function, request: HttpRequest) -> Served {
     function.serve(request, Invocation::new(Bytes::new()), |_| {}).await.unwrap()
 }
 
+/// A guest that is interrupted by the clock amid its response ends later than that is given out; on a busy machine many are.
 #[test]
 fn a_short_response_is_whole_at_once() {
     story(async {
         let engine = engine();
-        let function = load(&engine, "rust-http").await;
         for start in [StartKind::Fresh, StartKind::Warm] {
-            let Served::Answering { response, outcome } = serve(&function, request("/", "")).await
-            else {
-                panic!("it did not answer")
+            let mut tries = 0;
+            let (response, outcome) = loop {
+                tries += 1;
+                assert!(tries < 100, "the guest was never uninterrupted");
+                let function = load(&engine, "rust-http").await;
+                if start == StartKind::Warm {
+                    let Served::Answering { response, .. } =
+                        serve(&function, request("/", "")).await
+                    else {
+                        panic!("it did not answer")
+                    };
+                    response.into_body().collect().await.unwrap();
+                    eventually("the guest ends", || function.stats().running == 0).await;
+                }
+                match serve(&function, request("/", "")).await {
+                    // Another instance may have been made ahead, and is never warm.
+                    Served::Answering { response, outcome: Some(outcome) }
+                        if outcome.report.start == start =>
+                    {
+                        break (response, outcome);
+                    }
+                    Served::Answering { .. } => {}
+                    Served::Ended(outcome) => panic!("it did not answer: {:?}", outcome.result),
+                }
             };
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
-            let outcome = outcome.unwrap();
-            assert_eq!(outcome.report.start, start);
             let whole = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(whole, "hello from rust-http\n");
             assert_eq!(outcome.report.answer_bytes, whole.len() as u64);

@@ -21,7 +21,7 @@ readonly all_nouns=(services functions invoke lifecycle versions aliases trigger
     on_demand provision instances account layers objects proxy errors signatures hostile methods)
 # Nouns that the server serves as documented. One that is added here stays.
 readonly ready_nouns=(services functions invoke lifecycle versions aliases triggers sources domains tags lists etags async_configs tasks
-    on_demand provision instances account layers objects errors signatures hostile)
+    on_demand provision instances account layers objects proxy errors signatures hostile)
 
 languages=() nouns=() filter='' keys=auto
 while (($#)); do

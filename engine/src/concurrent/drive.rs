@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::{Collapse, Entrant, Member, Place, Seat, sit};
+use super::{Collapse, Entrant, Member, Place, Slot, sit};
 use crate::Fault;
 use crate::bounded;
 use crate::cpu_meter::CpuMeter;
@@ -50,20 +50,20 @@ struct Account {
     is_abandoned: AtomicBool,
 }
 
-/// Starts a task that serves with an instance, and takes the first seat there.
+/// Starts a task that serves with an instance, and takes the first slot there.
 pub(super) fn start(
     engine: &Arc<EngineInner>,
     revision: &Arc<Revision>,
     place: Place<'_>,
     instance: Instance,
-) -> Result<(u32, Seat), NoInstance> {
+) -> Result<(u32, Slot), NoInstance> {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         let why = "an instance that serves several invocations needs a tokio runtime".to_owned();
         engine.keeper.let_go(instance);
         let logged = crate::tail_log::Logged::default();
         return Err(NoInstance::Fault(Fault::HostResource { why }, logged));
     };
-    let (entrants, receiver) = mpsc::channel(place.0.seats as usize);
+    let (entrants, receiver) = mpsc::channel(place.0.slots as usize);
     let (collapse, collapses) = watch::channel(None);
     let member = Arc::new(Member {
         instance: instance.id,

@@ -81,6 +81,7 @@ impl EngineInner {
             caller: self.caller.as_ref(),
             ticker: &self.ticker,
             budget: &self.budget,
+            websockets: &self.websockets,
         }
     }
 

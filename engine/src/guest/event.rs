@@ -1,7 +1,7 @@
 //! Calls event components: those that export `hearth:function/handler`, with their lifecycle hooks.
 
 use bytes::Bytes;
-use hearth_host_api::bindings::{Context, EventExports, EventGuest, FunctionError};
+use hearth_host_api::bindings::{Context, EventExports, EventGuest, FunctionError, websocket};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
@@ -14,15 +14,21 @@ use crate::{Fault, Invocation};
 const STACK_LINES_MAX: usize = 32;
 
 /// One instance of an event component.
-#[derive(Debug)]
 pub(crate) struct EventComponent {
     pub(crate) store: Store<ComponentState>,
     instance: Instance,
     guest: EventGuest,
+    pub(crate) websocket: Option<websocket::Guest>,
+}
+
+impl std::fmt::Debug for EventComponent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventComponent").field("guest", &self.guest).finish_non_exhaustive()
+    }
 }
 
 /// What the context record borrows from, so that it can be lowered while the store is in use.
-struct Facts {
+pub(super) struct Facts {
     shared: std::sync::Arc<crate::state::Shared>,
     request_id: std::sync::Arc<str>,
     qualifier: std::sync::Arc<str>,
@@ -33,7 +39,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(state: &ComponentState) -> Self {
+    pub(super) fn of(state: &ComponentState) -> Self {
         let ledger = state.ledger();
         let none = || std::sync::Arc::from("");
         let invocation = ledger.invocation.as_ref();
@@ -49,7 +55,7 @@ impl Facts {
         }
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(super) fn context(&self) -> Context<'_> {
         Context {
             request_id: &self.request_id,
             service: &self.shared.identity.service,
@@ -72,10 +78,12 @@ impl EventComponent {
         mut store: Store<ComponentState>,
         pre: &InstancePre<ComponentState>,
         exports: &EventExports,
+        websocket: Option<&websocket::GuestIndices>,
         is_initialised: bool,
     ) -> Result<Self, CallFailure> {
         let instance = pre.instantiate_async(&mut store).await?;
         let guest = exports.load(&mut store, &instance)?;
+        let websocket = websocket.map(|found| found.load(&mut store, &instance)).transpose()?;
         if let Some(initializer) = &guest.initializer
             && !is_initialised
         {
@@ -85,7 +93,7 @@ impl EventComponent {
                 .await?
                 .map_err(|error| CallFailure::Fault(returned(&error)))?;
         }
-        Ok(Self { store, instance, guest })
+        Ok(Self { store, instance, guest, websocket })
     }
 
     /// Its state, to be read.
@@ -133,7 +141,7 @@ impl EventComponent {
     }
 }
 
-fn returned(error: &FunctionError) -> Fault {
+pub(super) fn returned(error: &FunctionError) -> Fault {
     Fault::Returned {
         kind: Some(bounded(&error.kind)),
         message: bounded(&error.message),

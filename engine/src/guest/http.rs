@@ -67,6 +67,10 @@ fn ask_for(
             let (body, loan) = lend(body, &read);
             Ok((Request::from_parts(head, body), Taker::Pass(answer), Some(loan)))
         }
+        Work::WebSocket(_) => {
+            let why = "what happens on a WebSocket is no request".to_owned();
+            Err(CallFailure::Fault(Fault::BadAbi { why }))
+        }
     }
 }
 

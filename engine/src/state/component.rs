@@ -15,6 +15,7 @@ use hearth_host_api::memory_fs::Disk;
 use hearth_host_api::outgoing_http::EgressHooks;
 use hearth_host_api::tmp::TmpView;
 use hearth_host_api::view::{HostView, InvocationFacts};
+use hearth_host_api::websocket::Connections;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -165,6 +166,10 @@ impl HostView for ComponentState {
 
     fn caller(&self) -> Option<&Arc<dyn FunctionCaller>> {
         self.ledger.shared.caller.as_ref()
+    }
+
+    fn websockets(&self) -> &Connections {
+        &self.ledger.shared.websockets
     }
 
     fn invocation(&self) -> InvocationFacts<'_> {

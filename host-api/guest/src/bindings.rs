@@ -60,3 +60,15 @@ pub mod pre_stop {
         generate_all,
     });
 }
+
+pub mod websocket {
+    wit_bindgen::generate!({
+        path: ["../wit/deps/logging.wit", "../wit/function.wit", "wit"],
+        world: "hearth:guest/websocket-handler",
+        pub_export_macro: true,
+        export_macro_name: "export_websocket",
+        default_bindings_module: "hearth_guest::bindings::websocket",
+        with: { "hearth:function/types@0.1.0": crate::bindings::hearth::function::types },
+        generate_all,
+    });
+}

@@ -1,7 +1,7 @@
 //! Write a hearth event function in five lines of Rust.
 //!
 //! An event function is a component that turns one event into one answer. This crate supplies everything around that: the exports
-//! the host looks for, JSON in and out, errors with a kind, the log and calls to other functions. It holds no state
+//! the host looks for, JSON in and out, errors with a kind, the log, calls to other functions and WebSockets. It holds no state
 //! of its own and imports only what the function uses.
 //!
 //! ```
@@ -48,12 +48,14 @@ mod panic_message;
 mod serve;
 
 pub mod log;
+pub mod websocket;
 
 #[doc(hidden)]
 pub mod bindings;
 #[doc(hidden)]
 pub mod export {
-    //! What the expansion of [`event_function!`](crate::event_function!) calls; not part of the API.
+    //! What the expansion of the macros calls; not part of the API.
+    pub use crate::panic_message::to_log as prepare;
     pub use crate::serve::{hook, initialize, json, raw};
 }
 

@@ -3,11 +3,11 @@
 
 /// Sends the messages of panics to the log, where nothing else would show them.
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
-pub(crate) fn to_log() {
+pub fn to_log() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| crate::log::critical(panic))));
 }
 
 /// Nothing to do: std writes the message to stderr.
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-pub(crate) fn to_log() {}
+pub fn to_log() {}

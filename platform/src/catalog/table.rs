@@ -45,6 +45,17 @@ impl<T> Table<T> {
             .map(|(_, row)| row.clone())
     }
 
+    /// All records that `wanted` wants of those whose keys begin with `group` and a slash.
+    pub(crate) fn all_of(&self, group: &str, wanted: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+        let rows = self.0.load();
+        let from = format!("{group}/");
+        let held = rows.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));
+        held.take_while(|(key, _)| key.starts_with(&from))
+            .filter(|(_, row)| wanted(row))
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load().is_empty()
     }

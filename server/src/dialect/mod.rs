@@ -26,6 +26,9 @@ pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
     if gateway::is_proxy_path(path) {
         return gateway::serve_proxy(app, request, exchange).await;
     }
+    if gateway::apig::is_apig_path(path) {
+        return Box::pin(gateway::apig::serve_path(app, request, exchange)).await;
+    }
     if path.starts_with(function_compute::PREFIX) {
         return match auth::admit(app, &request) {
             Ok(caller) => function_compute::serve(app, request, exchange, &caller).await,

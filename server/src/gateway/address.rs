@@ -17,6 +17,14 @@ pub(crate) fn is_proxy_path(path: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Where functions with triggers of an API gateway's kind answer.
+const APIG_PREFIX: &str = "/apig/";
+
+/// Whether a path is for such functions.
+pub(crate) fn is_apig_path(path: &str) -> bool {
+    path.starts_with(APIG_PREFIX)
+}
+
 /// The host of a request without its port. The request's own line goes before the header, as HTTP has it.
 pub(super) fn host(request: &Request) -> Option<&str> {
     if let Some(host) = request.uri().host() {
@@ -33,8 +41,17 @@ pub(super) fn host(request: &Request) -> Option<&str> {
 /// What a proxy path leads to: `/2016-08-15/proxy/{service}[.{qualifier}]/{function}[/{path}]`. Escapes are undone in names and left in
 /// the rest, which the function sees as it was sent.
 pub(super) fn proxy_destination(uri: &Uri, client: Client) -> Option<Destination<'_>> {
+    destination(uri, client, uri.path().strip_prefix(PREFIX)?.strip_prefix("/proxy/")?)
+}
+
+/// The same of `/apig/{service}[.{qualifier}]/{function}[/{path}]`.
+pub(super) fn apig_destination(uri: &Uri, client: Client) -> Option<Destination<'_>> {
+    destination(uri, client, uri.path().strip_prefix(APIG_PREFIX)?)
+}
+
+/// What the end of a path leads to.
+fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destination<'a>> {
     let path = uri.path();
-    let rest = path.strip_prefix(PREFIX)?.strip_prefix("/proxy/")?;
     let (service, rest) = rest.split_once('/')?;
     let (function, rest) = match rest.split_once('/') {
         Some((function, _)) => (function, rest.get(function.len()..)?),
@@ -42,10 +59,11 @@ pub(super) fn proxy_destination(uri: &Uri, client: Client) -> Option<Destination
     };
     let base = path.get(..path.len() - rest.len())?;
     let (service, qualifier) = split_service(decode(service)?);
-    let seen = if rest.is_empty() { "/" } else { rest };
-    let path = match uri.query() {
-        Some(query) => Cow::Owned(format!("{seen}?{query}")),
-        None => Cow::Borrowed(seen),
+    // The query follows the path, as it came.
+    let seen = uri.path_and_query()?.as_str().get(path.len() - rest.len()..)?;
+    let path = match rest {
+        "" => Cow::Owned(format!("/{seen}")),
+        _ => Cow::Borrowed(seen),
     };
     Some(Destination {
         service,

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hearth_engine::{HttpRequest, RequestBodyError};
+use hearth_engine::{HTTP_DEPTH_MAX, HttpRequest, RequestBodyError, depth_of};
 use hearth_platform::{LATEST, Revision};
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Uri, request};
+use http::{StatusCode, Uri, request};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::{Destination, hop};
@@ -31,14 +31,18 @@ const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// How deep functions call one another by HTTP, as ours say it to one another.
-const DEPTH: &str = "x-hearth-depth";
-
-/// How deep the caller says to be: 0 from outside. Who lies about it can only be refused for it.
-pub(super) fn depth(headers: &HeaderMap) -> u32 {
-    let Some(value) = headers.get(DEPTH) else { return 0 };
-    let depth = value.to_str().ok().and_then(|text| text.parse().ok());
-    depth.unwrap_or(u32::MAX)
+/// How deep a call stands among those that functions make of one another; what is too deep is refused. Who lies about it can only be
+/// refused for it.
+///
+/// # Errors
+/// It stands deeper than is served.
+pub(super) fn depth(headers: &HeaderMap) -> Result<u32, WireError> {
+    let depth = depth_of(headers);
+    if depth <= HTTP_DEPTH_MAX {
+        return Ok(depth);
+    }
+    let message = format!("functions called one another more than {HTTP_DEPTH_MAX} deep");
+    Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message))
 }
 
 /// Headers that only the platform may set.
@@ -57,13 +61,8 @@ pub(super) fn head(
     exchange: &Exchange,
 ) -> Result<request::Parts, WireError> {
     parts.uri = uri(&parts, destination)?;
+    clean(&mut parts);
     let headers = &mut parts.headers;
-    hop::strip(headers, is_ours);
-    headers.remove(EXPECT);
-    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
-        // It was for the platform; whoever holds it could send the request again.
-        headers.remove(AUTHORIZATION);
-    }
     match &exchange.trace_parent {
         Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
         None => {
@@ -81,6 +80,17 @@ pub(super) fn head(
     headers.insert(QUALIFIER, header_value(qualifier));
     destination.client.say(headers);
     Ok(parts)
+}
+
+/// Takes away what no function is to see: headers of one hop, and what was for the platform.
+pub(super) fn clean(parts: &mut request::Parts) {
+    let headers = &mut parts.headers;
+    hop::strip(headers, is_ours);
+    headers.remove(EXPECT);
+    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
+        // It was for the platform; whoever holds it could send the request again.
+        headers.remove(AUTHORIZATION);
+    }
 }
 
 /// The address of the request: as the caller used it, with the function's path.

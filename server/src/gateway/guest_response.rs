@@ -78,7 +78,12 @@ pub(super) fn answering(
 }
 
 /// What the platform says of an invocation.
-fn say(headers: &mut HeaderMap, outcome: Option<&Outcome>, revision: &Revision, request_id: &str) {
+pub(super) fn say(
+    headers: &mut HeaderMap,
+    outcome: Option<&Outcome>,
+    revision: &Revision,
+    request_id: &str,
+) {
     headers.insert(VERSION, header_value(revision.version()));
     let Some(outcome) = outcome else { return };
     let report = &outcome.report;
@@ -128,7 +133,7 @@ pub(super) fn ended(outcome: &Outcome, revision: &Revision, request_id: &str) ->
 }
 
 /// The same for a response that cannot be passed on.
-fn broken(why: &str) -> Response {
+pub(super) fn broken(why: &str) -> Response {
     bad_gateway(message(&format!("answered with a response that cannot be passed on: {why}")))
 }
 
@@ -142,8 +147,13 @@ fn bad_gateway(body: Bytes) -> Response {
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ERROR_TYPE, HeaderValue::from_static("UnhandledInvocationError"));
+    mark_unhandled(headers);
     response
+}
+
+/// Says that it was the function that did not answer.
+pub(super) fn mark_unhandled(headers: &mut HeaderMap) {
+    headers.insert(ERROR_TYPE, HeaderValue::from_static("UnhandledInvocationError"));
 }
 
 fn streaming(first: Option<Bytes>, body: AnswerBody, pass: Pass) -> Body {

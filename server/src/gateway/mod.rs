@@ -2,9 +2,11 @@
 //! and in [`trigger`]; what the guest sees, and what goes back, in [`guest_request`] and [`guest_response`].
 //!
 //! Two addresses lead here: the proxy path of a function with an HTTP trigger, and custom domains, which are told by their host.
+//! Requests that become events of functions that know no HTTP are in [`apig`].
 
 mod address;
 mod answer;
+pub(crate) mod apig;
 mod client;
 mod guest_request;
 mod guest_response;
@@ -13,6 +15,7 @@ mod queued;
 mod serve;
 mod trigger;
 mod upgrade;
+mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -71,6 +74,9 @@ pub(crate) async fn serve_domain(
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let client = client_of(app, &request, &exchange);
     let result = match domain_destination(domain, &request, &uri, client) {
+        Ok(destination) if app.platform.has_gateway_trigger(destination.target()) => {
+            apig::serve(app, &destination, request, exchange).await
+        }
         Ok(destination) => trigger::serve(app, &destination, request, exchange).await,
         Err(error) => Err(error.into()),
     };

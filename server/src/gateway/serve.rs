@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome, Served};
 use hearth_platform::{EnqueueOptions, Pass, PlatformError, Revision};
-use http::{StatusCode, request};
+use http::request;
 
 use super::answer::Refused;
 use super::{Destination, guest_request, guest_response, queued};
@@ -26,12 +26,7 @@ pub(super) async fn serve(
     let compressed = app.settings.http.compression;
     let accepted = compressed.then(|| Accepted::of(request.headers()));
     let (parts, body) = request.into_parts();
-    let depth = guest_request::depth(&parts.headers);
-    if depth > app.settings.gateway.depth {
-        let limit = app.settings.gateway.depth;
-        let message = format!("functions called one another more than {limit} deep");
-        return Err(WireError::new(StatusCode::LOOP_DETECTED, "LoopDetected", message).into());
-    }
+    let depth = guest_request::depth(&parts.headers)?;
     let revision = app.platform.resolve(destination.target())?;
     let queued = match kind {
         InvocationKind::Async => Some(queue_options(&parts.headers, &exchange)?),
@@ -96,7 +91,7 @@ fn invocation(
 }
 
 /// Counts an invocation however it ends.
-fn counting(
+pub(super) fn counting(
     app: &App,
     revision: &Arc<Revision>,
 ) -> impl FnOnce(Result<&Outcome, &PlatformError>) + Send + 'static {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use hearth_platform::{HttpAuth, HttpTrigger, Pass};
+use hearth_platform::{Gate, HttpAuth, HttpTrigger, Pass};
 use http::{Method, StatusCode};
 
 use super::answer::Refused;
 use super::upgrade::{self, Wanted};
-use super::{Destination, guest_request, serve};
+use super::{Destination, guest_request, serve, websocket};
 use crate::app::App;
 use crate::config::GatewaySection;
 use crate::dialect::auth::{self, Address};
@@ -25,7 +25,12 @@ pub(super) async fn serve(
     within_bounds(&app.settings.gateway, destination, &request)?;
     match upgrade::wanted(request.method(), request.headers()) {
         Wanted::Http => {}
-        Wanted::WebSocket => return Err(unserved("WebSockets are not served here").into()),
+        Wanted::WebSocket => {
+            // A place is for the handshake alone: open connections have a bound of their own.
+            let _pass = enter(app, &trigger.gate).await?;
+            let served = websocket::serve(app, destination, &trigger, request, exchange);
+            return Box::pin(served).await;
+        }
         Wanted::Tunnel => return Err(unserved("tunnels are not served here").into()),
         Wanted::Unknown => {
             let message = "the protocol that the request asks for is not served here";
@@ -34,7 +39,7 @@ pub(super) async fn serve(
         }
     }
     guest_request::check_length(request.headers(), app.settings.gateway.body_size)?;
-    let pass = enter(app, &trigger).await?;
+    let pass = enter(app, &trigger.gate).await?;
     serve::serve(app, destination, request, exchange, pass).await
 }
 
@@ -76,7 +81,7 @@ fn admit(
 }
 
 /// Whether the request's line and header keep to what the gateway takes.
-fn within_bounds(
+pub(super) fn within_bounds(
     bounds: &GatewaySection,
     destination: &Destination<'_>,
     request: &Request,
@@ -100,8 +105,8 @@ fn within_bounds(
 }
 
 /// Waits for a place, as far as the trigger has limits.
-async fn enter(app: &App, trigger: &HttpTrigger) -> Result<Pass, Refused> {
-    let entered = trigger.gate.enter().await;
+pub(super) async fn enter(app: &App, gate: &Gate) -> Result<Pass, Refused> {
+    let entered = gate.enter().await;
     entered.map_err(|refusal| {
         app.metrics.refused(refusal.as_str());
         refusal.into()

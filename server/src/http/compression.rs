@@ -168,7 +168,8 @@ fn preferred(headers: &HeaderMap) -> Option<Coding> {
         for one in value.to_str().ok()?.split(',') {
             let mut words = one.split(';').map(str::trim);
             let name = words.next().unwrap_or_default();
-            let weight = words.find_map(|word| word.strip_prefix("q=").or(word.strip_prefix("Q=")));
+            let weight =
+                words.find_map(|word| word.strip_prefix("q=").or_else(|| word.strip_prefix("Q=")));
             let weight: f32 = weight.map_or(Some(1.0), |text| text.parse().ok()).unwrap_or(0.0);
             if name == "*" {
                 any = Some(weight);

@@ -1,12 +1,16 @@
 //! HTTP functions of WASI 0.2: `wasi:http/incoming-handler`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use hearth_host_api::bindings::websocket;
 use tokio::sync::oneshot;
 use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyIndices, ProxyPre};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::{Taker, ask, failed};
@@ -19,15 +23,23 @@ use crate::work::Work;
 pub(crate) struct HttpP2 {
     pub(crate) store: Store<ComponentState>,
     proxy: Proxy,
+    pub(crate) websocket: Option<websocket::Guest>,
 }
 
 impl HttpP2 {
     pub(crate) async fn start(
         mut store: Store<ComponentState>,
         pre: &ProxyPre<ComponentState>,
+        websocket: Option<&websocket::GuestIndices>,
     ) -> Result<Self, CallFailure> {
-        let proxy = pre.instantiate_async(&mut store).await?;
-        Ok(Self { store, proxy })
+        let Some(websocket) = websocket else {
+            let proxy = pre.instantiate_async(&mut store).await?;
+            return Ok(Self { store, proxy, websocket: None });
+        };
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        let proxy = ProxyIndices::new(pre.instance_pre())?.load(&mut store, &instance)?;
+        let websocket = Some(websocket.load(&mut store, &instance)?);
+        Ok(Self { store, proxy, websocket })
     }
 
     /// Serves one event or request.
@@ -45,11 +57,16 @@ impl HttpP2 {
         let handler = self.proxy.wasi_http_incoming_handler();
         let call = std::pin::pin!(handler.call_handle(&mut self.store, request, response));
         // The guest may write a body larger than the channel between: both sides have to run.
-        let collect = std::pin::pin!(collect(receiver, taker));
+        let is_set = AtomicBool::new(false);
+        let collect = std::pin::pin!(collect(receiver, taker, &is_set));
         match select(call, collect).await {
-            Either::Left((called, collect)) => {
+            Either::Left((called, mut collect)) => {
                 called?;
-                collect.await
+                if let Some(answer) = collect.as_mut().now_or_never() {
+                    return answer;
+                }
+                // It may have kept the right to set one, but will not be called again.
+                if is_set.load(Ordering::Relaxed) { collect.await } else { Err(unset()) }
             }
             Either::Right((Ok(answer), call)) => {
                 call.await?;
@@ -76,13 +93,18 @@ type GuestResponse = Result<hyper::Response<HyperOutgoingBody>, ErrorCode>;
 async fn collect(
     receiver: oneshot::Receiver<GuestResponse>,
     taker: Taker,
+    is_set: &AtomicBool,
 ) -> Result<Bytes, CallFailure> {
-    match receiver.await {
+    let response = receiver.await;
+    is_set.store(response.is_ok(), Ordering::Relaxed);
+    match response {
         Ok(Ok(response)) => taker.take(response).await,
         Ok(Err(code)) => Err(CallFailure::Fault(failed(None, &format!("{code:?}")))),
-        Err(_) => {
-            let why = "the guest returned without setting a response".to_owned();
-            Err(CallFailure::Fault(Fault::BadAbi { why }))
-        }
+        Err(_) => Err(unset()),
     }
+}
+
+fn unset() -> CallFailure {
+    let why = "the guest returned without setting a response".to_owned();
+    CallFailure::Fault(Fault::BadAbi { why })
 }

@@ -3,15 +3,19 @@
 //! Calls run inside wasmtime's event loop for the store. Deadlines stand outside of it, where a stuck guest cannot keep them
 //! from being looked at.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
+use hearth_host_api::bindings::websocket;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::Request;
-use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
+use wasmtime_wasi_http::p3::bindings::{Service, ServiceIndices, ServicePre};
 
 use super::{ask, failed};
+use crate::Fault;
 use crate::fault::CallFailure;
 use crate::state::ComponentState;
 use crate::work::Work;
@@ -20,15 +24,23 @@ use crate::work::Work;
 pub(crate) struct HttpP3 {
     pub(crate) store: Store<ComponentState>,
     pub(super) service: Service,
+    pub(crate) websocket: Option<websocket::Guest>,
 }
 
 impl HttpP3 {
     pub(crate) async fn start(
         mut store: Store<ComponentState>,
         pre: &ServicePre<ComponentState>,
+        websocket: Option<&websocket::GuestIndices>,
     ) -> Result<Self, CallFailure> {
-        let service = pre.instantiate_async(&mut store).await?;
-        Ok(Self { store, service })
+        let Some(websocket) = websocket else {
+            let service = pre.instantiate_async(&mut store).await?;
+            return Ok(Self { store, service, websocket: None });
+        };
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        let service = ServiceIndices::new(pre.instance_pre())?.load(&mut store, &instance)?;
+        let websocket = Some(websocket.load(&mut store, &instance)?);
+        Ok(Self { store, service, websocket })
     }
 
     /// Serves one event or request.
@@ -53,6 +65,10 @@ impl HttpP3 {
                 };
                 // The body of the request moves only while this side is polled too; how it ended is the guest's business.
                 let (served, _) = futures_util::future::join(serve, sent).await;
+                // What the guest does after its response belongs to this invocation: left alone, it would go on in the next one.
+                if matches!(served, Ok(_) | Err(CallFailure::Fault(Fault::Returned { .. }))) {
+                    poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
+                }
                 served
             })
             .await?

@@ -120,7 +120,7 @@ async fn one(
     limit: u64,
     numbers: &Numbers,
 ) -> Result<End, (Option<GuestTaskId>, CallFailure)> {
-    let Entrant { number, work, own, mut ended, seat } = entrant;
+    let Entrant { number, work, own, mut ended, slot } = entrant;
     let handle = service.wasi_http_handler().func_handle();
     let begun = accessor.with(|mut store| -> Result<_, CallFailure> {
         let identity = &store.data_mut().ledger().shared.identity;
@@ -166,7 +166,7 @@ async fn one(
         Some(Err(failure)) => return Err((Some(task), failure)),
     };
     numbers.lock().retain(|(other, _)| *other != task);
-    drop(seat);
+    drop(slot);
     let is_well = result.as_ref().err().is_none_or(Fault::is_handled);
     // Whoever has just stopped waiting has all that there was.
     let _ = ended.send(Ended { result, cpu_time, memory_peak_bytes });

@@ -306,7 +306,9 @@ fn not_found(kind: Kind, name: &str) -> (&'static str, String) {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerNotFound", format!("trigger '{trigger}' does not exist"))
         }
-        Kind::HttpTrigger => ("TriggerNotFound", format!("function '{name}' has no HTTP trigger")),
+        Kind::HttpTrigger | Kind::GatewayTrigger => {
+            ("TriggerNotFound", format!("function '{name}' has no {kind}"))
+        }
         Kind::OnDemandConfig => {
             ("OnDemandConfigNotFound", format!("on-demand config of '{name}' does not exist"))
         }
@@ -349,7 +351,7 @@ fn already_exists(kind: Kind, name: &str) -> (&'static str, String) {
             let (service, alias) = qualified(name);
             ("AliasAlreadyExists", format!("alias '{alias}' already exists in service '{service}'"))
         }
-        Kind::Trigger | Kind::HttpTrigger => {
+        Kind::Trigger | Kind::HttpTrigger | Kind::GatewayTrigger => {
             let trigger = name.rsplit('/').next().unwrap_or_default();
             ("TriggerAlreadyExists", format!("trigger '{trigger}' already exists"))
         }

@@ -33,6 +33,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
         ("NotFound, trigger", missing(named(Kind::Trigger, "shop/order/nightly"))),
         ("AlreadyExists, trigger", taken(named(Kind::Trigger, "shop/order/nightly"))),
         ("NotFound, HTTP trigger", missing(named(Kind::HttpTrigger, "shop.LATEST/order"))),
+        (
+            "NotFound, API gateway trigger",
+            missing(named(Kind::GatewayTrigger, "shop.LATEST/order")),
+        ),
         ("NotFound, domain", missing(named(Kind::Domain, "shop.example"))),
         ("AlreadyExists, domain", taken(named(Kind::Domain, "shop.example"))),
         ("NotFound, layer", missing(named(Kind::Layer, "words"))),
@@ -69,6 +73,10 @@ fn examples() -> Vec<(&'static str, WireError)> {
         (
             "Refusal::PayloadTooLarge",
             Refusal::PayloadTooLarge { limit_bytes: 10, size_bytes: 11 }.into(),
+        ),
+        (
+            "Refusal::WebSocketsFull",
+            Refusal::WebSocketsFull { function: function(), limit: 10 }.into(),
         ),
         ("Refusal::Draining", Refusal::Draining.into()),
         ("BodyError::TooLarge", BodyError::TooLarge { limit_bytes: 10 }.into()),

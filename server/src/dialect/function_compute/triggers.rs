@@ -12,9 +12,10 @@ use super::{json, list_request, no_content, tagged, wire};
 use crate::http::Response;
 
 /// The types as this dialect calls them.
-const KINDS: [(&str, TriggerKind); 9] = [
+const KINDS: [(&str, TriggerKind); 10] = [
     ("timer", TriggerKind::Timer),
     ("http", TriggerKind::Http),
+    ("apig", TriggerKind::Gateway),
     ("oss", TriggerKind::ObjectStore),
     ("log", TriggerKind::Log),
     ("mns_topic", TriggerKind::Topic),
