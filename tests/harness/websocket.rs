@@ -122,6 +122,7 @@ impl WebSocketClient {
     ///
     /// # Panics
     /// When none comes.
+    #[expect(clippy::should_implement_trait, reason = "a connection is more than what comes on it")]
     pub fn next(&mut self) -> Message {
         loop {
             match self.socket.read().expect("a message") {
