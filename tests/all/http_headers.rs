@@ -212,7 +212,9 @@ fn a_response_that_is_rude_is_made_fit_or_a_bad_gateway() {
     for path in ["/trap", "/unfinished", "/long", "/short"] {
         let whole =
             server.try_send("GET", &format!("/2016-08-15/proxy/s/http-rude{path}"), &[], b"");
-        assert!(whole.is_none_or(|reply| reply.status == 502), "{path}");
+        // Of one that is longer than it said, no more than it said is ever passed on.
+        let is_cut = |reply: &Reply| path == "/long" && reply.body.len() <= 5;
+        assert!(whole.is_none_or(|reply| reply.status == 502 || is_cut(&reply)), "{path}");
         assert_eq!(at("/").text(), "well", "after {path}");
     }
 }
