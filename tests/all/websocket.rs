@@ -11,13 +11,13 @@ use crate::http_trigger::trigger;
 pub(crate) const ECHO: &str = "/2016-08-15/proxy/s/rust-websocket-echo";
 
 /// A server with a function that takes WebSockets, with these settings of them.
-pub(crate) fn serving(start: Start, function: &str, websocket: Value) -> Server {
+pub(crate) fn serving(start: Start, function: &str, websocket: &Value) -> Server {
     let server = start.start();
     deploy(&server, function, websocket);
     server
 }
 
-pub(crate) fn deploy(server: &Server, function: &str, websocket: Value) {
+pub(crate) fn deploy(server: &Server, function: &str, websocket: &Value) {
     server.deploy(function);
     let config =
         json!({"authType": "anonymous", "methods": ["GET"], "hearth": {"websocket": websocket}});
@@ -26,7 +26,7 @@ pub(crate) fn deploy(server: &Server, function: &str, websocket: Value) {
 }
 
 fn echo() -> Server {
-    serving(Start::default(), "rust-websocket-echo", json!({}))
+    serving(Start::default(), "rust-websocket-echo", &json!({}))
 }
 
 /// How many connections the function has open.
@@ -152,7 +152,7 @@ fn a_refused_handshake_makes_no_tunnel_of_the_connection() {
 
 #[test]
 fn functions_that_take_no_websockets_say_so() {
-    let server = serving(Start::default(), "rust-http", json!({}));
+    let server = serving(Start::default(), "rust-http", &json!({}));
     let refused = server.websocket("/2016-08-15/proxy/s/rust-http/", &[]).unwrap_err();
     assert!(refused.starts_with("HTTP/1.1 501 "), "{refused}");
     assert!(refused.contains("takes no WebSockets"), "{refused}");
@@ -161,7 +161,7 @@ fn functions_that_take_no_websockets_say_so() {
 
 #[test]
 fn one_function_serves_requests_and_websockets_at_one_address() {
-    let server = serving(Start::default(), "rust-websocket-chat", json!({}));
+    let server = serving(Start::default(), "rust-websocket-chat", &json!({}));
     let path = "/2016-08-15/proxy/s/rust-websocket-chat/";
     let page = server.send("GET", path, &[], b"");
     assert!(page.status == 200 && page.text().contains("new WebSocket"), "{}", page.text());
@@ -179,7 +179,7 @@ fn one_function_serves_requests_and_websockets_at_one_address() {
 fn many_say_something_at_once_and_each_hears_all() {
     const CLIENTS: usize = 8;
     const SAID: usize = 20;
-    let server = serving(Start::default(), "rust-websocket-chat", json!({}));
+    let server = serving(Start::default(), "rust-websocket-chat", &json!({}));
     let path = "/2016-08-15/proxy/s/rust-websocket-chat/";
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -214,7 +214,7 @@ fn many_say_something_at_once_and_each_hears_all() {
 #[test]
 fn each_connection_may_have_an_instance_of_its_own() {
     let own = json!({"mode": "connection"});
-    let server = serving(Start::default(), "rust-websocket-echo", own);
+    let server = serving(Start::default(), "rust-websocket-echo", &own);
     let mut clients: Vec<_> = (0..3).map(|_| server.websocket(ECHO, &[]).unwrap()).collect();
     for turn in 1..4 {
         for client in &mut clients {

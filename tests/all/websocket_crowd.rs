@@ -29,7 +29,7 @@ fn ten_thousand_idle_connections_cost_less_than_20_kib_each() {
     raise_file_limit();
     let start = Start::default().with("--http-connections", "12000");
     let server =
-        serving(start, "rust-websocket-echo", json!({"connections": CROWD, "idleSeconds": 3600}));
+        serving(start, "rust-websocket-echo", &json!({"connections": CROWD, "idleSeconds": 3600}));
     // What is made once is not counted: code, instances, the first of everything.
     let first: Vec<_> =
         (0..100).map(|_| WebSocketClient::idle(server.address(), ECHO).unwrap()).collect();

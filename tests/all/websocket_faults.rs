@@ -10,7 +10,7 @@ use crate::websocket::{ECHO, deploy, serving};
 
 const BAD: &str = "/2016-08-15/proxy/s/bad-websocket";
 
-fn echo(websocket: Value) -> Server {
+fn echo(websocket: &Value) -> Server {
     serving(Start::default(), "rust-websocket-echo", websocket)
 }
 
@@ -30,7 +30,7 @@ fn after(server: &Server, bytes: &[u8]) -> (u16, String) {
 
 #[test]
 fn frames_against_the_standard_close_the_connection() {
-    let server = echo(json!({"messageBytes": 1000}));
+    let server = echo(&json!({"messageBytes": 1000}));
     let mut neighbour = server.websocket(ECHO, &[]).unwrap();
     for (what, bytes, code) in [
         ("a frame without a mask", vec![0x81, 1, b'x'], 1002),
@@ -57,7 +57,7 @@ fn frames_against_the_standard_close_the_connection() {
 
 #[test]
 fn pings_are_answered_between_the_pieces_of_a_message() {
-    let server = echo(json!({}));
+    let server = echo(&json!({}));
     let mut client = server.websocket(ECHO, &[]).unwrap();
     let bytes = [frame(0x01, b"a"), frame(0x89, b"ping"), frame(0x80, b"b")].concat();
     client.stream().write_all(&bytes).unwrap();
@@ -105,7 +105,7 @@ fn a_fault_closes_the_connection_it_happened_on() {
 
 #[test]
 fn an_opening_that_goes_wrong_makes_no_connection() {
-    let server = serving(Start::default(), "bad/bad-websocket", json!({}));
+    let server = serving(Start::default(), "bad/bad-websocket", &json!({}));
     for path in ["/trap", "/headers", "/subprotocol"] {
         let refused = server.websocket(&format!("{BAD}{path}"), &[]).unwrap_err();
         assert!(refused.starts_with("HTTP/1.1 502 "), "{path}: {refused}");
@@ -120,7 +120,7 @@ fn an_opening_that_goes_wrong_makes_no_connection() {
 
 #[test]
 fn a_connection_on_which_nothing_happens_is_closed() {
-    let server = echo(json!({"idleSeconds": 1}));
+    let server = echo(&json!({"idleSeconds": 1}));
     let begun = Instant::now();
     let mut client = server.websocket(ECHO, &[]).unwrap();
     let until = begun + Duration::from_millis(1500);
@@ -143,7 +143,7 @@ fn a_connection_on_which_nothing_happens_is_closed() {
 #[test]
 fn a_client_that_answers_no_pings_is_cut_off() {
     let start = Start::default().with("--gateway-websocket-ping", "200ms");
-    let server = serving(start, "rust-websocket-echo", json!({}));
+    let server = serving(start, "rust-websocket-echo", &json!({}));
     let mut client = server.websocket(ECHO, &[]).unwrap();
     let mut stream = client.stream().try_clone().unwrap();
     for _ in 0..5 {
@@ -161,7 +161,7 @@ fn a_client_that_answers_no_pings_is_cut_off() {
 #[test]
 fn a_client_that_does_not_read_is_cut_off_and_holds_nobody() {
     let start = Start::default().with("--http-write-timeout", "500ms");
-    let server = serving(start, "rust-websocket-echo", json!({"messageBytes": 1_000_000}));
+    let server = serving(start, "rust-websocket-echo", &json!({"messageBytes": 1_000_000}));
     let mut client = server.websocket(ECHO, &[]).unwrap();
     let mut neighbour = server.websocket(ECHO, &[]).unwrap();
     let large = vec![0; 1_000_000];
@@ -179,7 +179,7 @@ fn a_client_that_does_not_read_is_cut_off_and_holds_nobody() {
 #[test]
 fn a_client_that_vanishes_in_the_middle_of_a_message_is_told_of() {
     for mode in ["message", "connection"] {
-        let server = echo(json!({"mode": mode}));
+        let server = echo(&json!({"mode": mode}));
         let mut client = server.websocket(ECHO, &[]).unwrap();
         client.stream().write_all(&frame(0x01, b"the first piece")).unwrap();
         drop(client);
@@ -199,7 +199,7 @@ fn a_client_that_vanishes_in_the_middle_of_a_message_is_told_of() {
 
 #[test]
 fn no_more_connections_than_the_trigger_allows() {
-    let server = echo(json!({"connections": 2}));
+    let server = echo(&json!({"connections": 2}));
     let mut one = server.websocket(ECHO, &[]).unwrap();
     let _two = server.websocket(ECHO, &[]).unwrap();
     let refused = server.websocket(ECHO, &[]).unwrap_err();
@@ -230,7 +230,7 @@ fn instances_of_connections_count_against_the_function() {
 
 #[test]
 fn a_function_that_is_removed_closes_its_connections_at_the_next_message() {
-    let server = echo(json!({}));
+    let server = echo(&json!({}));
     let mut client = server.websocket(ECHO, &[]).unwrap();
     let path = "/services/s/functions/rust-websocket-echo";
     assert_eq!(server.call("DELETE", &format!("{path}/triggers/web"), &Value::Null).status, 204);
@@ -241,7 +241,7 @@ fn a_function_that_is_removed_closes_its_connections_at_the_next_message() {
 
 #[test]
 fn a_server_that_stops_says_goodbye() {
-    let mut server = echo(json!({}));
+    let mut server = echo(&json!({}));
     let mut clients: Vec<WebSocketClient> =
         (0..20).map(|_| server.websocket(ECHO, &[]).unwrap()).collect();
     let mut busy = server.websocket(ECHO, &[]).unwrap();
@@ -264,5 +264,5 @@ fn deploy_again(server: &mut Server) {
     let mut client = server.websocket(ECHO, &[]).unwrap();
     assert_eq!(client.ask("x"), "x");
     assert_eq!(server.invoke("rust-websocket-echo", "null").text(), "1");
-    deploy(server, "bad/bad-websocket", json!({}));
+    deploy(server, "bad/bad-websocket", &json!({}));
 }
