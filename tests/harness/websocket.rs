@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket};
@@ -122,6 +121,7 @@ impl WebSocketClient {
     ///
     /// # Panics
     /// When none comes.
+    #[expect(clippy::should_implement_trait, reason = "a connection is more than what comes on it")]
     pub fn next(&mut self) -> Message {
         loop {
             match self.socket.read().expect("a message") {
@@ -149,28 +149,6 @@ impl WebSocketClient {
     pub fn ask(&mut self, text: &str) -> String {
         self.say(text);
         self.text()
-    }
-
-    /// Says something again and again until it comes back, for one whose queue may be full: whether it did.
-    ///
-    /// # Panics
-    /// When the connection is closed.
-    pub fn gets_through(&mut self, text: &str) -> bool {
-        self.stream().set_read_timeout(Some(Duration::from_millis(200))).expect("it has a timeout");
-        let said = Message::text(text);
-        let is_heard = (0..100).any(|_| {
-            self.say(text);
-            loop {
-                match self.socket.read() {
-                    Ok(message) if message == said => return true,
-                    Ok(_) => {}
-                    Err(Error::Io(error)) if is_timeout(&error) => return false,
-                    Err(error) => panic!("it is closed: {error}"),
-                }
-            }
-        });
-        self.stream().set_read_timeout(Some(PATIENCE)).expect("it has a timeout");
-        is_heard
     }
 
     /// Waits for a ping.

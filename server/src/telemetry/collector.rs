@@ -68,6 +68,7 @@ impl prometheus_client::collector::Collector for Collector {
         let gauges = [
             ("hearth_functions", "Functions loaded", e.functions),
             ("hearth_instances", "Instances alive, busy and idle", e.instances),
+            ("hearth_websockets", "Open WebSockets", e.websockets),
             (
                 "hearth_running_invocations",
                 "Invocations admitted and not ended, waiting ones included",

@@ -13,6 +13,7 @@ use hearth_engine::{Line, Message, Outgoing};
 use hearth_platform::{WebSocketConnection, WebSocketSettings};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -64,7 +65,8 @@ impl Bridge {
     pub(super) async fn serve(self, upgrade: OnUpgrade) {
         let Self { connection, invocations, settings, ping, write, mut shutdown } = self;
         let line = connection.line().clone();
-        let (end, turn) = match upgrade.await {
+        // The socket holds the connection's slot, which a server that stops waits for: it goes when the function has been told.
+        let (end, turn, _socket) = match upgrade.await {
             Ok(upgraded) => {
                 let socket = socket(upgraded, &settings).await;
                 let mut serving = Serving {
@@ -73,12 +75,14 @@ impl Bridge {
                     idle: settings.idle,
                     ping,
                 };
-                let end = serving.run(socket, &line, write, &mut shutdown).await;
-                (end, serving.turn)
+                let (end, socket) = serving.run(socket, &line, write, &mut shutdown).await;
+                (end, serving.turn, socket)
             }
-            Err(_) => (End::Broken("the client left before"), Turn::Free(connection)),
+            Err(_) => {
+                line.end();
+                (End::Broken("the client left before"), Turn::Free(connection), None)
+            }
         };
-        line.end();
         if let Turn::Free(connection) = turn
             && !connection.is_lost()
         {
@@ -115,7 +119,7 @@ impl Serving<'_> {
         line: &Line,
         write: Duration,
         shutdown: &mut ShutdownSignal,
-    ) -> End {
+    ) -> (End, Option<Socket>) {
         let (mut sink, mut stream) = socket.split();
         let times = Times::new();
         let end = {
@@ -128,26 +132,19 @@ impl Serving<'_> {
                 () = shutdown.wait() => End::closing(1001, "the server is going away"),
             }
         };
-        let Ok(mut socket) = sink.reunite(stream) else { return end };
-        let closing = async {
-            if let End::Closing(code, reason) = &end {
-                let frame =
-                    CloseFrame { code: (*code).into(), reason: end::fitting(reason).into() };
-                // Whether it arrives is seen by the answer, or by none.
-                let _ = socket.close(Some(frame)).await;
-            }
-            // The answer of either end is in here; what else comes is too late.
-            while let Some(Ok(_)) = socket.next().await {}
-        };
+        line.end();
+        let Ok(mut socket) = sink.reunite(stream) else { return (end, None) };
         let closing = async {
             if !matches!(end, End::Broken(_)) {
                 // Who does not answer in time is left without.
-                let _ = timeout(CLOSE_WAIT, closing).await;
+                let _ = timeout(CLOSE_WAIT, part(&mut socket, &end)).await;
             }
+            // The client sees the end now, however long the function takes to be told.
+            let _ = timeout(CLOSE_WAIT, socket.get_mut().shutdown()).await;
         };
         // What runs began before the end, and its own deadline is its bound.
         futures_util::future::join(closing, self.finish()).await;
-        end
+        (end, Some(socket))
     }
 
     /// Gives what the client sends to the function.
@@ -157,6 +154,8 @@ impl Serving<'_> {
             if matches!(self.turn, Turn::Free(_))
                 && let Some(message) = ahead.take()
             {
+                // Nothing was read while it waited, so nothing could be heard.
+                times.heard();
                 self.give(message);
             }
             let (is_busy, is_reading) = (matches!(self.turn, Turn::Busy(_)), ahead.is_none());
@@ -279,4 +278,15 @@ async fn send(
             Err(_) => return End::Broken("the client reads too slowly"),
         }
     }
+}
+
+/// Says goodbye and reads until the client has.
+async fn part(socket: &mut Socket, end: &End) {
+    if let End::Closing(code, reason) = end {
+        let frame = CloseFrame { code: (*code).into(), reason: end::fitting(reason).into() };
+        // Whether it arrives is seen by the answer, or by none.
+        let _ = socket.close(Some(frame)).await;
+    }
+    // The answer of either end is in here; what else comes is too late.
+    while let Some(Ok(_)) = socket.next().await {}
 }
