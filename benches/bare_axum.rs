@@ -1,5 +1,5 @@
 //! The ceiling for a served function: a bare axum hello, one single-threaded runtime per core with a listener of its own, as the
-//! server has. Prints its address and serves until it is ended; `benches/http.sh` runs it.
+//! server has. Prints its address and serves until it is ended; `benches/http.sh` and `benches/peers.sh` run it.
 
 #![allow(
     clippy::expect_used,
@@ -8,7 +8,7 @@
 )]
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::get;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that the system completes ahead of `accept`, as many as the server asks for.
@@ -46,7 +46,11 @@ fn serve(listener: std::net::TcpListener) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listening socket");
-        let hello = Router::new().route("/", post(|| async { "hello" }));
-        axum::serve(listener, hello).await.expect("it serves");
+        let router = Router::new().route("/", get(hello).post(hello));
+        axum::serve(listener, router).await.expect("it serves");
     });
+}
+
+async fn hello() -> &'static str {
+    "hello"
 }

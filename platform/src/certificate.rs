@@ -17,9 +17,10 @@ use crate::error::{PlatformError, RequestError};
 use crate::key::{KeyError, Secret};
 use crate::platform::Platform;
 
-/// Most bytes of a certificate with its chain, and of a private key, as PEM.
+/// Most bytes of a certificate with its chain and of a private key, as PEM, and of its name.
 const CHAIN_BYTES_MAX: usize = 64 << 10;
 const KEY_BYTES_MAX: usize = 16 << 10;
+const NAME_BYTES_MAX: usize = 256;
 
 /// The field that errors are told of.
 const FIELD: &str = "certificate";
@@ -86,6 +87,9 @@ impl Platform {
         let domain = domain.to_ascii_lowercase();
         let before = self.get_domain(&domain).ok().and_then(|found| found.settings.certificate);
         let NewCertificate { name, chain, private_key } = new;
+        if name.len() > NAME_BYTES_MAX {
+            return Err(invalid("its name is too long; the limit is 256 bytes").into());
+        }
         let sealed_key = match (private_key, before) {
             (Some(key), _) => {
                 check(&domain, &chain, key.reveal(), self.inner().clock.now_ms())?;

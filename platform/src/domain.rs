@@ -228,13 +228,14 @@ impl Platform {
         Ok(self.inner().catalog.record::<Domain>("", &name)?.as_ref().clone())
     }
 
+    /// Whether there are custom domains at all.
+    pub fn has_domains(&self) -> bool {
+        !self.inner().catalog.domains.is_empty()
+    }
+
     /// The custom domain that requests for a host are for: its name without a port, in any case, with or without the root's dot.
-    /// Costs nothing while there are none.
     pub fn domain_of(&self, host: &str) -> Option<Arc<Domain>> {
         let domains = &self.inner().catalog.domains;
-        if domains.is_empty() {
-            return None;
-        }
         let host = host.strip_suffix('.').unwrap_or(host);
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return domains.get(&host.to_ascii_lowercase());

@@ -17,9 +17,12 @@ const READY_MAX: usize = 1024;
 pub(crate) struct DomainCertificates {
     platform: Platform,
     h2: bool,
-    /// By domain, with the revision that it was made of; none where it cannot be used.
-    ready: Mutex<HashMap<String, (u64, Option<Arc<Identity>>)>>,
+    /// By domain.
+    ready: Mutex<HashMap<String, Ready>>,
 }
+
+/// The revision of a domain, and what was made of it; none where it cannot be used.
+type Ready = (u64, Option<Arc<Identity>>);
 
 impl DomainCertificates {
     /// HTTP/2 is offered where `h2` says so.
@@ -27,7 +30,7 @@ impl DomainCertificates {
         Self { platform, h2, ready: Mutex::default() }
     }
 
-    fn make(&self, name: &str) -> Option<(u64, Option<Arc<Identity>>)> {
+    fn make(&self, name: &str) -> Option<Ready> {
         let domain = self.platform.get_domain(name).ok()?;
         let settings = &domain.settings;
         let certificate = settings.certificate.as_ref();

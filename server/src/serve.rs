@@ -26,6 +26,9 @@ use crate::http::{
 /// Connections at once on the admin address: enough for scrapers, too few to matter.
 const ADMIN_CONNECTIONS: u32 = 64;
 
+/// Files that are kept for the admin address, storage, code and outgoing connections.
+const FILES_KEPT: u32 = 128;
+
 /// How long guests get to end after everything else has.
 const ENGINE_DRAIN: Duration = Duration::from_millis(100);
 
@@ -209,7 +212,7 @@ impl Server {
             }
         }
         let count = u32::try_from(main.listeners.len()).unwrap_or(1);
-        let per_thread = app.settings.http.connections.div_ceil(count);
+        let per_thread = connections(&app.settings).div_ceil(count);
         let (spoken, mut encrypted) =
             (open_tls(&app)?, tls.into_iter().flat_map(|tls| tls.listeners));
         for (number, (plain, seat)) in main.listeners.into_iter().zip(seats).enumerate() {
@@ -249,6 +252,24 @@ impl Server {
             tracing::error!("the queue's thread panicked");
         }
     }
+}
+
+/// How many connections there may be: as the settings say, but some files are left for everything else. More wait in the system's
+/// queue, where they cost nothing.
+fn connections(settings: &Settings) -> u32 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let files = limit.current.and_then(|files| u32::try_from(files).ok()).unwrap_or(u32::MAX);
+    let most = files.saturating_sub(FILES_KEPT).max(FILES_KEPT / 4);
+    let wanted = settings.http.connections;
+    if most < wanted {
+        tracing::warn!(
+            files,
+            most,
+            wanted,
+            "too few files are allowed for the connections of the settings; see `ulimit -n`"
+        );
+    }
+    wanted.min(most)
 }
 
 /// What a listener serves, copied for each thread.

@@ -51,7 +51,7 @@ fn a_request_is_the_documented_event() {
         server.address(),
         b"PUT /apig/s/rust-apig/api/v%201/event?name=me&b=1&b=2&plus=a+b%2B&flag HTTP/1.1\r\nHost: gateway.example\r\n\
           User-Agent: test/1\r\nX-Twice: one\r\nX-Twice: two\r\nCookie: a=1\r\nCookie: b=2\r\nX-Fc-Request-Id: forged\r\n\
-          X-Hearth-Depth: 3\r\nX-Private: 1\r\nConnection: close, X-Private\r\nContent-Length: 15\r\n\r\n{\"test\":\"body\"}",
+          X-Hearth-Depth: 3\r\nX-Forwarded-For: 6.6.6.6\r\nX-Private: 1\r\nConnection: close, X-Private\r\nContent-Length: 15\r\n\r\n{\"test\":\"body\"}",
     );
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -68,7 +68,7 @@ fn a_request_is_the_documented_event() {
         "queryStringParameters": {"name": "me", "b": "1,2", "plus": "a b+", "flag": ""},
         "headers": {
             "host": "gateway.example", "user-agent": "test/1", "x-twice": "one,two", "cookie": "a=1; b=2",
-            "content-length": "15",
+            "content-length": "15", "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http",
         },
         "body": STANDARD.encode(r#"{"test":"body"}"#),
         "isBase64Encoded": true,

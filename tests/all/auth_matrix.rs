@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::auth_story::Needs::{Found, InBody, Named, Unrestricted};
 use crate::auth_story::{FC, OURS, Story};
+use crate::http_trigger::is_refused;
 
 fn zip_of(name: &str, bytes: &[u8]) -> String {
     use std::io::Write;
@@ -181,6 +182,45 @@ fn every_route_is_refused_to_all_who_may_not_have_it() {
     assert!(missing.is_empty(), "routes without a place in this story: {missing:?}");
     let gone: Vec<_> = story.seen.difference(&routes).collect();
     assert!(gone.is_empty(), "no routes of the server: {gone:?}");
+}
+
+#[test]
+fn the_address_of_a_function_is_refused_to_all_who_may_not_call_it() {
+    let story = Story::new();
+    let admin = |path: &str, body: &Value| {
+        let path = format!("{FC}{path}");
+        let made = story.admin.send(&story.server, "POST", &path, &body.to_string());
+        assert_eq!(made.status, 200, "{}", made.text());
+    };
+    admin("/services", &json!({"serviceName": "bank"}));
+    admin("/services/bank/functions", &creation("web", &guest("rust-http")));
+    let methods = ["GET", "POST", "PUT", "DELETE", "PATCH"];
+    let config = json!({"authType": "function", "methods": methods});
+    let trigger = json!({"triggerName": "web", "triggerType": "http", "triggerConfig": config});
+    admin("/services/bank/functions/web/triggers", &trigger);
+    let before = story.state();
+    let spelled = ["bank/web/", "bank.LATEST/web/?a=1", "%62ank/web/", "bank/%77eb/"];
+    for method in methods {
+        for path in spelled.map(|path| format!("{FC}/proxy/{path}")) {
+            for (what, headers, status, code) in story.not_believed(method, &path) {
+                let refused = story.with(&headers, method, &path, b"");
+                assert_eq!(refused.status, status, "{what}: {method} {path}: {}", refused.text());
+                is_refused(&refused, status, code);
+            }
+            for (who, key, path) in story.not_allowed(Named("invoke"), &path) {
+                let refused = story.send(key, method, &path, b"");
+                assert_eq!(refused.status, 403, "{who}: {method} {path}: {}", refused.text());
+                is_refused(&refused, 403, "AccessDenied");
+            }
+        }
+    }
+    assert_eq!(story.state(), before, "by those who may not");
+    for method in methods {
+        for path in spelled.map(|path| format!("{FC}/proxy/{path}")) {
+            let served = story.send(story.key("invoke", "bank"), method, &path, b"");
+            assert_eq!(served.status, 200, "{method} {path}: {}", served.text());
+        }
+    }
 }
 
 #[test]

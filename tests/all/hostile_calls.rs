@@ -1,7 +1,9 @@
 //! Every call of the Function Compute API and of our own with everything that it takes, filled in as it may be: what `hostile` fills in otherwise.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
-use hearth_tests::guest;
+use hearth_tests::{Certificate, guest};
 use serde_json::{Value, json};
 
 /// One call with all its fields.
@@ -216,6 +218,11 @@ fn functions() -> Vec<Call> {
         trigger.clone(),
         json!({"triggerName": "new", "triggerType": "timer", "sourceArn": "a"}),
     );
+    let web = json!({
+        "authType": "anonymous", "methods": ["GET"], "disableURLInternet": false,
+        "hearth": {"rate": 5, "burst": 5, "maxInFlight": 2, "queue": 1, "queueWaitMs": 5},
+    });
+    let web = json!({"triggerName": "new", "triggerType": "http", "triggerConfig": web, "qualifier": "1"});
     vec![
         call("POST", "/services/{s}/functions", made)
             .needs(&["/functionName", "/runtime", "/handler", "/code", "/code/zipFile"])
@@ -242,6 +249,9 @@ fn functions() -> Vec<Call> {
                 "/triggerConfig",
                 "/triggerConfig/cronExpression",
             ])
+            .undone("/services/s/functions/f/triggers", "triggerName"),
+        call("POST", "/services/{s}/functions/{f}/triggers", web)
+            .needs(&["/triggerName", "/triggerType", "/triggerConfig", "/triggerConfig/methods"])
             .undone("/services/s/functions/f/triggers", "triggerName"),
         get("/services/{s}/functions/{f}/triggers/{t}"),
         call("PUT", "/services/{s}/functions/{f}/triggers/{t}", trigger)
@@ -318,9 +328,12 @@ fn what_belongs_to_no_service() -> Vec<Call> {
     let route = json!({
         "path": "/a/*", "serviceName": "s", "functionName": "f", "qualifier": "prod", "methods": ["GET"], "rewriteConfig": {"a": []},
     });
+    static CERTIFICATE: LazyLock<Certificate> =
+        LazyLock::new(|| Certificate::of(&["a.example", "new.example"]));
+    let certificate = &*CERTIFICATE;
     let domain = json!({
         "protocol": "HTTP", "routeConfig": {"routes": [route]},
-        "certConfig": {"certName": "c", "certificate": "public", "privateKey": "k"},
+        "certConfig": {"certName": "c", "certificate": certificate.pem, "privateKey": certificate.key},
         "tlsConfig": {"minVersion": "TLSv1.2"}, "wafConfig": {"enableWAF": true},
     });
     let kept = &["/tlsConfig", "/wafConfig", "/routeConfig/routes/0/rewriteConfig"];

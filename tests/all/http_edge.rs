@@ -92,6 +92,18 @@ fn a_body_that_never_comes_is_given_up() {
 }
 
 #[test]
+fn more_connections_than_files_leave_some_for_everything_else() {
+    let server = Start::default().with_files(256).start();
+    server.deploy("wat-echo");
+    let idle: Vec<_> =
+        (0..300).map(|_| std::net::TcpStream::connect(server.address()).unwrap()).collect();
+    assert_eq!(server.admin("/healthz").status, 200);
+    assert!(server.log().contains("too few files"), "it is said at the start");
+    drop(idle);
+    alive(&server);
+}
+
+#[test]
 fn garbage_is_answered_or_closed() {
     let server = Server::start();
     server.deploy("wat-echo");

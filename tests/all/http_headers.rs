@@ -182,6 +182,44 @@ fn every_final_status_goes_back_and_no_other() {
 }
 
 #[test]
+fn a_response_that_is_rude_is_made_fit_or_a_bad_gateway() {
+    let server = Server::start();
+    open(&server, "bad/http-rude");
+    let at = |path: &str| ask(&server, "GET", &format!("s/http-rude{path}"), &[], b"");
+    let fit = at("/headers");
+    assert_eq!(fit.status, 200, "{}", fit.text());
+    for name in [
+        "x-split",
+        "x-injected",
+        "x-feed",
+        "x-null",
+        "keep-alive",
+        "proxy-connection",
+        "upgrade",
+        "te",
+        "http2-settings",
+    ] {
+        assert_eq!(fit.header(name), None, "{:?}", fit.headers);
+    }
+    for path in ["/none", "/twice", "/error", "/trap-before", "/huge-header", "/many-headers"] {
+        let failed = at(path);
+        assert_eq!(failed.status, 502, "{path}: {}", failed.text());
+        assert_eq!(failed.header("x-fc-error-type"), Some("UnhandledInvocationError"), "{path}");
+        assert!(!failed.fault().is_empty(), "{path}");
+        assert_eq!(at("/").text(), "well", "after {path}");
+    }
+    // What was begun cannot be taken back: it breaks off, and nobody takes it for whole.
+    for path in ["/trap", "/unfinished", "/long", "/short"] {
+        let whole =
+            server.try_send("GET", &format!("/2016-08-15/proxy/s/http-rude{path}"), &[], b"");
+        // Of one that is longer than it said, no more than it said is ever passed on.
+        let is_cut = |reply: &Reply| path == "/long" && reply.body.len() <= 5;
+        assert!(whole.is_none_or(|reply| reply.status == 502 || is_cut(&reply)), "{path}");
+        assert_eq!(at("/").text(), "well", "after {path}");
+    }
+}
+
+#[test]
 fn at_a_domain_the_function_sees_the_path_that_was_asked_for_or_what_rules_make_of_it() {
     let server = Server::start();
     open(&server, "rust-http-stream");

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_engine::{
-    Engine, Fault, Function, FunctionSpec, HttpRequest, Invocation, Limits, LogType, Outcome,
-    PoolPolicy, Served,
+    Engine, Fault, Function, FunctionSpec, Grants, HttpRequest, Invocation, Limits, LogType,
+    Outcome, PoolPolicy, Served,
 };
 use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::serving::request;
 use crate::world::{engine, eventually, load, spec, story, tail};
@@ -169,6 +171,59 @@ fn bodies_are_not_mixed_up() {
             assert_eq!(outcome.report.payload_bytes, 100_000);
             assert_eq!(outcome.report.answer_bytes, 100_000);
         }
+    });
+}
+
+/// A server that answers each request, after a while, with how deep it says to stand.
+async fn telling_depths() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(socket.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                let depth = head.lines().find_map(|line| line.strip_prefix("x-hearth-depth: "));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let depth = depth.unwrap_or("none");
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{depth}",
+                    depth.len()
+                );
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    format!("http://{address}/")
+}
+
+#[test]
+fn what_each_asks_of_others_is_asked_for_itself() {
+    story(async {
+        let engine = engine();
+        let url = telling_depths().await;
+        let grants = json!({"outgoing_http": {"allow": [{"to": url, "private": true}]}});
+        let grants: Grants = serde_json::from_value(grants).unwrap();
+        let function = engine.load(several(3).grants(grants)).await.unwrap();
+        let asked = [0, 4, 8].map(|depth| {
+            let (function, path) = (&function, format!("/fetch?id=of-{depth}&url={url}"));
+            async move {
+                let mut invocation = Invocation::new(Bytes::new()).log(LogType::Tail);
+                invocation.depth = depth;
+                let served = function.serve(request(&path, ""), invocation, |_| {}).await.unwrap();
+                let Served::Answering { response, outcome } = served else { panic!("{served:?}") };
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(body, (depth + 1).to_string());
+                let tail = tail(&outcome.unwrap());
+                let own = format!("of-{depth} ");
+                assert!(tail.lines().all(|line| line.starts_with(&own)), "{tail}");
+                assert_eq!(tail.lines().count(), 2, "{tail}");
+            }
+        });
+        futures_util::future::join_all(asked).await;
     });
 }
 

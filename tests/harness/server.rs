@@ -16,6 +16,7 @@ use crate::{PATIENCE, Reply, Running, eventually};
 pub struct Start {
     arguments: Vec<String>,
     data_dir: Option<PathBuf>,
+    files: Option<u32>,
 }
 
 impl Start {
@@ -23,6 +24,13 @@ impl Start {
     #[must_use]
     pub fn with(mut self, flag: &str, value: &str) -> Self {
         self.arguments.extend([flag.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// Lets it have no more than so many files and connections.
+    #[must_use]
+    pub fn with_files(mut self, files: u32) -> Self {
+        self.files = Some(files);
         self
     }
 
@@ -45,6 +53,7 @@ impl Start {
             home,
             data_dir,
             arguments: self.arguments,
+            files: self.files,
             process: None,
             listen: None,
             admin: None,
@@ -78,6 +87,7 @@ pub struct Server {
     home: TempDir,
     data_dir: PathBuf,
     arguments: Vec<String>,
+    files: Option<u32>,
     process: Option<Child>,
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,
@@ -102,7 +112,14 @@ impl Server {
         // Left by the run before; a missing file is the usual case.
         let _ = std::fs::remove_file(&ports);
         let log = std::fs::File::options().create(true).append(true).open(self.log_path());
-        let mut command = Command::new(binary());
+        let mut command = match self.files {
+            None => Command::new(binary()),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(binary());
+                shell
+            }
+        };
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
         command.arg("--port-file").arg(&ports).args(&self.arguments);
         command

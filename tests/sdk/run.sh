@@ -106,6 +106,13 @@ if [[ $keys == auto ]] && "$binary" key create --help >/dev/null 2>&1; then
     SDK_TESTS_SIGNED=1 SDK_TESTS_KEY_ID=$(told accessKeyId) SDK_TESTS_KEY_SECRET=$(told accessKeySecret) SDK_TESTS_ACCOUNT=$(told accountId)
 fi
 
+# For the domains of the stories; whoever has no openssl is told so here.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=stories \
+    -addext 'subjectAltName=DNS:*.example.com' -addext 'basicConstraints=critical,CA:FALSE' \
+    -keyout "$scratch/domain.key" -out "$scratch/domain.pem" 2>"$sdk/openssl.log" ||
+    { echo "openssl made no certificate; see $sdk/openssl.log" >&2; exit 1; }
+export SDK_TESTS_CERTIFICATE=$scratch/domain.pem SDK_TESTS_CERTIFICATE_KEY=$scratch/domain.key
+
 settings=()
 if [[ " ${languages[*]} " == *' python '* && " ${nouns[*]} " == *' objects '* ]]; then
     install_store

@@ -67,5 +67,9 @@ fn echo(request: Request) -> Response {
     };
     let kind = request.headers.get("content-type");
     let kind = kind.map_or("application/octet-stream", String::as_str);
-    Response { is_base64_encoded: true, body: STANDARD.encode(bytes), ..text(200, kind, String::new()) }
+    Response {
+        is_base64_encoded: true,
+        body: STANDARD.encode(bytes),
+        ..text(200, kind, String::new())
+    }
 }

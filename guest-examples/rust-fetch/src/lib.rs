@@ -91,9 +91,10 @@ fn ask(wish: &Wish, url: &str) -> Result<Answer, String> {
     let response = handle(request, None).map_err(|error| name(&error))?;
     if let (Some(body), Some(text)) = (body, &wish.body) {
         let stream = body.write().expect("the stream is taken once");
-        let written = text.as_bytes().chunks(4096).try_for_each(|piece| {
-            stream.blocking_write_and_flush(piece)
-        });
+        let written = text
+            .as_bytes()
+            .chunks(4096)
+            .try_for_each(|piece| stream.blocking_write_and_flush(piece));
         drop(stream);
         if written.is_ok() {
             OutgoingBody::finish(body, None).map_err(|error| name(&error))?;

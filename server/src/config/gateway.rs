@@ -15,12 +15,12 @@ pub struct GatewaySection {
     pub header_size: Size,
     /// Body of a request. Default 32MiB; 0 is no bound, for large uploads: bodies pass through and are not held.
     pub body_size: Size,
-    /// Time between two pings to the client of a WebSocket; one that stays silent for three times as long is cut off. Default 30s; 0 asks
-    /// nobody.
-    pub websocket_ping: Span,
     /// Body of a request that becomes an event, by a trigger of type `apig`. Default 4MiB, at most 24MiB; more is answered 400. It is
     /// held whole, and the event carries it in Base64, which takes a third more and has to fit into `http.event_size` and the engine's limit.
     pub event_body_size: Size,
+    /// Time between two pings to the client of a WebSocket; one that stays silent for three times as long is cut off. Default 30s; 0 asks
+    /// nobody.
+    pub websocket_ping: Span,
     /// Addresses and networks (`10.0.0.0/8`), separated by commas, of proxies before this server: what they say in `x-forwarded-for` and
     /// `x-forwarded-proto` is believed and passed on. Default none; from anybody else it is taken away.
     pub trusted_proxies: String,
@@ -35,8 +35,8 @@ impl Default for GatewaySection {
             path_size: Size(4 << 10),
             header_size: Size(8 << 10),
             body_size: Size(32 << 20),
-            websocket_ping: Span::seconds(30),
             event_body_size: Size(4 << 20),
+            websocket_ping: Span::seconds(30),
             trusted_proxies: String::new(),
             own_hosts: String::new(),
         }

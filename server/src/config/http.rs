@@ -17,6 +17,8 @@ pub struct HttpSection {
     pub h2: bool,
     /// Requests at once on one HTTP/2 connection; more are refused, which clients try again. Default 128.
     pub h2_streams: u32,
+    /// Whether responses of HTTP functions are compressed for clients that take it. Default true.
+    pub compression: bool,
     /// All header lines of a request together. Default 32KiB; more is answered 431.
     pub header_size: Size,
     /// Header lines of a request. Default 100; more is answered 431.
@@ -44,6 +46,7 @@ impl Default for HttpSection {
             connections: 10_000,
             h2: true,
             h2_streams: 128,
+            compression: true,
             header_size: Size(32 << 10),
             headers: 100,
             event_size: Size(6 << 20),

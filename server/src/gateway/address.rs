@@ -59,10 +59,11 @@ fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destin
     };
     let base = path.get(..path.len() - rest.len())?;
     let (service, qualifier) = split_service(decode(service)?);
-    let seen = if rest.is_empty() { "/" } else { rest };
-    let path = match uri.query() {
-        Some(query) => Cow::Owned(format!("{seen}?{query}")),
-        None => Cow::Borrowed(seen),
+    // The query follows the path, as it came.
+    let seen = uri.path_and_query()?.as_str().get(path.len() - rest.len()..)?;
+    let path = match rest {
+        "" => Cow::Owned(format!("/{seen}")),
+        _ => Cow::Borrowed(seen),
     };
     Some(Destination {
         service,

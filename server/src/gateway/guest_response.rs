@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use hearth_engine::{AnswerBody, Outcome};
 use hearth_platform::{Pass, Revision};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use http::{StatusCode, response};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -51,6 +51,8 @@ pub(super) fn answering(
         return broken(why);
     }
     hop::strip(&mut parts.headers, is_ours);
+    // It asks, and a response asks nothing.
+    parts.headers.remove(TE);
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(CONTENT_LENGTH);
     }
@@ -182,7 +184,7 @@ impl HttpBody for Streaming {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
         let polled = Pin::new(&mut streaming.body).poll_frame(context);
-        polled.map_err(|error| BodyBroke { why: error.to_string() })
+        polled.map_ok(fit).map_err(|error| BodyBroke { why: error.to_string() })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -203,9 +205,44 @@ impl HttpBody for Streaming {
     }
 }
 
+/// Headers that say how a message is framed or read, which is over when its trailers come.
+const NO_TRAILERS: [HeaderName; 7] = [
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    TE,
+    http::header::CONTENT_ENCODING,
+    http::header::CONTENT_RANGE,
+    http::header::HOST,
+    http::header::TRAILER,
+];
+
+/// A frame as it may be passed on: trailers without those that belong into a head or only the platform may set.
+fn fit(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            hop::strip(&mut trailers, is_ours);
+            for name in NO_TRAILERS {
+                trailers.remove(name);
+            }
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trailers_that_belong_into_a_head_do_not_pass() {
+        let names = ["content-length", "transfer-encoding", "x-fc-request-id", "host", "x-kept"];
+        let trailers: HeaderMap =
+            names.iter().map(|name| (name.parse().unwrap(), HeaderValue::from(3))).collect();
+        let fit = fit(Frame::trailers(trailers)).into_trailers().unwrap();
+        let left: Vec<_> = fit.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-kept"]);
+    }
 
     fn checked(status: u16, headers: &[(&'static str, &str)]) -> Result<(), &'static str> {
         let mut response = http::Response::builder().status(status);

@@ -60,6 +60,10 @@ impl Destination<'_> {
 
 /// The custom domain that a request is for, if its host is one. Everything under that host is the domain's.
 pub(crate) fn domain_of(app: &App, request: &Request) -> Option<Arc<Domain>> {
+    // Where there are none, nothing of the request is looked at.
+    if !app.platform.has_domains() {
+        return None;
+    }
     let host = address::host(request)?;
     app.platform.domain_of(host).filter(|_| !app.settings.gateway.is_own_host(host))
 }

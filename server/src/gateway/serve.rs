@@ -12,7 +12,7 @@ use super::{Destination, guest_request, guest_response, queued};
 use crate::app::App;
 use crate::dialect::function_compute::errors::WireError;
 use crate::dialect::function_compute::{InvocationKind, enqueue, invocation_kind, queue_options};
-use crate::http::{Exchange, Request, RequestBody, Response, read_body};
+use crate::http::{Accepted, Exchange, Request, RequestBody, Response, compress, read_body};
 
 /// Serves a request that was let through. Its place is free again when the response has ended.
 pub(super) async fn serve(
@@ -23,6 +23,8 @@ pub(super) async fn serve(
     pass: Pass,
 ) -> Result<Response, Refused> {
     let (kind, log) = invocation_kind(request.headers())?;
+    let compressed = app.settings.http.compression;
+    let accepted = compressed.then(|| Accepted::of(request.headers()));
     let (parts, body) = request.into_parts();
     let depth = guest_request::depth(&parts.headers)?;
     let revision = app.platform.resolve(destination.target())?;
@@ -45,7 +47,11 @@ pub(super) async fn serve(
     let of = (&*revision, &*exchange.request_id);
     Ok(match served? {
         Served::Answering { response, outcome } => {
-            guest_response::answering(response, outcome.as_deref(), of, pass)
+            let response = guest_response::answering(response, outcome.as_deref(), of, pass);
+            match accepted {
+                Some(accepted) => compress(accepted, response),
+                None => response,
+            }
         }
         Served::Ended(outcome) => guest_response::ended(&outcome, of.0, of.1),
     })

@@ -82,11 +82,14 @@ impl<H: Handle> Service<H> {
     ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> + Send + use<H> {
         let (header, incoming) = request.into_parts();
         let taking = (header.version == http::Version::HTTP_2).then(|| self.tasks.begin());
-        let body = RequestBody::new(incoming, &header.headers);
+        let body = RequestBody::new(incoming, &header.headers, clock);
         let request = http::Request::from_parts(header, body);
-        let (busy, peer) = (clock.busy(), peer.clone());
+        let (clock, busy, peer) = (clock.clone(), clock.busy(), peer.clone());
         async move {
             let response = stack::answer(&self.handler, request, peer, &self.bounds).await;
+            if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+                clock.hand_over();
+            }
             Ok(response.map(|body| SentBody::new(body, taking, busy)))
         }
     }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cores::Counted;
+use super::head_lines::HeadLines;
 use super::transport::Transport;
 
 /// What a connection is doing.
@@ -33,8 +34,10 @@ enum Phase {
 pub(super) struct ConnectionClock {
     start: Instant,
     phase: AtomicU8,
-    /// Whether it is HTTP/2, where what comes may be anything.
-    is_h2: AtomicBool,
+    /// Whether what comes may be anything, because it is HTTP/2 or somebody took the connection over.
+    is_free: AtomicBool,
+    /// Bodies of requests that somebody may still read from.
+    bodies: AtomicU32,
     /// Requests whose answers are not over.
     open: AtomicU32,
     /// When the phase began, in milliseconds after `start`.
@@ -59,7 +62,8 @@ impl ConnectionClock {
         Arc::new(Self {
             start: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
-            is_h2: AtomicBool::new(false),
+            is_free: AtomicBool::new(false),
+            bodies: AtomicU32::new(0),
             open: AtomicU32::new(0),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
@@ -106,14 +110,32 @@ impl ConnectionClock {
     fn read_bytes(&self) {
         // A frame of HTTP/2 need not begin a request: until one is there, the connection is idle.
         let idle = self.phase.load(Ordering::Relaxed) == Phase::Idle as u8;
-        if idle && !self.is_h2.load(Ordering::Relaxed) {
+        if idle && !self.is_free.load(Ordering::Relaxed) {
             self.enter(Phase::Header);
         }
     }
 
     fn read_preface(&self) {
-        self.is_h2.store(true, Ordering::Relaxed);
+        self.hand_over();
         self.enter(Phase::Idle);
+    }
+
+    /// What comes from now on may be anything.
+    pub(super) fn hand_over(&self) {
+        self.is_free.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what comes next can only be the head of a request over HTTP/1.1.
+    fn awaits_head(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) != Phase::Busy as u8
+            && self.bodies.load(Ordering::Relaxed) == 0
+            && !self.is_free.load(Ordering::Relaxed)
+    }
+
+    /// A request has a body; what is returned is kept until nobody reads from it any more.
+    pub(super) fn body(self: &Arc<Self>) -> OpenBody {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
+        OpenBody(self.clone())
     }
 
     fn wrote(&self, progressed: bool) {
@@ -140,6 +162,16 @@ impl Drop for Busy {
     }
 }
 
+/// A body that somebody may read from.
+#[derive(Debug)]
+pub(super) struct OpenBody(Arc<ConnectionClock>);
+
+impl Drop for OpenBody {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
@@ -147,6 +179,7 @@ pub(super) struct GuardedStream {
     clock: Arc<ConnectionClock>,
     preface: Preface,
     takes_h2: bool,
+    lines: HeadLines,
     /// Given back when the stream goes, which after an upgrade is later than the end of HTTP on it.
     _place: Place,
 }
@@ -188,11 +221,13 @@ impl GuardedStream {
         place: Place,
         takes_h2: bool,
     ) -> Self {
-        Self { stream, clock, preface: Preface::Begun(0), takes_h2, _place: place }
+        let (preface, lines) = (Preface::Begun(0), HeadLines::new());
+        Self { stream, clock, preface, takes_h2, lines, _place: place }
     }
 
-    /// Looks at what came.
-    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Looks at what came, and spoils a head that others may read otherwise.
+    fn came(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        let awaits_head = self.clock.awaits_head();
         self.clock.read_bytes();
         if matches!(self.preface, Preface::Begun(_)) {
             self.preface = self.preface.and(bytes);
@@ -203,6 +238,14 @@ impl GuardedStream {
                 }
                 self.clock.read_preface();
             }
+        }
+        if awaits_head
+            && self.preface != Preface::Whole
+            && let Some(at) = self.lines.bare_line_feed(bytes)
+            && let Some(byte) = bytes.get_mut(at)
+        {
+            // No head may hold this byte.
+            *byte = 0;
         }
         Ok(())
     }
@@ -217,7 +260,7 @@ impl AsyncRead for GuardedStream {
         let this = self.get_mut();
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        match buffer.filled().get(before..) {
+        match buffer.filled_mut().get_mut(before..) {
             Some(bytes) if !bytes.is_empty() => Poll::Ready(this.came(bytes)),
             _ => Poll::Ready(Ok(())),
         }

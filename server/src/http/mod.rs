@@ -5,10 +5,13 @@
 
 mod authority;
 mod body;
+mod compression;
 mod connection;
 mod core_thread;
 mod cores;
+mod framing;
 mod guarded_stream;
+mod head_lines;
 mod listener;
 mod port_file;
 mod protocol;
@@ -25,6 +28,7 @@ mod transport;
 use std::sync::Arc;
 
 pub use body::{BodyBudget, BodyError, Reservation, read_body};
+pub use compression::{Accepted, compress};
 pub use connection::ConnectionBounds;
 pub use core_thread::{CoreThread, Listeners, Serving};
 pub use cores::{Cores, Seat};

@@ -1,4 +1,4 @@
-//! What every request passes through, in this order: request id, bounds of the header, its host, trace context, the handler (whose
+//! What every request passes through, in this order: request id, bounds of the header, its framing and host, trace context, the handler (whose
 //! panic is an answer too), the id on the response, the access log.
 
 use std::net::SocketAddr;
@@ -10,7 +10,9 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
-use super::{Body, ConnectionBounds, Handle, Rejection, Request, Response, TraceParent, authority};
+use super::{
+    Body, ConnectionBounds, Handle, Rejection, Request, Response, TraceParent, authority, framing,
+};
 
 /// On every response.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
@@ -70,7 +72,8 @@ pub(super) async fn answer<H: Handle>(
     let accepted = if over_bounds(&request, bounds) {
         Err(Rejection::HeaderTooLarge)
     } else {
-        authority::settle(&mut request, peer.server_name.as_deref())
+        framing::check(&request)
+            .and_then(|()| authority::settle(&mut request, peer.server_name.as_deref()))
     };
     let mut response = match accepted {
         Err(rejection) => {

@@ -1,8 +1,10 @@
 'use strict';
 // Custom domains: their records.
 
+const { readFileSync } = require('node:fs');
 const { ACCOUNT, SIGNED, assert, assertMoments, fc, pick, refused, removed, test, told, unique } = require('./fc');
 
+const read = (what) => readFileSync(process.env[`SDK_TESTS_${what}`], 'utf8');
 const route = { path: '/a/*', serviceName: 's', functionName: 'f', qualifier: 'LATEST' };
 const named = () => `${unique('domain')}.example.com`;
 
@@ -21,7 +23,7 @@ test('a new domain has the documented record', async () => {
 test('a change touches what it names', async () => {
   const name = named();
   await fc.createCustomDomain(name, { protocol: 'HTTP', routeConfig: { routes: [route] } });
-  const certConfig = { certName: 'c', certificate: 'PUBLIC', privateKey: 'PRIVATE KEY' };
+  const certConfig = { certName: 'c', certificate: read('CERTIFICATE'), privateKey: read('CERTIFICATE_KEY') };
   const changed = told(await fc.updateCustomDomain(name, { protocol: 'HTTP,HTTPS', certConfig }));
   assert.equal(changed.protocol, 'HTTP,HTTPS');
   assert.equal(changed.routeConfig.routes.length, 1);

@@ -1,13 +1,16 @@
 """Custom domains: their records."""
 
+import os
+from pathlib import Path
+
 from fc import ACCOUNT, SIGNED, Case, unique
 
 ROUTES = {"routes": [
     {"path": "/a/*", "serviceName": "s", "functionName": "f", "qualifier": "LATEST", "methods": ["GET"]},
     {"path": "/b", "serviceName": "s", "functionName": "g"},
 ]}
-CERTIFICATE = {"certName": "c", "certificate": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----",
-               "privateKey": "-----BEGIN RSA PRIVATE KEY-----\nMA==\n-----END RSA PRIVATE KEY-----"}
+CERTIFICATE = {"certName": "c", "certificate": Path(os.environ["SDK_TESTS_CERTIFICATE"]).read_text(),
+               "privateKey": Path(os.environ["SDK_TESTS_CERTIFICATE_KEY"]).read_text()}
 
 
 def named():

@@ -205,10 +205,16 @@ fn hoarded(out: ResponseOutparam) {
 
 /// Asks the address it was asked at, and answers with the answer; `?to=HOST:PORT` asks there.
 fn call_itself(request: &IncomingRequest, path: &str, out: ResponseOutparam) {
+    let value = |name: &str| {
+        let value = request.headers().get(name).into_iter().next();
+        value.and_then(|value| String::from_utf8(value).ok())
+    };
     let to = path.split_once("to=").map(|(_, to)| to.to_owned());
-    let host = request.headers().get("host").into_iter().next();
-    let host = host.and_then(|host| String::from_utf8(host).ok());
-    let authority = to.or_else(|| request.authority()).or(host).unwrap_or_default();
+    let authority = to.or_else(|| request.authority()).or_else(|| value("host"));
+    let authority = authority.unwrap_or_default();
+    // The path as the caller had it: a gateway takes its own part away, and says so.
+    let base = value("x-fc-base-path").unwrap_or_default();
+    let path = &format!("{}{path}", base.trim_end_matches('/'));
     let asked = OutgoingRequest::new(Fields::new());
     let _ = asked.set_scheme(Some(&Scheme::Http));
     let _ = asked.set_authority(Some(&authority));
