@@ -24,7 +24,8 @@ pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
     }
     let path = request.uri().path();
     if gateway::is_proxy_path(path) {
-        return gateway::serve_proxy(app, request, exchange).await;
+        // Boxed, as all of these: what is awaited here is moved several times before it is first polled.
+        return Box::pin(gateway::serve_proxy(app, request, exchange)).await;
     }
     if gateway::apig::is_apig_path(path) {
         return Box::pin(gateway::apig::serve_path(app, request, exchange)).await;

@@ -4,8 +4,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hearth_engine::{AnswerBody, Outcome};
@@ -18,17 +16,10 @@ use serde_json::json;
 
 use super::guest_request::is_ours;
 use super::hop;
-use crate::dialect::function_compute::{fault_body, megabytes, tail_text, wire};
+use crate::dialect::function_compute::{fault_body, report_headers};
 use crate::http::{Body, BodyBroke, Response, header_value};
 
-const DURATION: HeaderName = HeaderName::from_static("x-fc-invocation-duration");
-const VERSION: HeaderName = HeaderName::from_static("x-fc-invocation-service-version");
-const MEMORY: HeaderName = HeaderName::from_static("x-fc-max-memory-usage");
-const INSTANCE: HeaderName = HeaderName::from_static("x-fc-instance-id");
-const LOG_RESULT: HeaderName = HeaderName::from_static("x-fc-log-result");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fc-error-type");
-/// How the instance started; our own, for people who measure.
-const START: HeaderName = HeaderName::from_static("x-hearth-start");
 
 /// Most bytes of headers that a function may answer with.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -79,24 +70,16 @@ pub(super) fn answering(
     Response::from_parts(parts, body)
 }
 
-/// What the platform says of an invocation.
+/// What the platform says of an invocation, as far as it is known when the response begins.
 pub(super) fn say(
     headers: &mut HeaderMap,
     outcome: Option<&Outcome>,
     revision: &Revision,
     request_id: &str,
 ) {
-    headers.insert(VERSION, header_value(revision.version()));
-    let Some(outcome) = outcome else { return };
-    let report = &outcome.report;
-    let duration = u64::try_from(report.phases.run.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(DURATION, HeaderValue::from(duration));
-    headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
-    headers.insert(INSTANCE, header_value(&wire::instance_id(report.instance)));
-    headers.insert(START, HeaderValue::from_static(report.start.as_str()));
-    if let Some(tail) = &outcome.tail_log {
-        let text = tail_text(tail, outcome, revision, request_id);
-        headers.insert(LOG_RESULT, header_value(&STANDARD.encode(text)));
+    match outcome {
+        Some(outcome) => report_headers::insert(headers, outcome, revision, request_id),
+        None => drop(headers.insert(report_headers::VERSION, header_value(revision.version()))),
     }
 }
 

@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome, depth_of};
 use hearth_platform::{EnqueueOptions, InvocationId, Invoked, Revision, Target};
@@ -14,10 +12,9 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::errors::WireError;
-use super::etag::megabytes;
 use super::function_error;
+use super::report_headers;
 use super::route::ServiceRef;
-use super::wire;
 use crate::app::App;
 use crate::http::{Body, Exchange, Request, Response, header_value, read_body};
 
@@ -27,14 +24,7 @@ const STATEFUL_ID: HeaderName = HeaderName::from_static("x-fc-stateful-async-inv
 const STATEFUL_ENABLE: HeaderName =
     HeaderName::from_static("x-fc-stateful-async-invocation-enable");
 const CODE_CHECKSUM: HeaderName = HeaderName::from_static("x-fc-code-checksum");
-const DURATION: HeaderName = HeaderName::from_static("x-fc-invocation-duration");
-const VERSION: HeaderName = HeaderName::from_static("x-fc-invocation-service-version");
-const MEMORY: HeaderName = HeaderName::from_static("x-fc-max-memory-usage");
-const INSTANCE: HeaderName = HeaderName::from_static("x-fc-instance-id");
-const LOG_RESULT: HeaderName = HeaderName::from_static("x-fc-log-result");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fc-error-type");
-/// How the instance started; our own, for people who measure.
-const START: HeaderName = HeaderName::from_static("x-hearth-start");
 const EXPOSE: HeaderName = HeaderName::from_static("access-control-expose-headers");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Date,x-fc-request-id,x-fc-error-type,x-fc-code-checksum,x-fc-invocation-duration,x-fc-max-memory-usage,\
@@ -164,20 +154,10 @@ fn stateful(headers: &HeaderMap) -> Result<(Option<bool>, Option<InvocationId>),
 
 /// The documented response.
 fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
-    let report = &outcome.report;
     let mut headers = HeaderMap::with_capacity(HEADERS);
-    let duration = report.phases.run.as_millis();
     headers.insert(CODE_CHECKSUM, HeaderValue::from(revision.function().code.checksum));
-    headers.insert(DURATION, HeaderValue::from(u64::try_from(duration).unwrap_or(u64::MAX)));
-    headers.insert(VERSION, header_value(revision.version()));
-    headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
-    headers.insert(INSTANCE, header_value(&wire::instance_id(report.instance)));
-    headers.insert(START, HeaderValue::from_static(report.start.as_str()));
+    report_headers::insert(&mut headers, &outcome, revision, request_id);
     headers.insert(EXPOSE, EXPOSED);
-    if let Some(tail) = &outcome.tail_log {
-        let text = tail_text(tail, &outcome, revision, request_id);
-        headers.insert(LOG_RESULT, header_value(&STANDARD.encode(text)));
-    }
     let (content_type, body) = match outcome.result {
         Ok(bytes) => ("application/octet-stream", bytes),
         Err(fault) => {
@@ -187,47 +167,13 @@ fn answer(outcome: Outcome, revision: &Revision, request_id: &str) -> Response {
                 "UnhandledInvocationError"
             };
             headers.insert(ERROR_TYPE, HeaderValue::from_static(kind));
-            ("application/json", function_error::body(&fault, report))
+            ("application/json", function_error::body(&fault, &outcome.report))
         }
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     let mut response = Response::new(Body::Full(body));
     *response.headers_mut() = headers;
     response
-}
-
-/// The tail log in the frames that clients look for: the initializer's, if it ran for this call, and the call's, if it came to that.
-pub(crate) fn tail_text(
-    tail: &[u8],
-    outcome: &Outcome,
-    revision: &Revision,
-    request_id: &str,
-) -> String {
-    let (report, settings) = (&outcome.report, &revision.function().settings);
-    // The tail is the end of all that was logged; what is missing is missing from the initializer's part first.
-    let missing = report.log_bytes.saturating_sub(tail.len() as u64);
-    let made = report.initialize_log_bytes.filter(|_| settings.initializer.is_some());
-    let initialized = made.map_or(0, |bytes| bytes.saturating_sub(missing));
-    let at = usize::try_from(initialized).unwrap_or(usize::MAX).min(tail.len());
-    let (initializing, invoking) = tail.split_at(at);
-    let frame = |what: &str, log: &[u8]| {
-        let log = String::from_utf8_lossy(log);
-        let newline = if log.is_empty() || log.ends_with('\n') { "" } else { "\n" };
-        format!(
-            "FC {what} Start RequestId: {request_id}\n{log}{newline}FC {what} End RequestId: {request_id}\n"
-        )
-    };
-    let initialize = made.map(|_| frame("Initialize", initializing)).unwrap_or_default();
-    // Instances count from 1: without one there was no call.
-    let is_called = made.is_none() || report.instance > 0;
-    let invoke = if is_called { frame("Invoke", invoking) } else { String::new() };
-    format!(
-        "{initialize}{invoke}\nDuration: {:.2} ms, Billed Duration: {} ms, Memory Size: {} MB, Max Memory Used: {} MB",
-        report.phases.run.as_secs_f64() * 1000.0,
-        report.billed.as_millis(),
-        settings.memory_mb,
-        megabytes(report.memory_peak_bytes)
-    )
 }
 
 #[cfg(test)]

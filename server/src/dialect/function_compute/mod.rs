@@ -18,6 +18,7 @@ mod invoke;
 mod json_names;
 mod kept_fields;
 mod layers;
+pub(crate) mod report_headers;
 mod route;
 mod scaling;
 mod services;
@@ -43,11 +44,8 @@ use crate::dialect::acting::Acting;
 use crate::http::{Body, Exchange, Request, Response, read_body};
 
 pub use destination_event::DestinationEvents;
-pub(crate) use etag::megabytes;
 pub(crate) use function_error::body as fault_body;
-pub(crate) use invoke::{
-    Kind as InvocationKind, enqueue, kind as invocation_kind, queue_options, tail_text,
-};
+pub(crate) use invoke::{Kind as InvocationKind, enqueue, kind as invocation_kind, queue_options};
 pub use route::PREFIX;
 pub(crate) use route::decode;
 pub(crate) use wire::{time, time_ms};
