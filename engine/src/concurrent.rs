@@ -258,7 +258,9 @@ async fn try_enter(
     if let Some(entered) = several.slot(|member| member.thread == thread) {
         return Ok(Some(entered));
     }
-    let Some(place) = several.place(revision.policy.max_instances) else {
+    let most = revision.policy.max_instances;
+    let most = invocation.max_instances.map_or(most, |asked| asked.min(most));
+    let Some(place) = several.place(most) else {
         return Ok(several.slot(|_| true));
     };
     let instance = match take_warm(revision, None, invocation, course) {

@@ -54,6 +54,9 @@ pub struct Invocation {
     pub trace_parent: Option<Arc<str>>,
     /// An instant after which the caller no longer waits; the guest's own timeout applies as well.
     pub deadline: Option<std::time::Instant>,
+    /// Instances that may serve the function at once, if fewer than its pool may hold. Looked at where an instance serves several
+    /// invocations; elsewhere each has one of its own, and whoever admits invocations bounds both.
+    pub max_instances: Option<u32>,
     /// How the function came to be loaded, when this invocation had to load it: it makes the report say
     /// [`Compiled`](crate::StartKind::Compiled) or [`Loaded`](crate::StartKind::Loaded).
     pub load: Option<LoadReport>,
@@ -72,6 +75,7 @@ impl Invocation {
             trigger: None,
             trace_parent: None,
             deadline: None,
+            max_instances: None,
             load: None,
         }
     }

@@ -93,16 +93,8 @@ impl Platform {
         let sealed_key = match (private_key, before) {
             (Some(key), _) => {
                 check(&domain, &chain, key.reveal(), self.inner().clock.now_ms())?;
-                let inner = self.inner();
-                // A new sealing key is made only where nothing is sealed with an old one.
-                let domains = inner.catalog.domains.all();
-                let is_first = !domains.values().any(|domain| domain.settings.has_sealed_key());
-                Some(
-                    inner
-                        .keys
-                        .seal_for(&owner(&domain), key.reveal(), is_first)
-                        .map_err(|error| failed(&error))?,
-                )
+                let sealed = self.inner().keys.seal_for(&owner(&domain), key.reveal());
+                Some(sealed.map_err(|error| failed(&error))?)
             }
             (None, _) if chain.is_empty() => None,
             (None, Some(before)) if before.chain == chain => before.sealed_key,

@@ -119,7 +119,7 @@ impl Inner {
         invocation: &mut Invocation,
         now_ms: u64,
     ) -> Result<(Running, Arc<hearth_engine::Function>), PlatformError> {
-        let running = self.catalog.admit(revision, &invocation.qualifier)?;
+        let running = self.catalog.admit(revision, invocation)?;
         let (function, report) = self.load(revision).await?;
         revision.touch(now_ms);
         if report.is_some() {

@@ -1,6 +1,8 @@
 //! Custom domains with certificates of their own: shown by name, changed without a restart, their private keys kept to themselves.
 
-use hearth_tests::{Certificate, Server, Start, TlsClient};
+use std::os::unix::fs::PermissionsExt;
+
+use hearth_tests::{Certificate, Server, Start, TlsClient, make_key_in};
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 
@@ -140,4 +142,27 @@ fn the_oldest_version_is_the_domains_and_a_domain_for_http_has_none() {
     server.call("PUT", PATH, &bad).is_error(400, "InvalidArgument");
     change(json!({"protocol": "HTTP"}));
     with(&[&TLS13]).unwrap_err();
+}
+
+#[test]
+fn a_sealing_key_that_is_gone_is_not_replaced_while_a_certificate_needs_it() {
+    let home = tempfile::tempdir().unwrap();
+    let start = || Start::default().with("--tls-listen", "127.0.0.1:0").on(home.path());
+    let mut server = start().start();
+    let shop = Certificate::of(&["shop.example"]);
+    make(&server, &body("shop.example", &shop));
+    let sealing_key = server.data_dir().join("sealing.key");
+    let kept = std::fs::read(&sealing_key).unwrap();
+    server.terminate();
+    drop(server);
+    std::fs::remove_file(&sealing_key).unwrap();
+
+    let refused = make_key_in(home.path(), &["--role", "admin"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("sealing.key"), "{told}");
+    assert!(!sealing_key.exists(), "a new one would never open what the old one sealed");
+
+    std::fs::write(&sealing_key, kept).unwrap();
+    std::fs::set_permissions(&sealing_key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    shows(&start().start(), "shop.example", &shop).unwrap();
 }

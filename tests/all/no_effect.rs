@@ -3,6 +3,8 @@
 use hearth_tests::{Server, guest};
 use serde_json::{Value, json};
 
+use crate::http_trigger::trigger;
+
 #[test]
 fn what_has_no_effect_is_kept_and_told() {
     let mut server = Server::start();
@@ -127,4 +129,32 @@ fn several_calls_at_once_are_for_guests_that_can() {
     }
     let answer = server.invoke("can", "hello");
     assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+}
+
+#[test]
+fn an_instance_that_can_serves_as_many_calls_at_once_as_it_is_told() {
+    let server = Server::start();
+    server.service("s");
+    let made = server.create("f", &guest("rust-http-p3"), json!({"instanceConcurrency": 3}));
+    assert_eq!(made.status, 200, "{}", made.text());
+    let config = json!({"authType": "anonymous", "methods": ["GET"]});
+    assert_eq!(trigger(&server, "f", &config).status, 200);
+    let one = server.call(
+        "PUT",
+        "/services/s.LATEST/functions/f/on-demand-config",
+        &json!({"maximumInstanceCount": 1}),
+    );
+    assert_eq!(one.status, 200, "{}", one.text());
+    let wait = |id: &str| {
+        server.send("GET", &format!("/2016-08-15/proxy/s/f/wait?ms=1500&id={id}"), &[], b"")
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let calls = ["a", "b", "c", "d"].map(|id| scope.spawn(move || wait(id)));
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((served.len(), refused.len()), (3, 1), "three seats, and four came");
+    assert_eq!(refused[0].status, 429, "{}", refused[0].text());
+    assert!(served.iter().any(|answer| answer.json()["most"] == 3), "in one instance");
 }

@@ -14,7 +14,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::seal::{SealError, Sealer};
 use super::{AccessKey, OpenKey, Role, Secret};
 use crate::audit::{AuditConfig, Author, Change, Origin, Trail, Verb};
+use crate::catalog::Record;
 use crate::clock::SystemClock;
+use crate::domain::Domain;
 use crate::storage::sqlite::SqliteStorage;
 use crate::storage::{Collection, Expect, Op, Storage, StorageError};
 
@@ -123,6 +125,8 @@ struct Shared {
     trail: Arc<Trail>,
     sealing_key: PathBuf,
     sealer: OnceLock<Sealer>,
+    /// Whether something else than keys was sealed when these were read: private keys of certificates.
+    has_sealed_others: bool,
     open: ArcSwap<BTreeMap<Arc<str>, Arc<OpenKey>>>,
     /// Held by the one who changes them.
     stored: Arc<Mutex<Records>>,
@@ -172,11 +176,22 @@ impl Keys {
                 Ok::<_, KeyError>(())
             })
             .await?;
+        let mut has_sealed_others = false;
+        trail
+            .storage
+            .each(Domain::COLLECTION, |entry| {
+                // What cannot be read may hold a secret as well.
+                has_sealed_others |= serde_json::from_slice::<Domain>(&entry.value)
+                    .map_or(true, |domain| domain.settings.has_sealed_key());
+                Ok::<_, KeyError>(())
+            })
+            .await?;
         let sealing_key = sealing_key.unwrap_or_else(|| data_dir.join(SEALING_KEY));
         let shared = Shared {
             trail,
             sealing_key,
             sealer: OnceLock::new(),
+            has_sealed_others,
             open: ArcSwap::default(),
             stored: Arc::default(),
         };
@@ -204,14 +219,9 @@ impl Keys {
         self.0.open.load().values().map(|open| open.key.clone()).collect()
     }
 
-    /// Seals a secret of something else than a key; `is_first` where no other such secret is sealed yet.
-    pub(crate) fn seal_for(
-        &self,
-        owner: &str,
-        secret: &str,
-        is_first: bool,
-    ) -> Result<String, KeyError> {
-        Ok(self.0.sealer(is_first && self.is_empty())?.seal(owner, secret)?)
+    /// Seals a secret of something else than a key.
+    pub(crate) fn seal_for(&self, owner: &str, secret: &str) -> Result<String, KeyError> {
+        Ok(self.0.seal(owner, secret)?)
     }
 
     /// Opens what was sealed so.
@@ -346,9 +356,10 @@ impl Shared {
         })
     }
 
-    fn seal(&self, id: &str, secret: &str) -> Result<String, KeyError> {
+    fn seal(&self, owner: &str, secret: &str) -> Result<String, SealError> {
         // A new sealing key is made only where nothing is sealed with an old one.
-        Ok(self.sealer(self.open.load().is_empty())?.seal(id, secret)?)
+        let may_make = !self.has_sealed_others && self.open.load().is_empty();
+        self.sealer(may_make)?.seal(owner, secret)
     }
 
     fn sealer(&self, may_make: bool) -> Result<&Sealer, SealError> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hearth_engine::Refusal;
+use hearth_engine::{Invocation, Refusal};
 use serde::{Deserialize, Serialize};
 
 use super::{check, key, key_of};
@@ -73,21 +73,32 @@ impl Record for OnDemandConfig {
 }
 
 impl Catalog {
-    /// A place for one more invocation that came with this qualifier.
-    pub(crate) fn admit(&self, revision: &Revision, qualifier: &str) -> Result<Running, Refusal> {
+    /// A place for one more invocation, among as many as the instances serve that its qualifier may have.
+    pub(crate) fn admit(
+        &self,
+        revision: &Revision,
+        invocation: &mut Invocation,
+    ) -> Result<Running, Refusal> {
         if self.on_demand.is_empty() {
             return Ok(Running(None));
         }
         let function = revision.function();
+        let qualifier: &str = &invocation.qualifier;
         let qualifier = if qualifier.is_empty() { LATEST } else { qualifier };
         let key = key(function.service.as_str(), qualifier, function.name.as_str());
         let Some(config) = self.on_demand.get(&key) else { return Ok(Running(None)) };
-        let more = |running: u32| (running < config.maximum).then_some(running + 1);
+        let each = match function.serves_several() {
+            true => function.settings.instance_concurrency,
+            false => 1,
+        };
+        let limit = config.maximum.saturating_mul(each);
+        invocation.max_instances = Some(config.maximum);
+        let more = |running: u32| (running < limit).then_some(running + 1);
         match config.running.fetch_update(Ordering::AcqRel, Ordering::Acquire, more) {
             Ok(_) => Ok(Running(Some(config.running.clone()))),
             Err(_) => Err(Refusal::QueueFull {
                 function: revision.label().to_string(),
-                limit: config.maximum,
+                limit,
                 waiting: 0,
             }),
         }

@@ -111,19 +111,24 @@ async fn a_maximum_is_held_per_qualifier() {
     let set = platform.put_on_demand_config(at(Some("prod")), 1, None).await.unwrap();
     let (catalog, alias) = (&platform.inner().catalog, at(Some("prod")));
     let revision = platform.resolve(alias).unwrap();
-    let first = catalog.admit(&revision, "prod").unwrap();
-    let refused = catalog.admit(&revision, "prod").unwrap_err();
+    let admit = |qualifier: &str| {
+        let mut invocation = hearth_engine::Invocation::new("");
+        invocation.qualifier = qualifier.into();
+        catalog.admit(&revision, &mut invocation)
+    };
+    let first = admit("prod").unwrap();
+    let refused = admit("prod").unwrap_err();
     assert!(matches!(refused, hearth_engine::Refusal::QueueFull { limit: 1, .. }), "{refused}");
-    let other = catalog.admit(&revision, "1");
+    let other = admit("1");
     assert!(other.is_ok(), "the version itself has no maximum");
     let stale = platform.put_on_demand_config(alias, 5, Some(set.revision + 1)).await.unwrap_err();
     assert!(is(&stale, |e| matches!(e, RequestError::Conflict { .. })));
     platform.put_on_demand_config(alias, 2, Some(set.revision)).await.unwrap();
     // Who runs already counts under the new maximum as well.
-    let second = catalog.admit(&revision, "prod").unwrap();
-    assert!(catalog.admit(&revision, "prod").is_err());
+    let second = admit("prod").unwrap();
+    assert!(admit("prod").is_err());
     drop((first, second));
-    assert!(catalog.admit(&revision, "prod").is_ok());
+    assert!(admit("prod").is_ok());
     for maximum in [0, ON_DEMAND_MAX + 1] {
         let error = platform.put_on_demand_config(at(None), maximum, None).await.unwrap_err();
         assert!(is(&error, |e| matches!(e, RequestError::Invalid { field: "maximum", .. })));
