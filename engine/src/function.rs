@@ -1,7 +1,6 @@
 //! A loaded function: the handle an embedder invokes.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -149,7 +148,7 @@ impl Function {
                     why: format!("the guest did not start: {fault}"),
                 },
             })?;
-            if revision.pool.put(instance, Instant::now()).is_err() {
+            if revision.pool.put_below(instance).is_err() {
                 break;
             }
         }

@@ -192,7 +192,7 @@ pub(crate) fn take_warm(
     course: &mut Course,
 ) -> Option<Instance> {
     let instance = match seat {
-        None => revision.pool.take(),
+        None => revision.pool.take(revision.is_reused()),
         // What it begins with has served nobody, and what it goes on with nobody else.
         Some(seat) => seat.take().or_else(|| revision.pool.take_one(|one| one.uses == 0)),
     };

@@ -40,16 +40,23 @@ impl Pool {
         }
     }
 
-    /// Takes the instance used last, from this thread's stack if it has one.
-    pub(crate) fn take(&self) -> Option<Instance> {
+    /// Takes the instance used last, from this thread's stack if it has one. With `prefers_used` one that never served is taken
+    /// only where no thread has another.
+    pub(crate) fn take(&self, prefers_used: bool) -> Option<Instance> {
         if self.idle.load(Ordering::Acquire) == 0 {
             return None;
         }
+        let used = if prefers_used { self.pop(|one| one.uses > 0) } else { None };
+        used.or_else(|| self.pop(|_| true))
+    }
+
+    /// Takes the first one that is on top of a stack and `is_wanted`; those that never served lie below the others.
+    fn pop(&self, is_wanted: impl Fn(&mut Instance) -> bool) -> Option<Instance> {
         let own = thread_number();
         let count = self.shards.len();
         for step in 0..count {
             let shard = self.shards.get((own + step) % count)?;
-            let taken = shard.lock().pop();
+            let taken = shard.lock().pop_if(&is_wanted);
             if let Some(instance) = taken {
                 self.idle.fetch_sub(1, Ordering::Release);
                 return Some(instance);
@@ -64,9 +71,16 @@ impl Pool {
         self.insert(instance, Vec::push)
     }
 
-    /// Puts an instance below all others, for the keeper: those that served last are taken first.
+    /// Puts an instance below all others of its sort, for the keeper: those that served last are taken first, and those that never
+    /// did last.
     pub(crate) fn put_below(&self, instance: Instance) -> Result<(), Box<Instance>> {
-        self.insert(instance, |shard, instance| shard.insert(0, instance))
+        self.insert(instance, |shard, instance| {
+            let unused = match instance.uses {
+                0 => 0,
+                _ => shard.partition_point(|other| other.uses == 0),
+            };
+            shard.insert(unused, instance);
+        })
     }
 
     fn insert(

@@ -78,6 +78,11 @@ impl Revision {
         })
     }
 
+    /// Whether an instance serves one invocation after another.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.isolation == Isolation::Reuse
+    }
+
     /// Whether a call may be tried without a fiber.
     pub(crate) fn may_run_direct(&self) -> bool {
         self.code.can_run_direct()

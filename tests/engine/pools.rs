@@ -63,6 +63,25 @@ fn idle_instances_go_but_the_promised_ones_stay() {
 }
 
 #[test]
+fn one_that_served_is_taken_before_those_that_never_did_whoever_calls() {
+    let function = story(async {
+        let pool = PoolPolicy { min_ready: 3, ..PoolPolicy::default() };
+        let function = engine().load(spec("wat-echo").pool(pool)).await.unwrap();
+        eventually("three are ready", || function.stats().idle >= 3).await;
+        function
+    });
+    let first = story(invoke(&function, "x")).report;
+    assert_eq!(first.start, StartKind::Fresh);
+    story(function.prewarm(5)).unwrap();
+    for _ in 0..8 {
+        // Each thread looks at another one's instances first.
+        let call = || story(invoke(&function, "x")).report;
+        let next = std::thread::scope(|scope| scope.spawn(call).join().unwrap());
+        assert_eq!((next.start, next.instance), (StartKind::Warm, first.instance));
+    }
+}
+
+#[test]
 fn prewarming_makes_the_first_call_find_an_instance() {
     story(async {
         let function = load(&engine(), "rust-event").await;
