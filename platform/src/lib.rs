@@ -98,7 +98,7 @@ pub use function::{
     Code, CodeUpload, ENVIRONMENT_BYTES_MAX, Function, FunctionChange, FunctionSettings,
     INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
 };
-pub use gate::{Gate, GateLimits, GateRefusal, Pass};
+pub use gate::{Gate, GateLimits, GateRefusal, Gated, Pass};
 pub use gateway_trigger::{GatewayAuth, GatewayRoute, GatewayTrigger, NoGatewayRoute};
 pub use http_trigger::{HttpAuth, HttpTrigger};
 pub use invoke::Invoked;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::http_trigger::{is_refused, open};
 
-const HOST: &str = "shop.example";
+pub(crate) const HOST: &str = "shop.example";
 
 /// Makes the domain with these routes, each to `s/rust-http` unless it says otherwise.
 pub(crate) fn domain(server: &Server, protocol: &str, routes: &[Value]) -> Reply {

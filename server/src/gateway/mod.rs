@@ -20,7 +20,7 @@ mod websocket;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hearth_platform::{Domain, DomainProtocol, NoRoute, Target};
+use hearth_platform::{Domain, DomainProtocol, Gate, NoRoute, Target};
 use http::StatusCode;
 
 use self::client::Client;
@@ -45,6 +45,8 @@ struct Destination<'a> {
     /// Where the function begins in the path that the caller used.
     base_path: Cow<'a, str>,
     address: Address,
+    /// The limits of the route that led here, beside those of the trigger.
+    gate: Option<&'a Gate>,
     client: Client,
 }
 
@@ -125,6 +127,7 @@ fn domain_destination<'a>(
         path: routed.rewritten.map_or(Cow::Borrowed(asked), Cow::Owned),
         base_path: "/".into(),
         address: Address::Domain,
+        gate: routed.gate,
         client,
     })
 }
