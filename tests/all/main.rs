@@ -41,6 +41,7 @@ mod http2_edge;
 mod http_edge;
 mod http_headers;
 mod http_trigger;
+mod idle_crowd;
 mod invoke_async;
 mod invoke_sync;
 mod layers;
