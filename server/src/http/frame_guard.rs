@@ -111,8 +111,9 @@ impl FrameGuard {
     /// Whether the parser would take a line as it is. Around chunks it refuses a line feed alone itself, but would take another byte in
     /// its place for a part of an extension.
     fn is_let_pass(&self, piece: &[u8]) -> bool {
-        let last = piece.last().copied().or((self.held > 0).then_some(self.last));
-        last == Some(b'\r') || !matches!(self.place, Place::Size | Place::ChunkEnd)
+        let held = (self.held > 0).then_some(self.last);
+        let has_return = piece.last().copied().or(held) == Some(b'\r');
+        has_return || !matches!(self.place, Place::Size | Place::ChunkEnd)
     }
 
     /// Passes over bytes of a body; how many.
