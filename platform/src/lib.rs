@@ -18,7 +18,7 @@
 //! | keep layers | [`Platform::publish_layer_version`], `get_layer_version`, `layer_archive`, `delete_layer_version`, `set_layer_public`, `list_layers`, `list_layer_versions` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
-//! | hold WebSockets | [`Platform::open_websocket`] gives a [`WebSocketConnection`], if the function takes it |
+//! | hold WebSockets | [`Platform::open_websocket`] gives a [`WebSocketConnection`], if the function takes it; a [`Way`] tells when it must be closed |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
@@ -75,6 +75,7 @@ mod tests;
 mod trigger;
 mod upkeep;
 mod version;
+mod way;
 mod websocket;
 
 pub use alias::{Alias, AliasChange, NewAlias};
@@ -143,4 +144,5 @@ pub use trigger::{
     NewTrigger, TRIGGER_CONFIG_BYTES_MAX, Trigger, TriggerChange, TriggerKind, TriggerSettings,
 };
 pub use version::{Direction, Version, VersionListRequest, VersionPage};
+pub use way::Way;
 pub use websocket::{WebSocketConnection, WebSocketMode, WebSocketSettings, WebSocketWish};

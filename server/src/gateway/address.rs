@@ -73,6 +73,7 @@ fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destin
         base_path: format!("{base}/").into(),
         address: Address::Server,
         gate: None,
+        domain: None,
         client,
     })
 }

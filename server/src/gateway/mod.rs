@@ -47,6 +47,8 @@ struct Destination<'a> {
     address: Address,
     /// The limits of the route that led here, beside those of the trigger.
     gate: Option<&'a Gate>,
+    /// The custom domain that led here.
+    domain: Option<&'a Arc<Domain>>,
     client: Client,
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn domain_of(app: &App, request: &Request) -> Option<Arc<Domain>> {
 /// Answers a request for a custom domain.
 pub(crate) async fn serve_domain(
     app: &App,
-    domain: &Domain,
+    domain: &Arc<Domain>,
     request: Request,
     exchange: Exchange,
 ) -> Response {
@@ -90,7 +92,7 @@ pub(crate) async fn serve_domain(
 }
 
 fn domain_destination<'a>(
-    domain: &'a Domain,
+    domain: &'a Arc<Domain>,
     request: &Request,
     uri: &'a http::Uri,
     client: Client,
@@ -128,6 +130,7 @@ fn domain_destination<'a>(
         base_path: "/".into(),
         address: Address::Domain,
         gate: routed.gate,
+        domain: Some(domain),
         client,
     })
 }

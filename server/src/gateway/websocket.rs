@@ -7,6 +7,8 @@ mod handshake;
 mod invocations;
 mod times;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hearth_engine::{WebSocketAcceptance, WebSocketOpening, WebSocketRejection};
 use hearth_platform::{HttpTrigger, WebSocketConnection, WebSocketWish};
@@ -34,7 +36,7 @@ const HANDSHAKE: &str = "sec-websocket-";
 pub(super) async fn serve(
     app: &App,
     destination: &Destination<'_>,
-    trigger: &HttpTrigger,
+    trigger: &Arc<HttpTrigger>,
     mut request: Request,
     exchange: Exchange,
 ) -> Result<Response, Refused> {
@@ -67,6 +69,7 @@ pub(super) async fn serve(
             };
             let bridge = Bridge {
                 connection,
+                way: app.platform.way(destination.target(), trigger, destination.domain),
                 invocations,
                 settings: trigger.websocket,
                 ping: app.settings.gateway.websocket_ping.0,

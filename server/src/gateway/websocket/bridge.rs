@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use hearth_engine::{Line, Message, Outgoing};
-use hearth_platform::{WebSocketConnection, WebSocketSettings};
+use hearth_platform::{Way, WebSocketConnection, WebSocketSettings};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
@@ -40,6 +40,7 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 #[derive(Debug)]
 pub(super) struct Bridge {
     pub(super) connection: WebSocketConnection,
+    pub(super) way: Way,
     pub(super) invocations: Invocations,
     pub(super) settings: WebSocketSettings,
     /// Time between two pings; zero for none.
@@ -63,7 +64,7 @@ enum Turn {
 impl Bridge {
     /// Serves a connection to its end, once the response has made it one.
     pub(super) async fn serve(self, upgrade: OnUpgrade) {
-        let Self { connection, invocations, settings, ping, write, mut shutdown } = self;
+        let Self { connection, mut way, invocations, settings, ping, write, mut shutdown } = self;
         let line = connection.line().clone();
         // The socket holds the connection's slot, which a server that stops waits for: it goes when the function has been told.
         let (end, turn, _socket) = match upgrade.await {
@@ -75,7 +76,8 @@ impl Bridge {
                     idle: settings.idle,
                     ping,
                 };
-                let (end, socket) = serving.run(socket, &line, write, &mut shutdown).await;
+                let outer = (&mut way, &mut shutdown);
+                let (end, socket) = serving.run(socket, &line, write, outer).await;
                 (end, serving.turn, socket)
             }
             Err(_) => {
@@ -118,7 +120,7 @@ impl Serving<'_> {
         socket: Socket,
         line: &Line,
         write: Duration,
-        shutdown: &mut ShutdownSignal,
+        (way, shutdown): (&mut Way, &mut ShutdownSignal),
     ) -> (End, Option<Socket>) {
         let (mut sink, mut stream) = socket.split();
         let times = Times::new();
@@ -130,6 +132,7 @@ impl Serving<'_> {
                 end = writing => end,
                 end = reading => end,
                 () = shutdown.wait() => End::closing(1001, "the server is going away"),
+                () = way.gone() => End::closing(1001, "the way to the function is gone"),
             }
         };
         line.end();
