@@ -8,6 +8,7 @@ mod address;
 mod answer;
 pub(crate) mod apig;
 mod client;
+mod grpc;
 mod guest_request;
 mod guest_response;
 mod hop;
@@ -80,6 +81,7 @@ pub(crate) async fn serve_domain(
     exchange: Exchange,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let call = grpc::Call::of(&request);
     let client = client_of(app, &request, &exchange);
     let result = match domain_destination(domain, &request, &uri, client) {
         Ok(destination) if app.platform.has_gateway_trigger(destination.target()) => {
@@ -88,7 +90,8 @@ pub(crate) async fn serve_domain(
         Ok(destination) => trigger::serve(app, &destination, request, exchange).await,
         Err(error) => Err(error.into()),
     };
-    result.unwrap_or_else(|refused| refused.into_response(&method))
+    let response = result.unwrap_or_else(|refused| refused.into_response(&method));
+    told(call, response)
 }
 
 fn domain_destination<'a>(
@@ -138,6 +141,7 @@ fn domain_destination<'a>(
 /// Answers a request for a proxy path.
 pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let call = grpc::Call::of(&request);
     let client = client_of(app, &request, &exchange);
     let result = match address::proxy_destination(&uri, client) {
         Some(destination) => trigger::serve(app, &destination, request, exchange).await,
@@ -146,7 +150,16 @@ pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange)
             Err(error) => Err(error.into()),
         },
     };
-    result.unwrap_or_else(|refused| refused.into_response(&method))
+    let response = result.unwrap_or_else(|refused| refused.into_response(&method));
+    told(call, response)
+}
+
+/// A response in the form that its caller looks for.
+fn told(call: Option<grpc::Call>, response: Response) -> Response {
+    match call {
+        Some(call) => call.told(response),
+        None => response,
+    }
 }
 
 /// Who asks.
