@@ -18,6 +18,7 @@ mod auth_matrix;
 mod auth_story;
 mod bad_guests;
 mod cli;
+mod compression;
 mod crowd;
 mod crud;
 mod custom_domains;
