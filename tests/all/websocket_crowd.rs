@@ -60,3 +60,27 @@ fn ten_thousand_idle_connections_cost_less_than_20_kib_each() {
     drop(crowd);
     eventually("the end of all", || open() == "0");
 }
+
+/// The codec keeps a buffer of the largest frame that came and of the largest that went: 8 MiB for each of these, until frames were cut up.
+#[test]
+fn a_large_message_is_let_go_when_it_is_over() {
+    const LARGE: usize = 4 << 20;
+    const COUNT: usize = 48;
+    let settings = json!({"connections": 100, "messageBytes": LARGE, "idleSeconds": 3600});
+    let server = serving(Start::default(), "rust-websocket-echo", &settings);
+    let message = "x".repeat(LARGE);
+    let connected = || {
+        let mut client = server.websocket(ECHO, &[]).unwrap();
+        assert!(client.ask(&message) == message, "it comes back as it went");
+        client
+    };
+    // What one of them needs on each core is there from then on, and is used again.
+    let _first: Vec<_> = (0..8).map(|_| connected()).collect();
+    let before = server.resident_bytes();
+    let mut clients: Vec<_> = (0..COUNT).map(|_| connected()).collect();
+    let grown = server.resident_bytes().saturating_sub(before);
+    assert!(grown < (COUNT * LARGE / 4) as u64, "{grown} bytes are held for {COUNT} connections");
+    for client in &mut clients {
+        assert_eq!(client.ask("still"), "still");
+    }
+}

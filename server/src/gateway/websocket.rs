@@ -5,6 +5,7 @@ mod bridge;
 mod end;
 mod handshake;
 mod invocations;
+mod pieces;
 mod times;
 
 use std::sync::Arc;

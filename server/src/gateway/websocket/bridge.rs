@@ -16,25 +16,27 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame as Piece};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::end::{self, End};
 use super::invocations::{Invocations, Told};
+use super::pieces::{PIECE, Pieces};
 use super::times::Times;
 use crate::http::ShutdownSignal;
 
 /// Bytes that are read at once; each idle connection holds so many.
 const READ_BYTES: usize = 2 << 10;
-/// Answers to pings that wait, beside one message, for a client that reads nothing.
+/// Answers to pings that wait, beside one piece of a message, for a client that reads nothing.
 const WRITE_BYTES: usize = 16 << 10;
 /// How long the other end may take to answer a close.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// Pings that may stay without an answer.
 const PINGS_MISSED: u32 = 2;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Pieces<TokioIo<Upgraded>>>;
 
 /// A connection that is about to be served.
 #[derive(Debug)]
@@ -99,10 +101,11 @@ async fn socket(upgraded: Upgraded, settings: &WebSocketSettings) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(settings.message_bytes.saturating_add(WRITE_BYTES))
+        .max_write_buffer_size(PIECE + WRITE_BYTES)
         .max_message_size(Some(settings.message_bytes))
         .max_frame_size(Some(settings.message_bytes));
-    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+    let stream = Pieces::new(TokioIo::new(upgraded), settings.message_bytes);
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
 }
 
 /// A connection while it is open.
@@ -260,27 +263,47 @@ async fn send(
 ) -> End {
     let mut next_ping = Instant::now() + ping;
     loop {
-        let frame = tokio::select! {
+        let message = tokio::select! {
             biased;
             () = sleep_until(next_ping), if !ping.is_zero() => {
                 next_ping = Instant::now() + ping;
-                Frame::Ping(Bytes::new())
+                None
             }
             outgoing = line.next() => {
                 times.moved();
-                match outgoing {
-                    Outgoing::Message(Message::Text(text)) => Frame::text(text),
-                    Outgoing::Message(Message::Binary(bytes)) => Frame::Binary(bytes),
+                Some(match outgoing {
+                    Outgoing::Message(Message::Text(text)) => (Data::Text, Bytes::from(text)),
+                    Outgoing::Message(Message::Binary(bytes)) => (Data::Binary, bytes),
                     Outgoing::Close { code, reason } => return End::Closing(code, reason),
-                }
+                })
             }
         };
-        match timeout(write, sink.send(frame)).await {
+        let sending = async {
+            match message {
+                Some((kind, bytes)) => send_in_pieces(sink, kind, bytes).await,
+                None => sink.send(Frame::Ping(Bytes::new())).await,
+            }
+        };
+        match timeout(write, sending).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Broken("the connection broke off"),
             Err(_) => return End::Broken("the client reads too slowly"),
         }
     }
+}
+
+/// Sends a message, a large one in pieces: the codec keeps a buffer of the largest frame that it ever sent.
+async fn send_in_pieces(
+    sink: &mut SplitSink<Socket, Frame>,
+    mut kind: Data,
+    mut bytes: Bytes,
+) -> Result<(), Error> {
+    while bytes.len() > PIECE {
+        let piece = Piece::message(bytes.split_to(PIECE), OpCode::Data(kind), false);
+        sink.send(Frame::Frame(piece)).await?;
+        kind = Data::Continue;
+    }
+    sink.send(Frame::Frame(Piece::message(bytes, OpCode::Data(kind), true))).await
 }
 
 /// Says goodbye and reads until the client has.
