@@ -104,7 +104,7 @@ fn a_length_beside_a_coding() {
     for headers in [
         format!("{length}{coding}"),
         format!("{coding}{length}"),
-        format!("Content-LENGTH:0\r\nx: y\r\nTransfer-ENCODING:chunked\r\n"),
+        "Content-LENGTH:0\r\nx: y\r\nTransfer-ENCODING:chunked\r\n".to_owned(),
     ] {
         is_refused(&server, &format!("{POST}host: x\r\n{headers}\r\n0\r\n\r\n"));
     }
