@@ -130,8 +130,8 @@ impl Serving<'_> {
         let end = {
             let writing = pin!(send(&mut sink, line, &times, (self.ping, write)));
             let reading = pin!(self.receive(&mut stream, &times));
+            // In any order: whichever came first each time would be all that runs while it always has something to do.
             tokio::select! {
-                biased;
                 end = writing => end,
                 end = reading => end,
                 () = shutdown.wait() => End::closing(1001, "the server is going away"),
@@ -182,7 +182,13 @@ impl Serving<'_> {
                             ahead = Some(Message::Text(text.as_str().to_owned()));
                         }
                         Some(Ok(Frame::Binary(bytes))) => ahead = Some(Message::Binary(bytes)),
-                        Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => continue,
+                        Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {
+                            // Here too: who sends them without pause keeps what is below from its turn.
+                            if !is_busy && self.is_idle(times) {
+                                return idle_for_long();
+                            }
+                            continue;
+                        }
                         Some(Ok(Frame::Close(None))) => return End::Closed(1005, String::new()),
                         Some(Ok(Frame::Close(Some(frame)))) => {
                             let reason = frame.reason.as_str().to_owned();
@@ -198,8 +204,8 @@ impl Serving<'_> {
                     if is_reading && self.is_dead(times, now) {
                         return End::Broken("the client answers no pings");
                     }
-                    if !is_busy && now >= times.last_moved() + self.idle {
-                        return End::closing(1001, "the connection was idle");
+                    if !is_busy && self.is_idle(times) {
+                        return idle_for_long();
                     }
                 }
             }
@@ -231,6 +237,10 @@ impl Serving<'_> {
         (!self.ping.is_zero()).then(|| self.ping * (PINGS_MISSED + 1))
     }
 
+    fn is_idle(&self, times: &Times) -> bool {
+        Instant::now() >= times.last_moved() + self.idle
+    }
+
     fn is_dead(&self, times: &Times, now: Instant) -> bool {
         self.silence().is_some_and(|silence| now >= times.last_heard() + silence)
     }
@@ -244,6 +254,10 @@ impl Serving<'_> {
             _ => idle,
         }
     }
+}
+
+fn idle_for_long() -> End {
+    End::closing(1001, "the connection was idle")
 }
 
 /// Waits for the invocation that has the connection.
