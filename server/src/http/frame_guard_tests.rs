@@ -147,3 +147,116 @@ proptest! {
         }
     }
 }
+
+/// How many requests of a connection the parser takes to their end.
+fn taken_by_the_parser(bytes: &[u8]) -> usize {
+    use http_body_util::{BodyExt, Empty};
+    use tokio::io::AsyncWriteExt;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let taken = std::cell::Cell::new(0);
+    runtime.block_on(async {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        client.write_all(bytes).await.unwrap();
+        client.shutdown().await.unwrap();
+        let answer = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| {
+            let taken = &taken;
+            async move {
+                // As the server does, which then closes.
+                let is_known = request
+                    .headers()
+                    .get_all("transfer-encoding")
+                    .iter()
+                    .all(|it| it.as_bytes().eq_ignore_ascii_case(b"chunked"));
+                let whole = request.into_body().collect().await;
+                if is_known && whole.is_ok() {
+                    taken.set(taken.get() + 1);
+                    return Ok(http::Response::new(Empty::<bytes::Bytes>::new()));
+                }
+                Err("closed")
+            }
+        });
+        let stream = hyper_util::rt::TokioIo::new(server);
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, answer).await;
+        drop(client);
+    });
+    taken.get()
+}
+
+/// What requests are put together of, good and bad.
+const LINES: [&str; 5] = [
+    "GET / HTTP/1.1\r\nhost: x\r\n",
+    "POST / HTTP/1.1\r\n",
+    "POST / HTTP/1.0\r\n",
+    "\r\nGET / HTTP/1.1\r\n",
+    "GET / HTTP/1.1\n",
+];
+const HEADERS: [&str; 16] = [
+    "content-length: 3\r\n",
+    "content-length: 3\r\n",
+    "Content-Length:5\r\n",
+    "content-length: 0\r\n",
+    "content-length: +3\r\n",
+    "content-length: 3 \t\r\n",
+    "content-length : 3\r\n",
+    " content-length: 3\r\n",
+    "transfer-encoding: chunked\r\n",
+    "transfer-encoding: chunked\r\n",
+    "Transfer-Encoding:\tchunked\r\n",
+    "transfer-encoding: gzip, chunked\r\n",
+    "x: y\n",
+    "x: a\0b\r\n",
+    "x: y\rcontent-length: 3\r\n",
+    "upgrade: foo\r\n",
+];
+const BODIES: [&str; 16] = [
+    "abc",
+    "a\n\r\nb",
+    "3\r\nabc\r\n",
+    "3\r\nabc\r\n",
+    "3;a=b\r\n\n\n\n\r\n",
+    "3;a\nb\r\nabc\r\n",
+    "3;\n\r\nabc\r\n",
+    "3 \r\nabc\r\n",
+    "03\nabc\n",
+    "3\r\nabcd\r\n",
+    "3\r\nabc\n",
+    "0\r\n\r\n",
+    "0\r\n\r\n",
+    "0\r\nx: y\r\n\r\n",
+    "0\r\nx: y\n\r\n",
+    "0\r\n\n",
+];
+
+/// A request, or what might be taken for one.
+fn words() -> impl Strategy<Value = String> {
+    let some = |of: &'static [&'static str], most| {
+        prop::collection::vec(prop::sample::select(of), 0..most)
+    };
+    let ends = prop::sample::select(&["\r\n", "\r\n", "\r\n", "\n", ""][..]);
+    (prop::sample::select(&LINES[..]), some(&HEADERS, 3), ends, some(&BODIES, 4)).prop_map(
+        |(line, headers, end, body)| [line, &headers.concat(), end, &body.concat()].concat(),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+    /// The argument on which all of this stands: what the parser takes as a request, the guard has followed to the same end, and nothing
+    /// behind what was spoilt is ever taken.
+    #[test]
+    fn the_parser_takes_no_request_that_was_not_followed(
+        words in prop::collection::vec(words(), 1..4),
+    ) {
+        let mut bytes = words.concat().into_bytes();
+        let mut guard = FrameGuard::new();
+        let mut followed = 0;
+        for at in 0..bytes.len() {
+            let before = guard.place;
+            if guard.ambiguous(&bytes[at..=at]).is_some() {
+                bytes[at] = 0;
+            }
+            followed += usize::from(before != Place::Before && guard.place == Place::Before);
+        }
+        let taken = taken_by_the_parser(&bytes);
+        prop_assert!(taken <= followed, "{taken} of {followed}: {:?}", String::from_utf8_lossy(&bytes));
+    }
+}
