@@ -49,7 +49,7 @@ fn ask(stream: &mut TcpStream) {
 #[test]
 fn ten_thousand_kept_alive_leave_the_server_as_it_was() {
     let files = files();
-    let crowd_size = usize::try_from(files.limit.saturating_sub(ELSE)).unwrap().min(10_000);
+    let crowd_size = usize::try_from(files.limit.saturating_sub(ELSE).clamp(500, 10_000)).unwrap();
     let server = Start::default()
         .with("--http-connections", "12000")
         .with("--http-idle-timeout", "1h")

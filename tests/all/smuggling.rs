@@ -225,6 +225,23 @@ fn lines_that_others_end_elsewhere() {
     alive(&server);
 }
 
+/// It may be the beginning of what was asked for, so it is not spoilt; but whoever asks must wait for the answer.
+#[test]
+fn what_is_sent_before_another_protocol_is_granted_is_no_request() {
+    let server = server();
+    let wish = "GET /2016-08-15/services HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    for behind in ["\u{1}\n", "GET / HTTP/1.1\nhost: x\r\n\r\n"] {
+        let (answer, closed) = sent(&server, format!("{wish}{behind}{SMUGGLED}").as_bytes());
+        assert!(closed, "{behind:?}: {answer}");
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{behind:?}: {answer}");
+    }
+    // What is a request is one, if the wish was not granted.
+    let close = SMUGGLED.replace("host: x", "host: x\r\nconnection: close");
+    let (answer, _) = sent(&server, format!("{wish}{close}").as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+    alive(&server);
+}
+
 #[test]
 fn hosts_that_are_none_or_two() {
     let server = server();
