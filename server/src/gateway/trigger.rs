@@ -111,7 +111,8 @@ pub(super) async fn enter(
     gate: &Gate,
 ) -> Result<Pass, Refused> {
     let entered = match destination.gate {
-        Some(route) => gate.enter_after(route).await,
+        // Boxed, so that who comes by a route without limits does not carry it.
+        Some(route) => Box::pin(gate.enter_after(route)).await,
         None => gate.enter().await,
     };
     entered.map_err(|refusal| {
