@@ -44,6 +44,7 @@ mod http_trigger;
 mod invoke_async;
 mod invoke_sync;
 mod layers;
+mod many_functions;
 mod nesting;
 mod no_effect;
 mod object_store;
