@@ -21,6 +21,9 @@ pub struct EngineConfig {
     pub compile_slots: u32,
     /// Loads that may wait for a compile slot. Default 32; more are [`LoadError::CompilerBusy`](crate::LoadError).
     pub compile_queue: u32,
+    /// Size of a WebAssembly binary, in bytes, from which it is first compiled with little optimisation, so that it answers soon, and
+    /// fully behind what runs. Default 256 KiB; 0 does so with all code, the size of the largest accepted and more with none.
+    pub fast_tier_bytes: u64,
     /// Where and under which bounds compilation happens.
     pub compiler: Compiler,
     /// Invocations at once over all functions, waiting ones included. Default 10,000.
@@ -44,6 +47,7 @@ impl Default for EngineConfig {
             code_bytes: 64 * MIB,
             compile_slots: 1,
             compile_queue: 32,
+            fast_tier_bytes: MIB / 4,
             compiler: Compiler::InProcess,
             concurrency: 10_000,
             memory_budget_bytes: 4096 * MIB,

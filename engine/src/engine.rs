@@ -12,9 +12,9 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::admission::EngineDoor;
-use crate::artifact::{ArtifactKey, ArtifactStore};
+use crate::artifact::ArtifactStore;
 use crate::bounded;
-use crate::code::{Code, Linkers};
+use crate::code::{Code, Content, Linkers};
 use crate::compile::Compilations;
 use crate::function::Function;
 use crate::instance::Retirement;
@@ -31,6 +31,9 @@ use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogS
 
 mod initialising;
 mod loading;
+mod optimising;
+
+use optimising::Optimising;
 
 /// How often draining looks whether all invocations ended.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
@@ -71,10 +74,10 @@ pub(crate) struct EngineInner {
     wasmtime: Wasmtime,
     linkers: Linkers,
     artifacts: Arc<ArtifactStore>,
-    compilations: Compilations,
+    compilations: Arc<Compilations>,
+    optimising: Arc<Optimising>,
     /// Code by content. The lock of an entry makes a second load of the same content wait for the first.
-    /// By content, and by whether it is linked with a `/tmp`.
-    codes: DashMap<(ArtifactKey, bool), Arc<Mutex<Weak<Code>>>>,
+    codes: DashMap<Content, Arc<Mutex<Weak<Code>>>>,
     pub(crate) revisions: RwLock<Vec<Weak<Revision>>>,
     eviction_cursor: AtomicUsize,
     artifact_hits: AtomicU64,
@@ -172,7 +175,8 @@ impl EngineBuilder {
             None => None,
         };
         let inner = Arc::new(EngineInner {
-            compilations: Compilations::new(&config),
+            compilations: Arc::new(Compilations::new(&config)),
+            optimising: Optimising::new(&config),
             codes: DashMap::new(),
             revisions: RwLock::default(),
             eviction_cursor: AtomicUsize::new(0),
@@ -202,7 +206,8 @@ impl Engine {
     }
 
     /// Loads a function: finds its code in memory, then its artifact on disk, and compiles it otherwise. However many ask for
-    /// the same content at once, it is compiled once.
+    /// the same content at once, it is compiled once. Large code ([`EngineConfig::fast_tier_bytes`]) answers before it is compiled fully:
+    /// [`Tier`](crate::Tier) says of each invocation which code served.
     ///
     /// # Errors
     /// See [`LoadError`]. A spec that is refused leaves nothing behind.
@@ -211,7 +216,9 @@ impl Engine {
     /// Dropping the future gives up the wait; a compilation that has begun runs to its end and its artifact is not kept.
     pub async fn load(&self, spec: FunctionSpec) -> Result<Function, LoadError> {
         let revision = self.inner.revise(&spec).await?;
-        Ok(Function::new(self.inner.clone(), revision))
+        let function = Function::new(self.inner.clone(), revision);
+        function.follow().await;
+        Ok(function)
     }
 
     /// Takes no new invocations, waits for the running ones at most `within`, then ends those that remain. Returns how many
@@ -219,6 +226,7 @@ impl Engine {
     pub async fn drain(&self, within: Duration) -> u64 {
         let inner = &self.inner;
         inner.door.close();
+        inner.optimising.stop();
         if inner.wait_empty(Instant::now() + within).await {
             return 0;
         }
@@ -259,12 +267,22 @@ impl Engine {
             draining: inner.door.is_closed(),
             ..EngineStats::default()
         };
+        let optimised = inner.optimising.figures();
+        stats.optimised = optimised.done;
+        stats.optimisations_pending = optimised.pending;
+        stats.optimisations_failed = optimised.failed;
         for revision in inner.revisions.read().iter().filter_map(Weak::upgrade) {
             stats.functions += u64::from(!revision.pool.is_closed());
             stats.instances += u64::from(revision.pool.idle() + revision.busy());
         }
         stats.websockets = inner.websockets.open();
         stats
+    }
+}
+
+impl Drop for EngineInner {
+    fn drop(&mut self) {
+        self.optimising.stop();
     }
 }
 

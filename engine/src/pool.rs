@@ -40,6 +40,12 @@ impl Pool {
         }
     }
 
+    /// One in whose account goes on what went of another.
+    pub(crate) fn after(other: &Self) -> Self {
+        let count = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
+        Self { retired: other.retired.each_ref().map(count), ..Self::new() }
+    }
+
     /// Takes the instance used last, from this thread's stack if it has one. With `prefers_used` one that never served is taken
     /// only where no thread has another.
     pub(crate) fn take(&self, prefers_used: bool) -> Option<Instance> {

@@ -78,6 +78,22 @@ impl Revision {
         })
     }
 
+    /// The same with code that does the same; figures go on, instances do not.
+    pub(crate) fn with(&self, code: Arc<Code>) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            load: LoadReport { tier: code.tier(), ..self.load },
+            code,
+            several: self.several.as_ref().map(|_| Several::new(self.policy.concurrency)),
+            isolation: self.isolation,
+            pool: Pool::after(&self.pool),
+            door: FunctionDoor::new(&self.policy),
+            starts: self.starts().map(AtomicU64::new),
+            on_fiber: AtomicU32::new(0),
+            policy: self.policy.clone(),
+        }
+    }
+
     /// Whether an instance serves one invocation after another.
     pub(crate) fn is_reused(&self) -> bool {
         self.isolation == Isolation::Reuse

@@ -3,7 +3,7 @@
 use hearth_host_api::outgoing_http::EgressCounts;
 use serde::Serialize;
 
-use crate::{Identity, StartKind};
+use crate::{Identity, StartKind, Tier};
 
 /// Figures about the whole engine.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,6 +21,12 @@ pub struct EngineStats {
     pub memory_budget_bytes: u64,
     /// Compilations done since start.
     pub compilations: u64,
+    /// Contents since start that the fast tier served first and that were compiled fully then.
+    pub optimised: u64,
+    /// Contents that the fast tier serves and that wait to be compiled fully, or are.
+    pub optimisations_pending: u64,
+    /// Contents since start that could not be compiled fully; the fast tier goes on serving them.
+    pub optimisations_failed: u64,
     /// Artifacts found on disk and loaded since start.
     pub artifact_hits: u64,
     /// Artifacts that failed their check and were set aside since start.
@@ -51,6 +57,8 @@ pub struct FunctionStats {
     pub waiting: u32,
     /// Instances that wait for an invocation.
     pub idle: u32,
+    /// How much the compiler did for the code that serves.
+    pub tier: Tier,
     /// Most instances allowed.
     pub max_instances: u32,
     /// Invocations by how they started, in the order of [`StartKind::ALL`].
