@@ -12,7 +12,7 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::admission::EngineDoor;
-use crate::artifact::ArtifactStore;
+use crate::artifact::{ArtifactStore, SharedArtifactKey, SharedArtifacts, Sharing};
 use crate::bounded;
 use crate::code::{Code, Content, Linkers};
 use crate::compile::Compilations;
@@ -74,6 +74,8 @@ pub(crate) struct EngineInner {
     wasmtime: Wasmtime,
     linkers: Linkers,
     artifacts: Arc<ArtifactStore>,
+    /// Where other servers find what is compiled here.
+    sharing: Option<Arc<Sharing>>,
     compilations: Arc<Compilations>,
     optimising: Arc<Optimising>,
     /// Code by content. The lock of an entry makes a second load of the same content wait for the first.
@@ -102,6 +104,7 @@ impl std::fmt::Debug for EngineInner {
 pub struct EngineBuilder {
     config: EngineConfig,
     artifact_dir: Option<PathBuf>,
+    sharing: Option<Arc<Sharing>>,
     log_sink: Option<Arc<dyn LogSink>>,
     key_value: Option<Arc<dyn KeyValue>>,
     caller: Option<Arc<dyn FunctionCaller>>,
@@ -125,6 +128,18 @@ impl EngineBuilder {
     #[must_use]
     pub fn artifact_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.artifact_dir = Some(path.into());
+        self
+    }
+
+    /// Where servers share what they compile, behind the directory of this one, and what seals it there. What a snapshot holds is not
+    /// shared: it may hold what the environment held.
+    #[must_use]
+    pub fn shared_artifacts(
+        mut self,
+        place: Arc<dyn SharedArtifacts>,
+        key: SharedArtifactKey,
+    ) -> Self {
+        self.sharing = Some(Arc::new(Sharing::new(place, key)));
         self
     }
 
@@ -175,6 +190,7 @@ impl EngineBuilder {
             None => None,
         };
         let inner = Arc::new(EngineInner {
+            sharing: self.sharing,
             compilations: Arc::new(Compilations::new(&config)),
             optimising: Optimising::new(&config),
             codes: DashMap::new(),
@@ -267,6 +283,12 @@ impl Engine {
             draining: inner.door.is_closed(),
             ..EngineStats::default()
         };
+        if let Some(sharing) = &inner.sharing {
+            stats.shared_artifact_hits = sharing.hits.load(Ordering::Relaxed);
+            stats.shared_artifacts_stored = sharing.stored.load(Ordering::Relaxed);
+            stats.shared_artifact_failures = sharing.failed.load(Ordering::Relaxed);
+            stats.artifacts_rejected += sharing.rejected.load(Ordering::Relaxed);
+        }
         let optimised = inner.optimising.figures();
         stats.optimised = optimised.done;
         stats.optimisations_pending = optimised.pending;

@@ -78,6 +78,7 @@ mod websocket;
 mod work;
 
 pub use answer::{AnswerBody, AnswerError};
+pub use artifact::{SharedArtifactError, SharedArtifactKey, SharedArtifacts};
 pub use compile::compile_child;
 pub use config::{Allocator, Compiler, CompilerChild, EngineConfig};
 pub use engine::{Engine, EngineBuilder};

@@ -29,7 +29,13 @@ pub struct EngineStats {
     pub optimisations_failed: u64,
     /// Artifacts found on disk and loaded since start.
     pub artifact_hits: u64,
-    /// Artifacts that failed their check and were set aside since start.
+    /// Artifacts of other servers since start that were loaded instead of compiling.
+    pub shared_artifact_hits: u64,
+    /// Artifacts since start that were handed in for other servers.
+    pub shared_artifacts_stored: u64,
+    /// Times since start that the place of shared artifacts failed; it is left alone for a while each time.
+    pub shared_artifact_failures: u64,
+    /// Artifacts that failed their check since start: set aside here, left where they are if they are shared.
     pub artifacts_rejected: u64,
     /// Bytes of artifacts on disk.
     pub artifact_bytes: u64,

@@ -52,6 +52,7 @@ mod replace;
 mod rude_http;
 mod scaling;
 mod secrets;
+mod shared_artifacts;
 mod smuggling;
 mod snapshots;
 mod stateful;

@@ -53,7 +53,7 @@ impl EngineInner {
         }
         let has_tmp = spec.grants.tmp.is_some();
         let key = ArtifactKey::of(&seen(spec, &plain.key)?, &plain.fingerprint);
-        let job = Job { key, has_tmp, is_initialised: true, fast: None, ..plain };
+        let job = Job { key, has_tmp, is_initialised: true, is_shared: false, fast: None, ..plain };
         self.code_of(&job, self.initialise(spec, &job)).await
     }
 
@@ -70,7 +70,7 @@ impl EngineInner {
         let has_tmp = spec.grants.tmp.is_some();
         // Its way is that of any code, in the fast tier if it is large: it runs once. Its artifact is of no further use.
         let identified = self.identify(&job.function, &instrumented).await?.in_fast_tier();
-        let once = Job { has_tmp, ..identified };
+        let once = Job { has_tmp, is_shared: false, ..identified };
         let loaded = self.code_of(&once, std::future::ready(Ok(instrumented))).await;
         let key = once.key;
         let forget = move |engine: &Self, _: &Job| engine.artifacts.remove(&key);

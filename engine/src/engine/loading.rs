@@ -39,6 +39,8 @@ pub(super) struct Job {
     pub(super) has_tmp: bool,
     /// What the wasmtime is that compiles it.
     pub(super) fingerprint: Fingerprint,
+    /// Whether other servers may have it.
+    pub(super) is_shared: bool,
     /// Whether it is the code of an instance whose initializer has run.
     pub(super) is_initialised: bool,
 }
@@ -51,7 +53,9 @@ impl Job {
     /// The same in the fast tier, if it has one.
     pub(super) fn in_fast_tier(&self) -> Self {
         match self.fast {
-            Some(key) => Self { key, tier: Tier::Fast, fast: None, ..self.clone() },
+            Some(key) => {
+                Self { key, tier: Tier::Fast, fast: None, is_shared: false, ..self.clone() }
+            }
             None => self.clone(),
         }
     }
@@ -178,11 +182,50 @@ impl EngineInner {
         let compiled = self.compilations.compile(job.compile(bytes), &self.artifacts).await?;
         report.source = LoadSource::Compiled;
         report.compile = began.elapsed();
-        self.on_disk(job, move |engine, job| engine.keep_artifact(job, &compiled)).await?
+        let compiled = Bytes::from(compiled);
+        let keep = move |engine: &Self, job: &Job| {
+            let kept = engine.keep_artifact(job, &compiled)?;
+            engine.hand_in(job, &compiled);
+            Ok(kept)
+        };
+        self.on_disk(job, keep).await?
+    }
+
+    /// The code from the artifact of this server or, if it has none, of another.
+    async fn stored(
+        self: &Arc<Self>,
+        job: &Job,
+    ) -> Result<Option<Result<Code, LoadError>>, LoadError> {
+        let own = self.own(job).await?;
+        if own.is_some() || !job.is_shared || self.sharing.is_none() {
+            return Ok(own);
+        }
+        let fetched = self.on_disk(job, Self::fetch_shared).await?;
+        Ok(fetched.map(Ok))
+    }
+
+    /// What another server compiled. Blocks.
+    pub(super) fn fetch_shared(&self, job: &Job) -> Option<Code> {
+        let sharing = self.sharing.as_ref().filter(|_| job.is_shared)?;
+        let compiled = sharing.fetch(&job.key)?;
+        let kept = self.keep_artifact(job, &compiled);
+        let kept = kept.inspect_err(|why| {
+            self.artifacts.remove(&job.key);
+            sharing.reject(&job.key, &why.to_string());
+        });
+        sharing.hits.fetch_add(u64::from(kept.is_ok()), Ordering::Relaxed);
+        kept.ok()
+    }
+
+    /// Lets other servers have what was compiled here.
+    pub(super) fn hand_in(&self, job: &Job, compiled: &Bytes) {
+        if let Some(sharing) = self.sharing.as_ref().filter(|_| job.is_shared) {
+            sharing.hand_in(job.key, compiled.clone());
+        }
     }
 
     /// The code from its artifact, if there is one.
-    async fn stored(
+    async fn own(
         self: &Arc<Self>,
         job: &Job,
     ) -> Result<Option<Result<Code, LoadError>>, LoadError> {
@@ -242,6 +285,7 @@ impl EngineInner {
             fast,
             has_tmp: false,
             fingerprint,
+            is_shared: true,
             is_initialised: false,
         })
     }

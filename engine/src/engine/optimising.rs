@@ -190,9 +190,10 @@ impl EngineInner {
         }
     }
 
-    /// The full code: from an artifact that another made meanwhile, or none.
+    /// The full code, if somebody made it meanwhile: another function of the same content, or another server.
     fn full_code(&self, job: &Job) -> Option<Code> {
-        self.load_artifact(job, Patience::Disk).ok().flatten().and_then(Result::ok)
+        let own = self.load_artifact(job, Patience::Disk).ok().flatten().and_then(Result::ok);
+        own.or_else(|| self.fetch_shared(job))
     }
 
     /// Lets everybody have the full code.
@@ -250,7 +251,9 @@ fn full(
     (task.tier, task.behind) = (Tier::Full, Some(optimising.behind.clone()));
     let compiled = compilations.compile_behind(&task, &artifacts)?;
     let held = engine.upgrade().ok_or_else(gone)?;
+    let compiled = Bytes::from(compiled);
     let code = held.keep_artifact(job, &compiled)?;
+    held.hand_in(job, &compiled);
     held.hand_over(pending, code);
     Ok(())
 }

@@ -127,7 +127,7 @@ impl prometheus_client::collector::Collector for Collector {
 }
 
 /// What became of compiled code.
-fn code_counters(e: &EngineStats) -> [(&'static str, &'static str, u64); 5] {
+fn code_counters(e: &EngineStats) -> [(&'static str, &'static str, u64); 8] {
     [
         ("hearth_compilations", "Compilations done", e.compilations),
         (
@@ -141,6 +141,21 @@ fn code_counters(e: &EngineStats) -> [(&'static str, &'static str, u64); 5] {
             e.optimisations_failed,
         ),
         ("hearth_artifact_hits", "Artifacts found on disk and loaded", e.artifact_hits),
+        (
+            "hearth_shared_artifact_hits",
+            "Artifacts of other servers that were loaded instead of compiling",
+            e.shared_artifact_hits,
+        ),
+        (
+            "hearth_shared_artifacts_stored",
+            "Artifacts handed in for other servers",
+            e.shared_artifacts_stored,
+        ),
+        (
+            "hearth_shared_artifact_failures",
+            "Times the place of shared artifacts failed",
+            e.shared_artifact_failures,
+        ),
         ("hearth_artifacts_rejected", "Artifacts that failed their check", e.artifacts_rejected),
     ]
 }
