@@ -33,6 +33,8 @@ pub struct EngineConfig {
     pub memory_budget_bytes: u64,
     /// Instances at once over all functions, busy and idle; sizes the pooling allocator. Default 2,048, at most 10,000.
     pub instances: u32,
+    /// Whose idle instance goes when there is no room for another. Default the least useful function's.
+    pub eviction: Eviction,
     /// Bytes of artifacts kept on disk; the least recently used go first. Default 4 GiB.
     pub artifact_bytes: u64,
     /// How memory for instances is obtained.
@@ -52,6 +54,7 @@ impl Default for EngineConfig {
             concurrency: 10_000,
             memory_budget_bytes: 4096 * MIB,
             instances: 2048,
+            eviction: Eviction::LeastUseful,
             artifact_bytes: 4096 * MIB,
             allocator: Allocator::Pooling,
             log_queue_lines: 8192,
@@ -100,6 +103,17 @@ impl CompilerChild {
             timeout: Duration::from_secs(60),
         }
     }
+}
+
+/// Whose idle instance goes when there is no room for another; the least of a few that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Eviction {
+    /// The function's that was called least often lately, for the memory that its idle instances hold.
+    #[default]
+    LeastUseful,
+    /// The function's whose instance has rested longest.
+    LeastRecent,
 }
 
 /// How memory for instances is obtained.

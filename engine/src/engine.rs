@@ -17,7 +17,6 @@ use crate::bounded;
 use crate::code::{Code, Content, Linkers};
 use crate::compile::Compilations;
 use crate::function::Function;
-use crate::instance::Retirement;
 use crate::keeper::Keeper;
 use crate::log_batch::{LogBatch, Mark};
 use crate::log_drain::LogDrain;
@@ -29,6 +28,7 @@ use crate::wasmtime_config::{Flavor, Wasmtime};
 use crate::websocket::Switchboard;
 use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogSink};
 
+pub(crate) mod evicting;
 mod initialising;
 mod loading;
 mod optimising;
@@ -316,25 +316,6 @@ impl EngineInner {
             entry.try_lock().map_or(true, |code| code.strong_count() > 0)
                 || Arc::strong_count(entry) > 1
         });
-    }
-
-    /// Drops one idle instance of any function; false if there is none.
-    pub(crate) fn evict_one(&self) -> bool {
-        let revisions = self.revisions.read();
-        let count = revisions.len();
-        let start = self.eviction_cursor.fetch_add(1, Ordering::Relaxed);
-        for step in 0..count {
-            let Some(revision) = revisions.get((start + step) % count).and_then(Weak::upgrade)
-            else {
-                continue;
-            };
-            if let Some(instance) = revision.pool.take_oldest() {
-                drop(instance);
-                revision.pool.count(Retirement::Evicted);
-                return true;
-            }
-        }
-        false
     }
 
     /// Waits until no invocation is inside; false if one still is at `until`.

@@ -80,7 +80,7 @@ mod work;
 pub use answer::{AnswerBody, AnswerError};
 pub use artifact::{SharedArtifactError, SharedArtifactKey, SharedArtifacts};
 pub use compile::compile_child;
-pub use config::{Allocator, Compiler, CompilerChild, EngineConfig};
+pub use config::{Allocator, Compiler, CompilerChild, EngineConfig, Eviction};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{BuildError, InvokeError, LoadError, Refusal};
 pub use function::Function;

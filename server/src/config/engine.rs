@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hearth_engine::{Allocator, Compiler, CompilerChild, EngineConfig};
+use hearth_engine::{Allocator, Compiler, CompilerChild, EngineConfig, Eviction};
 use serde::{Deserialize, Serialize};
 
 use super::{Size, Span};
@@ -77,6 +77,7 @@ impl EngineSection {
             concurrency: self.concurrency,
             memory_budget_bytes: self.memory_budget.0,
             instances: self.instances,
+            eviction: Eviction::default(),
             artifact_bytes: self.artifact_budget.0,
             allocator: self.allocator,
             log_queue_lines: self.log_queue_lines,
