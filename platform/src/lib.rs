@@ -29,6 +29,7 @@
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
+mod artifact_share;
 mod async_config;
 mod audit;
 mod backup;
@@ -79,6 +80,7 @@ mod way;
 mod websocket;
 
 pub use alias::{Alias, AliasChange, NewAlias};
+pub use artifact_share::ArtifactShare;
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
 pub use audit::{
     AuditConfig, AuditFilter, AuditHead, AuditPage, AuditRecord, AuditReport, Deed, Origin,
