@@ -9,6 +9,8 @@
     reason = "a test or a bench tells that it failed by panicking"
 )]
 
+pub mod load;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
