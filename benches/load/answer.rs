@@ -99,7 +99,7 @@ mod tests {
 
     fn whole(text: &str) -> Answer {
         for cut in 0..text.len() {
-            assert_eq!(answer(text[..cut].as_bytes(), false), Ok(None), "cut at {cut}");
+            assert_eq!(answer(&text.as_bytes()[..cut], false), Ok(None), "cut at {cut}");
         }
         let more = format!("{text}HTTP/1.1 200");
         answer(more.as_bytes(), false).expect("it is HTTP").expect("it is whole")

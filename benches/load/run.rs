@@ -210,7 +210,7 @@ impl<'a> Generator<'a> {
         for asked in under_way.filter(|asked| asked.intended >= self.counts_from) {
             self.report.unanswered(&asked, now);
         }
-        while let Some(intended) = self.schedule.and(self.intended(now)) {
+        while let Some(intended) = self.schedule.and_then(|_| self.intended(now)) {
             self.next += 1;
             if intended >= self.counts_from {
                 self.report.unsent(intended, now);
