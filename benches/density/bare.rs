@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use super::{Resident, runtime};
+use super::Resident;
 use crate::in_process::bare::Crowd;
 
 /// What is resident before and after, of the code that `Crowd::compile` left in the directory.
 pub(super) fn measure(directory: &Path, count: u32) -> (Resident, Resident) {
-    let (runtime, crowd) = (runtime(), Crowd::new(count));
+    let crowd = Crowd::new(count);
     let before = Resident::now();
-    let members: Vec<_> =
-        (0..count).map(|number| runtime.block_on(crowd.member(directory, number))).collect();
+    let members: Vec<_> = (0..count).map(|number| crowd.member(directory, number)).collect();
     let after = Resident::now();
     drop(members);
     (before, after)
