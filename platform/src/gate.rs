@@ -191,7 +191,8 @@ impl Gate {
             return Err(GateRefusal::Full { in_flight, queue });
         }
         let waited = self.limits.queue_wait;
-        match tokio::time::timeout(waited, places.clone().acquire_owned()).await {
+        // Boxed, so that who need not wait does not carry the clock.
+        match Box::pin(tokio::time::timeout(waited, places.clone().acquire_owned())).await {
             Ok(Ok(permit)) => Ok(Pass(Some(permit))),
             Ok(Err(_)) | Err(_) => Err(GateRefusal::WaitedTooLong { in_flight, waited }),
         }

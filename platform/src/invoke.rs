@@ -7,7 +7,6 @@ use std::sync::Arc;
 use hearth_engine::{Invocation, Outcome, Refusal};
 
 use crate::error::PlatformError;
-use crate::journal::InvocationType;
 use crate::name::Target;
 use crate::platform::{Inner, Platform};
 use crate::revision::Revision;
@@ -66,8 +65,8 @@ impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
 
     pub(crate) fn end(mut self, result: Result<&Outcome, &PlatformError>) {
         if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
-            let (kind, journal) = (InvocationType::Sync, &self.inner.journal);
-            journal.remember(kind, &self.revision, request_id, attempt, started_ms, result);
+            let came = (&request_id, attempt, started_ms);
+            self.inner.journal.remember(&self.revision, came, result);
         }
     }
 }
@@ -75,8 +74,8 @@ impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
 impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Drop for Noted<I, R> {
     fn drop(&mut self) {
         if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
-            let journal = &self.inner.journal;
-            journal.remember_cancelled(&self.revision, request_id, attempt, started_ms);
+            let came = (&request_id, attempt, started_ms);
+            self.inner.journal.remember_cancelled(&self.revision, came);
         }
     }
 }

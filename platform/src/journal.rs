@@ -174,9 +174,9 @@ pub struct InvocationFilter {
 }
 
 impl InvocationFilter {
-    fn takes(&self, record: &InvocationRecord) -> bool {
+    fn takes(&self, record: &Recent) -> bool {
         self.function.as_deref().is_none_or(|function| function == &*record.function)
-            && self.request_id.as_deref().is_none_or(|id| id == &*record.request_id)
+            && self.request_id.as_deref().is_none_or(|id| id == record.id.as_str())
             && self.status.is_none_or(|status| status == record.status)
             && self.since_ms.is_none_or(|since| record.ended_ms >= since)
     }
@@ -188,7 +188,58 @@ pub(crate) struct Journal {
     config: JournalConfig,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    recent: [Mutex<VecDeque<InvocationRecord>>; SHARDS],
+    recent: [Mutex<VecDeque<Recent>>; SHARDS],
+}
+
+/// A sync invocation as the ring holds it: small, and without memory of its own where nothing went wrong. What falls out of the ring was
+/// written ten thousand calls ago, and freeing it would wait for memory that no cache holds any more.
+#[derive(Debug)]
+struct Recent {
+    id: Id,
+    function: Arc<str>,
+    status: Status,
+    attempt: u32,
+    accepted_ms: u64,
+    ended_ms: u64,
+    error: Option<Box<ErrorNote>>,
+    figures: Option<Figures>,
+}
+
+/// A request id; ours have this length.
+#[derive(Debug)]
+enum Id {
+    Usual([u8; 36]),
+    Other(Arc<str>),
+}
+
+impl Id {
+    fn of(id: &Arc<str>) -> Self {
+        id.as_bytes().try_into().map_or_else(|_| Self::Other(id.clone()), Self::Usual)
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Usual(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+            Self::Other(id) => id,
+        }
+    }
+}
+
+impl From<&Recent> for InvocationRecord {
+    fn from(recent: &Recent) -> Self {
+        Self {
+            request_id: recent.id.as_str().into(),
+            function: recent.function.clone(),
+            invocation_type: InvocationType::Sync,
+            status: recent.status,
+            attempt: recent.attempt,
+            accepted_ms: recent.accepted_ms,
+            ended_ms: recent.ended_ms,
+            error: recent.error.as_deref().cloned(),
+            figures: recent.figures,
+            event: None,
+        }
+    }
 }
 
 impl Journal {
@@ -200,56 +251,46 @@ impl Journal {
         Self { config, storage, clock, recent: Default::default() }
     }
 
-    /// Remembers an invocation in memory.
+    /// Remembers a sync invocation, which came as this attempt at this time.
     pub(crate) fn remember(
         &self,
-        invocation_type: InvocationType,
         revision: &Revision,
-        request_id: Arc<str>,
-        attempt: u32,
-        accepted_ms: u64,
+        (request_id, attempt, accepted_ms): (&Arc<str>, u32, u64),
         result: Result<&Outcome, &PlatformError>,
     ) {
         let (status, error, figures) = judge(result);
-        let record = InvocationRecord {
-            request_id,
+        self.push(Recent {
+            id: Id::of(request_id),
             function: revision.label().clone(),
-            invocation_type,
             status,
             attempt,
             accepted_ms,
             ended_ms: self.clock.now_ms(),
-            error,
+            error: error.map(Box::new),
             figures,
-            event: None,
-        };
-        self.push(record);
+        });
     }
 
-    /// The same for a sync invocation that nobody waited for to its end.
+    /// The same for one that nobody waited for to its end.
     pub(crate) fn remember_cancelled(
         &self,
         revision: &Revision,
-        request_id: Arc<str>,
-        attempt: u32,
-        accepted_ms: u64,
+        (request_id, attempt, accepted_ms): (&Arc<str>, u32, u64),
     ) {
-        self.push(InvocationRecord {
-            request_id,
+        self.push(Recent {
+            id: Id::of(request_id),
             function: revision.label().clone(),
-            invocation_type: InvocationType::Sync,
             status: Status::Cancelled,
             attempt,
             accepted_ms,
             ended_ms: self.clock.now_ms(),
             error: None,
             figures: None,
-            event: None,
         });
     }
 
-    fn push(&self, record: InvocationRecord) {
-        let last = record.request_id.bytes().next_back().unwrap_or_default();
+    fn push(&self, record: Recent) {
+        let last = record.id.as_str().bytes().next_back().unwrap_or_default();
         let Some(shard) = self.recent.get(usize::from(last) % SHARDS) else { return };
         let mut shard = shard.lock();
         while shard.len() >= self.config.recent.div_ceil(SHARDS).max(1) {
@@ -282,9 +323,8 @@ impl Journal {
         }
         for shard in &self.recent {
             let shard = shard.lock();
-            found.extend(
-                shard.iter().rev().filter(|record| filter.takes(record)).take(limit).cloned(),
-            );
+            let taken = shard.iter().rev().filter(|recent| filter.takes(recent)).take(limit);
+            found.extend(taken.map(InvocationRecord::from));
         }
         found.sort_by_key(|record| std::cmp::Reverse(record.ended_ms));
         found.truncate(limit);

@@ -82,6 +82,14 @@ impl Inner {
         if let Some(function) = revision.loaded.load_full() {
             return Ok((function, None));
         }
+        // Boxed, or every call of a loaded function would carry room for loading one.
+        Box::pin(self.load_now(revision)).await
+    }
+
+    async fn load_now(
+        &self,
+        revision: &Arc<Revision>,
+    ) -> Result<(Arc<hearth_engine::Function>, Option<LoadReport>), PlatformError> {
         let _loading = revision.loading.lock().await;
         if let Some(function) = revision.loaded.load_full() {
             return Ok((function, None));

@@ -73,6 +73,26 @@ fn a_short_response_is_whole_at_once() {
     });
 }
 
+/// A task that finds all it waits for ready, as a connection whose client sends requests ahead, uses up what tokio lets it do at once;
+/// then what is ready looks as if it were not.
+#[test]
+fn requests_of_one_task_without_a_pause_are_all_answered() {
+    story(async {
+        let engine = engine();
+        for name in BOTH {
+            let function = load(&engine, name).await;
+            for round in 0..400 {
+                let served = serve(&function, request("/", "")).await;
+                let Served::Answering { response, .. } = served else {
+                    panic!("{name}, round {round}: {served:?}")
+                };
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                assert!(body.starts_with(b"hello"), "{name}, round {round}: {body:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn what_is_written_can_be_read_before_the_request_ends() {
     story(async {

@@ -32,7 +32,7 @@ pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Re
     }
     if path.starts_with(function_compute::PREFIX) {
         return match auth::admit(app, &request) {
-            Ok(caller) => function_compute::serve(app, request, exchange, &caller).await,
+            Ok(caller) => Box::pin(function_compute::serve(app, request, exchange, &caller)).await,
             Err(error) => error.into_response(request.method()),
         };
     }

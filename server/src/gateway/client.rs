@@ -73,8 +73,8 @@ fn same(a: u128, b: u128, bits: u32, prefix: u32) -> bool {
 pub(super) struct Client {
     pub(super) address: IpAddr,
     pub(super) is_encrypted: bool,
-    /// The other end of the connection, if that is a proxy that is believed.
-    proxy: Option<IpAddr>,
+    /// Whether the other end of the connection is a proxy that is believed.
+    is_proxied: bool,
 }
 
 impl Client {
@@ -86,7 +86,7 @@ impl Client {
     ) -> Self {
         let peer = peer.to_canonical();
         if !trusted.holds(peer) {
-            return Self { address: peer, is_encrypted, proxy: None };
+            return Self { address: peer, is_encrypted, is_proxied: false };
         }
         let text = |value: &'_ HeaderValue| value.to_str().ok().map(str::to_owned);
         let said: Vec<String> = headers.get_all(FOR).iter().filter_map(text).collect();
@@ -102,22 +102,28 @@ impl Client {
             }
         }
         let proto = headers.get(PROTO).map(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
-        Self { address, is_encrypted: proto.unwrap_or(is_encrypted), proxy: Some(peer) }
+        Self { address, is_encrypted: proto.unwrap_or(is_encrypted), is_proxied: true }
     }
 
     /// Says in the headers for the function who asks, in place of what was said by who is not believed.
-    pub(super) fn say(&self, headers: &mut HeaderMap) {
-        let address = header_value(&self.address.to_string());
-        match self.proxy {
-            None => {
-                for name in FORWARDING {
+    /// `peer` is the address of the other end.
+    pub(super) fn say(&self, headers: &mut HeaderMap, peer: &HeaderValue) {
+        let address = match self.is_proxied {
+            false => peer.clone(),
+            true => header_value(&self.address.to_string()),
+        };
+        match self.is_proxied {
+            false => {
+                let is_said = |name: &&HeaderName| name.as_str().starts_with(['f', 'x']);
+                let said = headers.keys().filter(is_said).filter(|name| FORWARDING.contains(name));
+                for name in said.cloned().collect::<Vec<_>>() {
                     headers.remove(name);
                 }
                 let proto = if self.is_encrypted { "https" } else { "http" };
                 headers.insert(PROTO, HeaderValue::from_static(proto));
                 headers.insert(FOR, address.clone());
             }
-            Some(proxy) => drop(headers.append(FOR, header_value(&proxy.to_string()))),
+            true => drop(headers.append(FOR, peer.clone())),
         }
         headers.insert(HeaderName::from_static("x-fc-client-ip"), address);
     }
@@ -191,7 +197,8 @@ mod tests {
                 ("forwarded", "for=1"),
                 ("x-forwarded-host", "h"),
             ]);
-            Client::of((ip(peer), false), &asked, &trusted).say(&mut asked);
+            let said = peer.parse().unwrap();
+            Client::of((ip(peer), false), &asked, &trusted).say(&mut asked, &said);
             let line = |name| {
                 let values = asked.get_all(name).iter();
                 values.map(|value| value.to_str().unwrap()).collect::<Vec<_>>().join(", ")

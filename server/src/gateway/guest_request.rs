@@ -29,6 +29,8 @@ const FUNCTION: HeaderName = HeaderName::from_static("x-fc-function-name");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("x-fc-version-id");
 const QUALIFIER: HeaderName = HeaderName::from_static("x-fc-qualifier");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Headers that are added to each request, at most.
+const SAID: usize = 11;
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// How deep a call stands among those that functions make of one another; what is too deep is refused. Who lies about it can only be
@@ -63,6 +65,7 @@ pub(super) fn head(
     parts.uri = uri(&parts, destination)?;
     clean(&mut parts);
     let headers = &mut parts.headers;
+    headers.reserve(SAID);
     match &exchange.trace_parent {
         Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
         None => {
@@ -78,15 +81,14 @@ pub(super) fn head(
     headers.insert(FUNCTION, header_value(&destination.function));
     headers.insert(VERSION, header_value(revision.version()));
     headers.insert(QUALIFIER, header_value(qualifier));
-    destination.client.say(headers);
+    destination.client.say(headers, &exchange.peer.said);
     Ok(parts)
 }
 
 /// Takes away what no function is to see: headers of one hop, and what was for the platform.
 pub(super) fn clean(parts: &mut request::Parts) {
     let headers = &mut parts.headers;
-    hop::strip(headers, is_ours);
-    headers.remove(EXPECT);
+    hop::strip(headers, |name| is_ours(name) || name == EXPECT.as_str());
     if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
         // It was for the platform; whoever holds it could send the request again.
         headers.remove(AUTHORIZATION);

@@ -1,50 +1,49 @@
 //! Headers that end at the next hop: they speak of the connection and not of the request, so they are never passed on.
 
 use http::HeaderMap;
-use http::header::{
-    CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, TE};
 
-const OF_ONE_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
+/// Whether a header, in lower case, is for one hop.
+fn is_of_one_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+    )
+}
 
 /// Headers that `connection` may name without effect: who passes them on relies on them.
 const NOT_TO_BE_NAMED: [&str; 5] = ["host", "content-length", "content-type", "date", "te"];
 
 /// Takes away what is for one hop, with what `connection` names, and what `is_ours` finds.
 pub(super) fn strip(headers: &mut HeaderMap, is_ours: impl Fn(&str) -> bool) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
+    // One look at the few that are there costs less than asking for each that may not be.
+    let is_gone = |(name, value): (&HeaderName, &http::HeaderValue)| {
+        is_of_one_hop(name.as_str())
+            || is_ours(name.as_str())
+            // Whether trailers are taken is the one thing of it that matters to the other end.
+            || (*name == TE && !value.as_bytes().eq_ignore_ascii_case(b"trailers"))
+    };
+    let mut gone: Vec<HeaderName> =
+        headers.iter().filter(|line| is_gone(*line)).map(|(name, _)| name.clone()).collect();
+    if gone.contains(&CONNECTION) {
+        let named = headers
             .get_all(CONNECTION)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .map(str::trim)
             .filter(|name| !NOT_TO_BE_NAMED.iter().any(|kept| kept.eq_ignore_ascii_case(name)))
-            .filter_map(|name| name.parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+            .filter_map(|name| name.parse::<HeaderName>().ok());
+        gone.extend(named);
     }
-    for name in OF_ONE_HOP {
-        headers.remove(name);
-    }
-    // Whether trailers are taken is the one thing of it that matters to the other end.
-    if headers.get(TE).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"trailers")) {
-        headers.remove(TE);
-    }
-    let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| is_ours(name.as_str())).cloned().collect();
-    for name in ours {
+    for name in gone {
         headers.remove(name);
     }
 }

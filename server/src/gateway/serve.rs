@@ -34,7 +34,7 @@ pub(super) async fn serve(
     };
     let parts = guest_request::head(parts, destination, &revision, &exchange)?;
     if let Some(options) = queued {
-        return keep(app, destination, (parts, body), options).await;
+        return Box::pin(keep(app, destination, (parts, body), options)).await;
     }
     let limit = app.settings.gateway.body_size;
     let (request, overflow) = guest_request::with_body(parts, body, limit);

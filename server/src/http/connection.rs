@@ -136,7 +136,8 @@ pub(super) async fn serve<H: Handle>(
         () = shutdown.wait() => return,
     };
     let Some((transport, server_name)) = shaken else { return };
-    let peer = Arc::new(Peer { address, tls: is_tls, server_name });
+    let said = stack::header_value(&address.ip().to_canonical().to_string());
+    let peer = Arc::new(Peer { address, said, tls: is_tls, server_name });
     let clock = ConnectionClock::new();
     let io = GuardedStream::new(transport, clock.clone(), place, bounds.h2);
     let answers = service_fn({

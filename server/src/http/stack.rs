@@ -39,6 +39,8 @@ pub struct Exchange {
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// The same without the port, as headers say it; each request needs it.
+    pub said: HeaderValue,
     /// Whether it speaks TLS.
     pub tls: bool,
     /// The name it asked for then, in lower case.

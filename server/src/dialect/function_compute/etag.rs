@@ -58,7 +58,7 @@ pub(super) fn unless_known(response: Response, known: Option<&str>) -> Response 
 
 /// Bytes as the decimal megabytes that the dialect writes, rounded to the nearest hundredth.
 pub(crate) fn megabytes(bytes: u64) -> String {
-    let hundredths = (u128::from(bytes) * 100 + u128::from(MIB / 2)) / u128::from(MIB);
+    let hundredths = bytes.saturating_mul(100).saturating_add(MIB / 2) / MIB;
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 

@@ -87,7 +87,7 @@ pub(super) async fn invoke(
         read_body(body, http.event_size.0, http.body_timeout.0, &app.bodies).await?;
     if kind == Kind::Async {
         let options = queue_options(&parts.headers, &exchange)?;
-        return enqueue(app, target, payload, options).await;
+        return Box::pin(enqueue(app, target, payload, options)).await;
     }
     let mut invocation = Invocation::new(payload).request_id(exchange.request_id.clone());
     invocation.log = log;

@@ -27,15 +27,22 @@ pub(crate) fn insert(
 ) {
     let report = &outcome.report;
     let duration = u64::try_from(report.phases.run.as_millis()).unwrap_or(u64::MAX);
+    // With the request's id and its trace, so that it grows once.
+    headers.reserve(8);
     headers.insert(DURATION, HeaderValue::from(duration));
     headers.insert(VERSION, header_value(revision.version()));
     headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
-    headers.insert(INSTANCE, header_value(&wire::instance_id(report.instance)));
+    headers.insert(INSTANCE, instance(report.instance));
     headers.insert(START, HeaderValue::from_static(report.start.as_str()));
     if let Some(tail) = &outcome.tail_log {
         let text = tail_text(tail, outcome, revision, request_id);
         headers.insert(LOG_RESULT, header_value(&STANDARD.encode(text)));
     }
+}
+
+fn instance(id: u64) -> HeaderValue {
+    HeaderValue::from_bytes(&wire::instance_text(id))
+        .unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// The tail log in the frames that clients look for: the initializer's, if it ran for this call, and the call's, if it came to that.

@@ -114,7 +114,21 @@ pub(super) fn required(field: &str) -> WireError {
 
 /// The id of an instance as the dialect writes it.
 pub(crate) fn instance_id(id: u64) -> String {
-    format!("c-{id:016x}")
+    instance_text(id).map(char::from).iter().collect()
+}
+
+/// The same without memory of its own: it is on every response.
+pub(crate) fn instance_text(id: u64) -> [u8; 18] {
+    let mut text = *b"c-0000000000000000";
+    let (mut rest, mut places) = (id, text.iter_mut().rev());
+    while rest > 0 {
+        let digit = u32::try_from(rest & 15).ok().and_then(|digit| char::from_digit(digit, 16));
+        if let (Some(place), Some(digit)) = (places.next(), digit) {
+            *place = u8::try_from(digit).unwrap_or(b'0');
+        }
+        rest >>= 4;
+    }
+    text
 }
 
 /// The same for operations that need no body.

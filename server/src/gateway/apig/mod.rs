@@ -70,7 +70,7 @@ pub(super) async fn serve(
     let (body, _held) =
         read_body(body, limit.0, patience, &app.bodies).await.map_err(WireError::from)?;
     guest_request::clean(&mut parts);
-    destination.client.say(&mut parts.headers);
+    destination.client.say(&mut parts.headers, &exchange.peer.said);
     parts.headers.remove(CLIENT_IP);
     let said = Said { parts: &parts, body: &body, path: &destination.path };
     let event = event::write(&said, &route, &exchange.request_id);

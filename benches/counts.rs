@@ -1,0 +1,237 @@
+//! What a call costs in instructions and allocations: figures that a noisy machine does not move, so that CI can hold them.
+//!
+//! Allocations are those of the calling thread. Instructions are counted by valgrind, which runs this program twice with different
+//! numbers of calls: the difference is the calls' alone. Both are compared with `counts.txt`; more than a tolerance above it fails, and
+//! so does much less, so that what was won is written down. `HEARTH_UPDATE=1` writes the file.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use bytes::Bytes;
+use hearth_benches::{Options, guest};
+use hearth_engine::{
+    Engine, EngineConfig, Function, FunctionSpec, Invocation, Isolation, LogType, RequestBody,
+    Served,
+};
+use http_body_util::{BodyExt as _, Empty};
+use tokio::runtime::Runtime;
+
+/// What is called, by name.
+const CASES: &[(&str, &str, Isolation, Way)] = &[
+    ("warm echo", "wat-echo", Isolation::Reuse, Way::Event("hello")),
+    ("fresh echo", "wat-echo", Isolation::Fresh, Way::Event("hello")),
+    ("fresh WASI command", "rust-command", Isolation::Fresh, Way::Event("hello")),
+    ("warm event component", "rust-event", Isolation::Reuse, Way::Event(r#"{"name":"x"}"#)),
+    ("fresh event component", "rust-event", Isolation::Fresh, Way::Event(r#"{"name":"x"}"#)),
+    ("warm HTTP component", "rust-http", Isolation::Reuse, Way::Request),
+    ("fresh HTTP component", "rust-http", Isolation::Fresh, Way::Request),
+];
+
+/// How a guest is called.
+#[derive(Clone, Copy)]
+enum Way {
+    Event(&'static str),
+    Request,
+}
+
+/// Calls before anything is counted: pools and caches are as they stay.
+const BEFORE: u32 = 200;
+
+/// Calls that allocations are counted over.
+const COUNTED: u32 = 100;
+
+/// Calls of the two runs under valgrind.
+const FEW: u32 = 500;
+const MANY: u32 = 2500;
+
+/// How far a figure may be from the one written down, in percent: the compiler and the C library of another machine differ.
+const TOLERANCE: u64 = 5;
+
+/// Where the figures are written down.
+const WRITTEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
+
+/// One function of an engine of its own, on this thread.
+struct Lab {
+    runtime: Runtime,
+    function: Function,
+    way: Way,
+}
+
+impl Lab {
+    fn new(&(_, name, isolation, way): &(&str, &str, Isolation, Way), artifacts: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime of one thread");
+        // Small enough for the address space that valgrind leaves.
+        let config = EngineConfig { instances: 4, ..EngineConfig::default() };
+        // Compiled once: what a compiler does is no part of a call, and not the same each time.
+        let engine = Engine::builder().config(config).artifact_dir(artifacts).build();
+        let engine = engine.expect("an engine");
+        let spec = FunctionSpec::new(name, guest(name)).isolation(isolation);
+        let function = runtime.block_on(engine.load(spec)).expect("an example loads");
+        Self { runtime, function, way }
+    }
+
+    fn call(&self, calls: u32) {
+        self.runtime.block_on(async {
+            for _ in 0..calls {
+                match self.way {
+                    Way::Event(event) => self.event(event).await,
+                    Way::Request => self.request().await,
+                }
+            }
+        });
+    }
+
+    async fn event(&self, event: &'static str) {
+        let invocation = Invocation::new(event).log(LogType::None);
+        let outcome = self.function.invoke(invocation).await.expect("no refusal");
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    }
+
+    async fn request(&self) {
+        let body = Empty::<Bytes>::new().map_err(|never| match never {});
+        let request = http::Request::get("http://localhost/").body(RequestBody::new(body));
+        let request = request.expect("a plain request");
+        let served = self.function.serve(request, Invocation::new(Bytes::new()), |_| {}).await;
+        let Ok(Served::Answering { response, .. }) = served else {
+            panic!("no answer: {served:?}")
+        };
+        let body = response.into_body().collect().await.expect("a whole answer").to_bytes();
+        assert!(body.starts_with(b"hello"), "{body:?}");
+    }
+}
+
+/// What one call of a case costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cost {
+    allocations: u64,
+    bytes: u64,
+    /// None without valgrind.
+    instructions: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let Some(options) = Options::from_arguments() else { return ExitCode::SUCCESS };
+    if let Some(name) = options.value("--calls-of") {
+        let case = CASES.iter().find(|(case, ..)| *case == name).expect("a case of that name");
+        let lab = Lab::new(case, Path::new(options.value("--artifacts").expect("a directory")));
+        lab.call(BEFORE + options.number("--calls", FEW));
+        return ExitCode::SUCCESS;
+    }
+    let has_valgrind = valgrind(&["--version"]).is_some();
+    if !has_valgrind {
+        eprintln!(
+            "valgrind is not there (Debian: apt-get install valgrind): instructions are not counted"
+        );
+    }
+    let artifacts = tempfile::tempdir().expect("a directory for artifacts");
+    let cost = |case| cost(case, has_valgrind, artifacts.path());
+    let costs: Vec<_> = CASES.iter().map(|case| (case.0, cost(case))).collect();
+    let table = table(&costs);
+    print!("{table}");
+    if std::env::var_os("HEARTH_UPDATE").is_some() {
+        std::fs::write(WRITTEN, table).expect("the figures are written");
+        return ExitCode::SUCCESS;
+    }
+    let written = std::fs::read_to_string(WRITTEN).unwrap_or_default();
+    let complaints = compare(&written, &costs);
+    for complaint in &complaints {
+        eprintln!("{complaint}");
+    }
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn cost(case: &(&str, &str, Isolation, Way), has_valgrind: bool, artifacts: &Path) -> Cost {
+    let lab = Lab::new(case, artifacts);
+    lab.call(BEFORE);
+    let counted = allocation_counter::measure(|| lab.call(COUNTED));
+    // Its artifacts are for one engine at a time.
+    drop(lab);
+    let instructions = has_valgrind.then(|| {
+        let (few, many) = (count(case.0, FEW, artifacts), count(case.0, MANY, artifacts));
+        many.saturating_sub(few) / u64::from(MANY - FEW)
+    });
+    let calls = u64::from(COUNTED);
+    Cost {
+        allocations: counted.count_total / calls,
+        bytes: counted.bytes_total / calls,
+        instructions,
+    }
+}
+
+/// Instructions that so many calls take, with all around them.
+fn count(case: &str, calls: u32, artifacts: &Path) -> u64 {
+    let this = std::env::current_exe().expect("a path of this program");
+    let (this, calls) = (this.to_string_lossy(), calls.to_string());
+    let told = valgrind(&[
+        "--tool=cachegrind",
+        "--cache-sim=no",
+        "--cachegrind-out-file=/dev/null",
+        &this,
+        "--calls-of",
+        case,
+        "--calls",
+        &calls,
+        "--artifacts",
+        &artifacts.to_string_lossy(),
+    ]);
+    let told = told.expect("valgrind runs this program");
+    let line =
+        told.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
+    let (_, number) = line.unwrap_or_else(|| panic!("valgrind counts: {told}"));
+    number.trim().replace(',', "").parse().expect("a number of instructions")
+}
+
+/// What valgrind says, if it is there and ends well.
+fn valgrind(arguments: &[&str]) -> Option<String> {
+    let ran = Command::new("valgrind").args(arguments).stdin(Stdio::null()).output().ok()?;
+    ran.status.success().then(|| String::from_utf8_lossy(&ran.stderr).into_owned())
+}
+
+fn table(costs: &[(&str, Cost)]) -> String {
+    let mut table = format!(
+        "# What one call costs; made by cargo bench -p hearth-benches --bench counts with HEARTH_UPDATE=1.\n{:24} {:>12} {:>12} {:>14}\n",
+        "# call", "allocations", "bytes", "instructions"
+    );
+    for (name, Cost { allocations, bytes, instructions }) in costs {
+        let instructions = instructions.map_or("-".to_owned(), |count| count.to_string());
+        let name = name.replace(' ', "-");
+        let _ = writeln!(table, "{name:24} {allocations:>12} {bytes:>12} {instructions:>14}");
+    }
+    table
+}
+
+/// What is not as it is written down.
+fn compare(written: &str, costs: &[(&str, Cost)]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (name, cost) in costs {
+        let name = name.replace(' ', "-");
+        let line = written.lines().find(|line| line.split_whitespace().next() == Some(&*name));
+        let Some(line) = line else {
+            complaints.push(format!("{name} is not written down; run with HEARTH_UPDATE=1"));
+            continue;
+        };
+        let mut figures = line.split_whitespace().skip(1).map(|word| word.parse::<u64>().ok());
+        let now = [
+            ("allocations", Some(cost.allocations)),
+            ("bytes", Some(cost.bytes)),
+            ("instructions", cost.instructions),
+        ];
+        for (what, now) in now {
+            let (Some(Some(before)), Some(now)) = (figures.next(), now) else { continue };
+            let most = before.saturating_add(before * TOLERANCE / 100);
+            let least = before.saturating_sub(before * TOLERANCE / 100);
+            if now > most {
+                complaints.push(format!(
+                    "{name}: {now} {what} a call, and {before} before: find out why"
+                ));
+            } else if now < least {
+                complaints.push(format!(
+                    "{name}: {now} {what} a call, and {before} before: write it down with HEARTH_UPDATE=1"
+                ));
+            }
+        }
+    }
+    complaints
+}
