@@ -1,5 +1,5 @@
 //! The ceiling for a served function: a bare axum hello, one single-threaded runtime per core with a listener of its own, as the
-//! server has. Prints its address and serves until it is ended; `benches/http.sh` and `benches/peers.sh` run it.
+//! server has. Prints its address and serves until it is ended; `benches/http.sh` and `benches/all.sh` run it.
 
 #![allow(
     clippy::expect_used,

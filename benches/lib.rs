@@ -9,6 +9,13 @@
     reason = "a test or a bench tells that it failed by panicking"
 )]
 
+pub mod density;
+pub mod heavy_module;
+pub mod in_process;
+pub mod load;
+pub mod peers;
+pub mod plot;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,19 +122,24 @@ impl std::fmt::Debug for Case {
 /// One comparison made: microseconds of each side and their ratio, by medians.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    what: &'static str,
-    target: Option<f64>,
-    ours: f64,
-    beside: f64,
-    ratio: f64,
+    /// What is done, and beside what.
+    pub what: &'static str,
+    /// The most that the ratio may be.
+    pub target: Option<f64>,
+    /// Microseconds of ours.
+    pub ours: f64,
+    /// Microseconds of the other side.
+    pub beside: f64,
+    /// The median of the rounds' own ratios.
+    pub ratio: f64,
     /// Lowest and highest ratio of a round.
-    spread: (f64, f64),
+    pub spread: (f64, f64),
 }
 
 /// Alternates between both sides in short batches and takes medians of the rounds.
 #[must_use]
-pub fn compare(case: &mut Case, options: &Options) -> Comparison {
-    let (rounds, time) = match options.is_quick {
+pub fn compare(case: &mut Case, is_quick: bool) -> Comparison {
+    let (rounds, time) = match is_quick {
         true => (3, Duration::from_millis(20)),
         false => (11, Duration::from_millis(200)),
     };

@@ -1,9 +1,8 @@
 //! The baselines: wasmtime 48 by hand, at the best settings known for each piece of work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hearth_benches::numbered;
 use tempfile::TempDir;
 use wasmtime::component::Component;
 use wasmtime::{
@@ -14,15 +13,22 @@ use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 
+use crate::numbered;
+
 /// Bytes that a pipe of the baseline holds.
 const PIPE_BYTES: usize = 64 << 10;
 
 pub(crate) fn engine() -> Engine {
+    engine_for(64)
+}
+
+/// With room for so many instances.
+fn engine_for(instances: u32) -> Engine {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(64)
-        .total_core_instances(256)
-        .total_memories(128)
-        .total_tables(128)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * 4)
+        .total_memories(instances * 2)
+        .total_tables(instances * 2)
         .total_stacks(64)
         .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(64 << 10)
@@ -242,5 +248,46 @@ impl Cold {
         let pre = self.linker.instantiate_pre(&module).expect("WASI imports only");
         run_command(&self.engine, &pre, event).await;
         begun.elapsed()
+    }
+}
+
+/// Kept instances of a kind 4 guest, each of a module of its own.
+pub(crate) struct Crowd {
+    engine: Engine,
+}
+
+impl Crowd {
+    /// Leaves native code for so many in a directory.
+    pub(crate) fn compile(directory: &Path, code: &[u8], count: u32) {
+        let engine = engine();
+        for number in 0..count {
+            let native = engine.precompile_module(&numbered(code, number)).expect("valid");
+            let path = directory.join(format!("{number}.cwasm"));
+            std::fs::write(path, native).expect("it can be written");
+        }
+    }
+
+    pub(crate) fn new(count: u32) -> Self {
+        Self { engine: engine_for(count.max(64)) }
+    }
+
+    /// One of them, which served an event.
+    #[expect(
+        unsafe_code,
+        clippy::disallowed_methods,
+        reason = "what it is compared with does the same, after checking the file"
+    )]
+    pub(crate) fn member(&self, directory: &Path, number: u32) -> (Module, Kept) {
+        let path = directory.join(format!("{number}.cwasm"));
+        // SAFETY: the file was written by `compile`, into a directory of this program alone.
+        let module = unsafe { Module::deserialize_file(&self.engine, path) }.expect("native code");
+        let mut store = store(&self.engine, ());
+        let instance = Linker::new(&self.engine).instantiate(&mut store, &module);
+        let exports = Exports::find(&module, &mut store, &instance.expect("no imports"));
+        // Without a fiber, whose stack a store would keep.
+        let pointer = exports.alloc.call(&mut store, 5).expect("it allocates");
+        exports.memory.write(&mut store, pointer as usize, b"hello").expect("inside");
+        std::hint::black_box(exports.handle.call(&mut store, (pointer, 5)).expect("it answers"));
+        (module, Kept { store, exports })
     }
 }

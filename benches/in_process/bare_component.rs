@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use crate::bare::{self, Files};
+use crate::in_process::bare::{self, Files};
 
 /// What WASI needs.
 pub(crate) struct Host {
@@ -177,23 +177,34 @@ impl ColdEvent {
     }
 }
 
-/// A kept instance of an HTTP component.
+/// An HTTP component, compiled and linked.
 pub(crate) struct Http {
+    engine: Engine,
+    pre: ProxyPre<Host>,
+}
+
+impl Http {
+    pub(crate) fn new(code: &[u8]) -> Self {
+        let engine = bare::engine();
+        let component = Component::new(&engine, code).expect("valid");
+        let pre = linker(&engine).instantiate_pre(&component).expect("no other imports");
+        Self { pre: ProxyPre::new(pre).expect("an HTTP component"), engine }
+    }
+
+    pub(crate) async fn start(&self) -> KeptHttp {
+        let mut store = bare::store(&self.engine, Host::new());
+        let proxy = self.pre.instantiate_async(&mut store).await.expect("it starts");
+        KeptHttp { store, proxy }
+    }
+}
+
+/// An instance of it.
+pub(crate) struct KeptHttp {
     store: Store<Host>,
     proxy: Proxy,
 }
 
-impl Http {
-    pub(crate) async fn start(code: &[u8]) -> Self {
-        let engine = bare::engine();
-        let component = Component::new(&engine, code).expect("valid");
-        let pre = linker(&engine).instantiate_pre(&component).expect("no other imports");
-        let pre = ProxyPre::new(pre).expect("an HTTP component");
-        let mut store = bare::store(&engine, Host::new());
-        let proxy = pre.instantiate_async(&mut store).await.expect("it starts");
-        Self { store, proxy }
-    }
-
+impl KeptHttp {
     pub(crate) async fn call(&mut self, event: &'static str) {
         let body = Full::new(Bytes::from_static(event.as_bytes())).map_err(|never| match never {});
         let request = hyper::Request::post("http://localhost/invoke")

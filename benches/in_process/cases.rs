@@ -4,23 +4,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hearth_benches::{Case, Side, guest, numbered};
 use hearth_engine::{
-    Engine, Function, FunctionSpec, Invocation, Isolation, LoadSource, LogLine, LogSink, LogType,
+    Engine, EngineConfig, Function, FunctionSpec, Invocation, Isolation, LoadSource, LogLine,
+    LogSink, LogType, PoolPolicy,
 };
 use tokio::runtime::Runtime;
 
-use crate::bare;
-use crate::bare_component as component;
+use crate::in_process::bare;
+use crate::in_process::bare_component as component;
+use crate::{Case, Side, guest, numbered};
 
 /// An event for guests that read JSON.
 pub(crate) const JSON_EVENT: &str = r#"{"name":"x"}"#;
 
 /// Makes a comparison ready to run.
-pub(crate) type Make = fn(&Lab, &'static str) -> Case;
+pub type Make = fn(&Lab, &'static str) -> Case;
 
 /// All of them. A name says what is done and, after the comma, what it is set beside where that is not the same work.
-pub(crate) const ALL: &[(&str, Make)] = &[
+pub const ALL: &[(&str, Make)] = &[
     ("warm echo with tail log, one bare async call", |lab, what| {
         lab.warm_echo(what, LogType::Tail)
     }),
@@ -35,22 +36,30 @@ pub(crate) const ALL: &[(&str, Make)] = &[
     }),
     ("fresh minimal module", Lab::fresh_minimal),
     ("fresh Rust WASI command", Lab::fresh_command),
-    ("cold from disk, Rust WASI command", Lab::cold_command),
-    ("cold from disk, Rust event component", Lab::cold_event),
+    ("cold Rust WASI command from disk", Lab::cold_command),
+    ("cold Rust event component from disk", Lab::cold_event),
     ("fresh Rust event component", |lab, what| lab.event(what, Isolation::Fresh)),
     ("snapshot of a 16 MiB table, fresh empty component", Lab::snapshot_beside_empty),
     ("snapshot of a 16 MiB table, fresh that builds it", Lab::snapshot_beside_initialising),
     ("warm Rust event component", |lab, what| lab.event(what, Isolation::Reuse)),
-    ("warm Rust HTTP component", Lab::warm_http),
+    ("warm Rust HTTP component", |lab, what| lab.http(what, Isolation::Reuse)),
+    ("fresh Rust HTTP component", |lab, what| lab.http(what, Isolation::Fresh)),
+    ("warm echo of 10,000 functions in turn, of one", Lab::warm_many),
 ];
 
 /// What all comparisons run on: one thread, one engine.
-pub(crate) struct Lab {
+#[expect(missing_debug_implementations, reason = "nobody prints it")]
+pub struct Lab {
     runtime: Rc<Runtime>,
     engine: Engine,
     /// Contents that a cold start takes turns with: each was forgotten when its turn comes again.
     contents: u32,
+    /// Functions at once, where many are asked for.
+    functions: u32,
 }
+
+/// Long enough that no instance goes for want of work.
+const IDLE_TIME: Duration = Duration::from_secs(3600);
 
 /// A sink that takes all lines.
 struct Sink;
@@ -62,12 +71,15 @@ impl LogSink for Sink {
 }
 
 impl Lab {
-    pub(crate) fn new(is_quick: bool) -> Self {
+    /// With fewer contents for cold starts where it shall be quick.
+    #[must_use]
+    pub fn new(is_quick: bool) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Self {
             runtime: Rc::new(runtime.expect("a runtime of one thread")),
             engine: Engine::builder().build().expect("an engine"),
             contents: if is_quick { 8 } else { 32 },
+            functions: if is_quick { 100 } else { 10_000 },
         }
     }
 
@@ -117,7 +129,7 @@ impl Lab {
         let ours = self.load("wat-echo", Isolation::Reuse);
         Case {
             what,
-            target: Some(5.0),
+            target: Some(2.5),
             ours: self.invoking(ours, "hello", log),
             beside: self.side(async move || bare.handle().await),
         }
@@ -157,7 +169,7 @@ impl Lab {
         let ours = self.load("wat-echo", Isolation::Fresh);
         Case {
             what,
-            target: Some(1.7),
+            target: Some(1.3),
             ours: self.invoking(ours, "hello", LogType::Tail),
             beside: self.side(async move || bare.call(b"hello").await),
         }
@@ -168,7 +180,7 @@ impl Lab {
         let ours = self.load("rust-command", Isolation::Fresh);
         Case {
             what,
-            target: Some(1.5),
+            target: Some(1.1),
             ours: self.invoking(ours, "hello", LogType::Tail),
             beside: self.side(async move || bare.call("hello").await),
         }
@@ -250,14 +262,46 @@ impl Lab {
         }
     }
 
-    fn warm_http(&self, what: &'static str) -> Case {
-        let ours = self.load("rust-http", Isolation::Reuse);
-        let mut bare = self.runtime.block_on(component::Http::start(&guest("rust-http")));
+    fn http(&self, what: &'static str, isolation: Isolation) -> Case {
+        let ours = self.load("rust-http", isolation);
+        let bare = component::Http::new(&guest("rust-http"));
         Case {
             what,
-            target: None,
+            target: Some(if isolation == Isolation::Reuse { 1.3 } else { 1.2 }),
             ours: self.invoking(ours, "hello", LogType::Tail),
-            beside: self.side(async move || bare.call("hello").await),
+            beside: match isolation {
+                Isolation::Reuse => {
+                    let mut kept = self.runtime.block_on(bare.start());
+                    self.side(async move || kept.call("hello").await)
+                }
+                Isolation::Fresh | Isolation::Snapshot => {
+                    self.side(async move || bare.start().await.call("hello").await)
+                }
+            },
+        }
+    }
+
+    /// Ours against ours: what it costs that there are many, each with an instance that waits and is called in turn.
+    fn warm_many(&self, what: &'static str) -> Case {
+        let config = EngineConfig { instances: self.functions * 2, ..EngineConfig::default() };
+        let engine = Engine::builder().config(config).build().expect("an engine");
+        let code = guest("wat-echo");
+        let load = |number| {
+            let policy = PoolPolicy { idle_time: IDLE_TIME, ..PoolPolicy::default() };
+            let spec = FunctionSpec::new(format!("echo-{number}"), numbered(&code, number));
+            self.runtime.block_on(engine.load(spec.pool(policy))).expect("an example loads")
+        };
+        let functions: Vec<_> = (0..self.functions).map(load).collect();
+        let one = self.load("wat-echo", Isolation::Reuse);
+        let mut turn = 0;
+        Case {
+            what,
+            target: Some(1.3),
+            ours: self.side(async move || {
+                turn = (turn + 1) % functions.len();
+                invoke(&functions[turn], "hello", LogType::Tail).await;
+            }),
+            beside: self.invoking(one, "hello", LogType::Tail),
         }
     }
 }

@@ -9,14 +9,10 @@
     reason = "a test or a bench tells that it failed by panicking"
 )]
 
-mod bare;
-mod bare_component;
-mod cases;
-mod snapshot;
-
 use std::time::Duration;
 
 use criterion::Criterion;
+use hearth_benches::in_process::{ALL, Lab};
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -24,8 +20,8 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let is_quick = std::env::args().any(|word| word == "--quick" || word == "--test");
-    let lab = cases::Lab::new(is_quick);
-    for (what, make) in cases::ALL {
+    let lab = Lab::new(is_quick);
+    for (what, make) in ALL {
         let mut case = make(&lab, what);
         let mut group = criterion.benchmark_group(*what);
         group.bench_function("hearth", |bencher| bencher.iter_custom(&mut case.ours));

@@ -11,21 +11,17 @@
     reason = "a test or a bench tells that it failed by panicking"
 )]
 
-mod bare;
-mod bare_component;
-mod cases;
-mod snapshot;
-
+use hearth_benches::in_process::{ALL, Lab};
 use hearth_benches::{COLUMNS, Options, compare, show_head};
 
 fn main() {
     let Some(options) = Options::from_arguments() else { return };
     let wanted: Vec<&str> = options.wanted().collect();
-    let lab = cases::Lab::new(options.is_quick);
+    let lab = Lab::new(options.is_quick);
     show_head(&options, COLUMNS);
-    for (what, make) in cases::ALL {
+    for (what, make) in ALL {
         if wanted.is_empty() || wanted.iter().any(|word| what.contains(word)) {
-            compare(&mut make(&lab, what), &options).show(&options);
+            compare(&mut make(&lab, what), options.is_quick).show(&options);
         }
     }
 }

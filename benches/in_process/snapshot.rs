@@ -1,10 +1,10 @@
 //! A guest whose initializer builds a table of 16 MiB: fresh instances that begin with it, beside those of an empty guest of its kind, and
 //! beside those that build it themselves.
 
-use hearth_benches::Case;
+use crate::Case;
 use hearth_engine::{Isolation, LogType};
 
-use crate::cases::{JSON_EVENT, Lab};
+use crate::in_process::cases::{JSON_EVENT, Lab};
 
 impl Lab {
     /// From a snapshot, to a fresh event component that has nothing to initialise.

@@ -1,0 +1,165 @@
+//! How each host is started: ours, bare axum, `wasmtime serve` at its best settings, and workerd.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Field;
+use super::hearth::{Hearth, example};
+use super::process::{Process, programs};
+use crate::load::Target;
+
+/// Where a peer that is no part of this workspace is looked for.
+const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers");
+
+const GET_WASMTIME: &str = "not found: set WASMTIME, or cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers";
+const GET_WORKERD: &str = "not found: set WORKERD, or npm install --prefix target/peers workerd";
+
+fn get(url: &str) -> Result<Target, String> {
+    Target::get(url).map_err(|why| why.to_string())
+}
+
+fn post(url: &str) -> Result<Target, String> {
+    Target::new(url, "POST", &[], b"hello").map_err(|why| why.to_string())
+}
+
+impl Field {
+    /// No wasm at all: the ceiling. The same process answers both kinds of request.
+    pub(super) fn start_axum(&mut self) {
+        let mut command = Command::new(programs().join("bare-axum"));
+        let started = Process::start(&mut command, &self.scratch().join("axum.log"));
+        let address = |text: &str| text.ends_with('\n').then(|| text.trim().to_owned());
+        match started.and_then(|mut process| Ok((process.says(address)?, process))) {
+            Ok((address, process)) => {
+                let process = self.add(process);
+                self.join("axum", get(&format!("http://{address}/")), None, process);
+                self.join("axum-post", post(&format!("http://{address}/")), None, process);
+            }
+            Err(why) => self.leave("axum", why),
+        }
+    }
+
+    /// A server for each isolation, so that the memory of each can be told. The one that reuses has an echo of events as well.
+    pub(super) fn start_hearth(&mut self, name: &'static str, isolation: &str) {
+        let hearth = Hearth::start(self.scratch(), name, &[]);
+        let deployed = hearth.and_then(|hearth| {
+            let flags = ["--isolation", isolation, "--http"];
+            hearth.deploy(&example("rust-http"), "bench/hello", &flags)?;
+            hearth.deploy(&example("wat-echo"), "bench/echo", &["--isolation", isolation])?;
+            Ok(hearth)
+        });
+        match deployed {
+            Ok(hearth) => {
+                let hello = get(&format!("{}/2016-08-15/proxy/bench/hello/", hearth.url));
+                let echo = post(&hearth.invocations("bench", "echo"));
+                let process = self.add(hearth.process);
+                self.join(name, hello, None, process);
+                if isolation == "reuse" {
+                    self.join("hearth-invoke", echo, None, process);
+                }
+            }
+            Err(why) => self.leave(name, why),
+        }
+    }
+
+    /// With the pooling allocator, what instances dirtied kept resident, and reset by a scan of the page map.
+    pub(super) fn start_wasmtime(&mut self, name: &'static str, uses: u32) {
+        let Some((program, about)) = wasmtime() else {
+            return self.leave(name, GET_WASMTIME.to_owned());
+        };
+        let mut command = Command::new(program);
+        command.args(["serve", "--addr", "127.0.0.1:0", "-S", "cli", "-O", "pooling-allocator"]);
+        command.args([
+            "-O",
+            "pooling-memory-keep-resident=2097152",
+            "-O",
+            "pooling-table-keep-resident=2097152",
+        ]);
+        command.args([
+            "-O",
+            "pooling-pagemap-scan=y",
+            "--max-instance-reuse-count",
+            &uses.to_string(),
+        ]);
+        command.arg(example("rust-http"));
+        let started = Process::start(&mut command, &self.scratch().join(format!("{name}.log")));
+        let url = |text: &str| {
+            let from = text.find("http://")?;
+            let url = text.get(from..)?;
+            Some(url.get(..url.find(char::is_whitespace)?)?.to_owned())
+        };
+        match started.and_then(|mut process| Ok((process.says(url)?, process))) {
+            Ok((url, process)) => {
+                let process = self.add(process);
+                self.join(name, get(&url), Some(about), process);
+            }
+            Err(why) => self.leave(name, why),
+        }
+    }
+
+    /// A hello in JavaScript.
+    pub(super) fn start_workerd(&mut self) {
+        let Some((program, about)) = workerd() else {
+            return self.leave("workerd", GET_WORKERD.to_owned());
+        };
+        // Nothing tells which port it took, so one is chosen that was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let address = match port {
+            Ok(address) => address.to_string(),
+            Err(why) => return self.leave("workerd", why.to_string()),
+        };
+        let config = self.scratch().join("workerd.capnp");
+        let written = std::fs::write(self.scratch().join("hello.js"), HELLO_JS)
+            .and_then(|()| std::fs::write(&config, WORKERD_CONFIG.replace("ADDRESS", &address)));
+        let started = written.map_err(|why| why.to_string()).and_then(|()| {
+            let log = self.scratch().join("workerd.log");
+            Process::start(Command::new(program).arg("serve").arg(&config), &log)
+        });
+        match started {
+            Ok(process) => {
+                let process = self.add(process);
+                self.join("workerd", get(&format!("http://{address}/")), Some(about), process);
+            }
+            Err(why) => self.leave("workerd", why),
+        }
+    }
+}
+
+const HELLO_JS: &str = "addEventListener('fetch', event => event.respondWith(new Response('hello from workerd\\n')));\n";
+
+const WORKERD_CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .hello)],
+  sockets = [(name = "http", address = "ADDRESS", http = (), service = "main")]
+);
+const hello :Workerd.Worker = (serviceWorkerScript = embed "hello.js", compatibilityDate = "2025-01-01");
+"#;
+
+/// A program and its version, of the first of those that starts.
+fn first_of(programs: impl IntoIterator<Item = PathBuf>) -> Option<(PathBuf, String)> {
+    programs.into_iter().find_map(|program| {
+        let output = Command::new(&program).arg("--version").output().ok()?;
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some((program, version))
+    })
+}
+
+fn wasmtime() -> Option<(PathBuf, String)> {
+    let given = std::env::var_os("WASMTIME").map(PathBuf::from);
+    first_of(given.into_iter().chain([Path::new(PEERS).join("bin/wasmtime"), "wasmtime".into()]))
+}
+
+/// The program itself, not the script around it: it is ended by its id, and its memory is looked at.
+fn workerd() -> Option<(PathBuf, String)> {
+    let given = std::env::var_os("WORKERD").map(PathBuf::from);
+    let scripts = given.into_iter().chain([Path::new(PEERS).join("node_modules/.bin/workerd")]);
+    first_of(scripts.flat_map(|script| {
+        let beside = script.parent().map(|folder| folder.join("../@cloudflare"));
+        let packages = beside.and_then(|folder| std::fs::read_dir(folder).ok());
+        let native = packages
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|package| package.path().join("bin/workerd"));
+        native.chain([script]).collect::<Vec<_>>()
+    }))
+}

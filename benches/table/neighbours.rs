@@ -1,0 +1,171 @@
+//! What a quiet function pays for a neighbour that misbehaves, over HTTP against a server with its defaults: the p99 of an echo at a low constant
+//! rate, alone and beside the neighbour, in turns. The neighbour's callers share the cores with the server.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use hearth_benches::heavy_module::heavy_module;
+use hearth_benches::load::{Pace, Plan, Report, Target, run};
+use hearth_benches::numbered;
+use hearth_benches::peers::{Hearth, example};
+use hearth_benches::plot::{Bar, Panel};
+use rustix::process::setpriority_process;
+
+use crate::Settings;
+use crate::findings::Findings;
+use crate::row::{self, Row};
+
+/// Calls a second of the quiet one.
+const QUIET_RATE: f64 = 250.0;
+
+/// Its connections: enough that a call is sent when it is due, though others still wait for their answers.
+const QUIET_CONNECTIONS: usize = 64;
+
+/// The quiet one's callers would be on machines of their own, so its generator goes before what spins on this one, where that is allowed.
+const BEFORE_OTHERS: i32 = -10;
+
+/// How long a neighbour misbehaves before it is looked at what that costs.
+const LEAD: Duration = Duration::from_millis(500);
+
+/// The most that its p99 may grow by.
+const MOST: f64 = 1.5;
+
+enum Offence {
+    /// A guest that is called by so many at once, each time anew; as many are its concurrency limit.
+    Calls(&'static str, usize),
+    /// A module of so many bytes that is deployed again and again, each time with another content.
+    Compiles(usize),
+}
+
+const OFFENCES: &[(&str, Offence)] = &[
+    ("spins on every core", Offence::Calls("bad/infinite-loop", 16)),
+    ("floods its log", Offence::Calls("bad/log-flood", 16)),
+    ("allocates to its limit", Offence::Calls("bad/memory-hog", 16)),
+    ("compiles 30 MiB", Offence::Compiles(30 << 20)),
+];
+
+/// In `--quick`, what shows that deploying in a loop works.
+const QUICK_BYTES: usize = 1 << 20;
+
+pub(crate) fn measure(settings: &Settings, findings: &mut Findings) {
+    let mut bars = Vec::new();
+    for (what, offence) in OFFENCES {
+        match compare(settings, what, offence, findings) {
+            Ok((alone, beside)) => {
+                let figure = format!("p99 of a quiet echo beside one that {what}");
+                let row = Row::of_rounds(figure, "us", &beside, ("alone", &alone));
+                findings.rows.push(row.target(Some(row::Target::AtMost(MOST))));
+                let bar = |name: &str, value: Vec<f64>, is_ours| {
+                    let value = hearth_benches::median(value) / 1e3;
+                    Bar { name: name.to_owned(), value, is_ours }
+                };
+                bars.push(bar(&format!("one that {what}"), beside, true));
+                bars.push(bar("alone", alone, false));
+            }
+            Err(why) => findings.doubt(&format!("beside one that {what}"), vec![why]),
+        }
+    }
+    findings.panels.push(Panel { title: "p99 of a quiet echo beside, ms".to_owned(), bars });
+}
+
+/// The p99 of each round, alone and beside, in microseconds.
+fn compare(
+    settings: &Settings,
+    what: &str,
+    offence: &Offence,
+    findings: &mut Findings,
+) -> Result<(Vec<f64>, Vec<f64>), String> {
+    let scratch = tempfile::tempdir().map_err(|why| why.to_string())?;
+    // A server of its own, so that nothing is left of the one before.
+    let hearth = Hearth::start(scratch.path(), "neighbours", &[])?;
+    hearth.deploy(&example("wat-echo"), "quiet/echo", &[])?;
+    let echo = target(&hearth, "quiet", "echo")?;
+    let offender = Offender::new(settings, &hearth, offence, scratch.path())?;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for round in 0..settings.rounds() {
+        settings.progress(&format!(
+            "beside one that {what}: round {} of {}",
+            round + 1,
+            settings.rounds()
+        ));
+        let mut quiet = |name: String| {
+            let plan = Plan::new(echo.clone(), Pace::Constant(QUIET_RATE), settings.time());
+            let _ = setpriority_process(None, BEFORE_OTHERS);
+            let report = run(&plan.connections(QUIET_CONNECTIONS));
+            let _ = setpriority_process(None, 0);
+            let report = report.map_err(|why| why.to_string())?;
+            findings.doubt(&name, report.doubts());
+            Ok::<Report, String>(report)
+        };
+        let before = quiet(format!("alone, before one that {what}"))?;
+        let is_over = AtomicBool::new(false);
+        let (report, offended) = std::thread::scope(|scope| {
+            let offending = scope.spawn(|| offender.offend(&is_over));
+            std::thread::sleep(LEAD);
+            let report = quiet(format!("beside one that {what}"));
+            is_over.store(true, Ordering::Relaxed);
+            (report, offending.join().expect("it does not panic"))
+        });
+        offended.map_err(|why| format!("the neighbour could not do what it should: {why}"))?;
+        alone.push(before.summary().p99);
+        beside.push(report?.summary().p99);
+    }
+    Ok((alone, beside))
+}
+
+fn target(hearth: &Hearth, service: &str, function: &str) -> Result<Target, String> {
+    let url = hearth.invocations(service, function);
+    Target::new(&url, "POST", &[], b"hello").map_err(|why| why.to_string())
+}
+
+/// One who misbehaves while it is told to.
+enum Offender<'a> {
+    Calls(Plan),
+    Compiles { hearth: &'a Hearth, code: Vec<u8>, path: PathBuf, deployed: AtomicU32 },
+}
+
+impl<'a> Offender<'a> {
+    fn new(
+        settings: &Settings,
+        hearth: &'a Hearth,
+        offence: &Offence,
+        scratch: &Path,
+    ) -> Result<Self, String> {
+        match offence {
+            Offence::Calls(guest, callers) => {
+                let most = callers.to_string();
+                let flags = ["--timeout", "1s", "--max-instances", &most];
+                hearth.deploy(&example(guest), "loud/offender", &flags)?;
+                let target = target(hearth, "loud", "offender")?;
+                let time = LEAD + settings.time();
+                Ok(Self::Calls(Plan::new(target, Pace::Closed, time).connections(*callers)))
+            }
+            Offence::Compiles(bytes) => {
+                let bytes = if settings.quick { QUICK_BYTES } else { *bytes };
+                let (code, path) = (heavy_module(bytes), scratch.join("heavy.wasm"));
+                Ok(Self::Compiles { hearth, code, path, deployed: AtomicU32::new(0) })
+            }
+        }
+    }
+
+    /// Until it is over; a deployment that was begun is waited for.
+    fn offend(&self, is_over: &AtomicBool) -> Result<(), String> {
+        match self {
+            Self::Calls(plan) => {
+                let report = run(plan).map_err(|why| why.to_string())?;
+                let is_called = report.answered + report.refused > 0;
+                is_called.then_some(()).ok_or_else(|| format!("not one call ended: {report:?}"))
+            }
+            Self::Compiles { hearth, code, path, deployed } => {
+                while !is_over.load(Ordering::Relaxed) {
+                    // What was compiled once is kept, over all rounds.
+                    let code = numbered(code, deployed.fetch_add(1, Ordering::Relaxed));
+                    std::fs::write(path, code).map_err(|why| why.to_string())?;
+                    hearth.deploy(path, "loud/heavy", &[])?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

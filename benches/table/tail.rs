@@ -1,0 +1,137 @@
+//! Latency of each host at a constant rate, at shares of what it can do itself, in turns; and the plot of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hearth_benches::load::{Pace, Plan, Report, run};
+use hearth_benches::median;
+use hearth_benches::peers::Field;
+use hearth_benches::plot::{Bar, Curve, Facet, Panel, latency};
+
+use crate::Settings;
+use crate::findings::{Findings, subtitle};
+use crate::row::{Row, Target};
+use crate::throughput::Capacity;
+
+const SHARES: [u32; 2] = [50, 80];
+
+/// Of whom, beside whom, and the most that the ratio of their p99 may be.
+const COMPARED: &[(&str, &str, Option<f64>)] = &[
+    ("hearth-reuse", "axum", None),
+    ("hearth-reuse", "wasmtime-reuse", Some(1.0)),
+    ("hearth-reuse", "workerd", None),
+    ("hearth-fresh", "axum", None),
+    ("hearth-fresh", "wasmtime-fresh", Some(1.0)),
+    ("hearth-fresh", "workerd", None),
+    ("hearth-invoke", "axum-post", None),
+];
+
+/// What a host did at a share: each round's p50, p99 and p99.9, and all rounds together.
+#[derive(Default)]
+struct Seen {
+    rounds: [Vec<f64>; 3],
+    all: Option<Report>,
+}
+
+type Runs = BTreeMap<&'static str, Seen>;
+
+pub(crate) fn measure(
+    settings: &Settings,
+    field: &Field,
+    capacity: &Capacity,
+    findings: &mut Findings,
+) {
+    let mut facets = Vec::new();
+    for share in SHARES {
+        let mut runs = Runs::new();
+        for round in 0..settings.rounds() {
+            settings.progress(&format!(
+                "latency at {share}% of capacity: round {} of {}",
+                round + 1,
+                settings.rounds()
+            ));
+            for at in 0..field.peers.len() {
+                let peer = &field.peers[(at + round) % field.peers.len()];
+                let Some(rounds) = capacity.get(peer.name) else { continue };
+                let rate = median(rounds.clone()) * f64::from(share) / 100.0;
+                let plan =
+                    Plan::new(peer.target.clone(), Pace::Constant(rate.max(1.0)), settings.time());
+                let plan =
+                    plan.connections(settings.connections).warm_up(Duration::from_millis(300));
+                let of = format!("{} at {share}%", peer.name);
+                match run(&plan) {
+                    Ok(report) => {
+                        findings.doubt(&of, report.doubts());
+                        runs.entry(peer.name).or_default().take(report);
+                    }
+                    Err(why) => findings.doubt(&of, vec![why.to_string()]),
+                }
+            }
+        }
+        say(share, &runs, findings);
+        facets.push(facet(share, field, &runs));
+    }
+    let title = "Latency at a constant rate, counted from when each request was meant to be sent";
+    findings.plots.push(("latency", latency(title, &subtitle(settings), &facets)));
+}
+
+impl Seen {
+    fn take(&mut self, report: Report) {
+        let summary = report.summary();
+        let figures = [summary.p50, summary.p99, summary.p999];
+        self.rounds.iter_mut().zip(figures).for_each(|(all, figure)| all.push(figure));
+        match &mut self.all {
+            Some(all) => all.latency.add(&report.latency).expect("histograms of the same bounds"),
+            None => self.all = Some(report),
+        }
+    }
+}
+
+fn say(share: u32, runs: &Runs, findings: &mut Findings) {
+    for (ours, name, most) in COMPARED {
+        let (Some(of_ours), Some(of_theirs)) = (runs.get(ours), runs.get(name)) else { continue };
+        for (number, percentile) in ["p50", "p99", "p99.9"].iter().enumerate() {
+            // All three beside the one that does the same; of the others what a tail is judged by.
+            if most.is_none() && *percentile != "p99" {
+                continue;
+            }
+            let figure = format!("{percentile} at {share}% of its capacity, {ours}");
+            let rounds = (*name, of_theirs.rounds[number].as_slice());
+            let row = Row::of_rounds(figure, "us", &of_ours.rounds[number], rounds);
+            let target = most.filter(|_| *percentile == "p99").map(Target::AtMost);
+            findings.rows.push(row.target(target));
+        }
+    }
+    let mut bars = Vec::new();
+    for (name, seen) in runs {
+        if let Some(report) = &seen.all {
+            findings.distributions.push((format!("latency-{name}-{share}"), report.distribution()));
+        }
+        let value = median(seen.rounds[1].clone()) / 1e3;
+        bars.push(Bar { name: (*name).to_owned(), value, is_ours: name.starts_with("hearth") });
+    }
+    bars.sort_by_key(|bar| !bar.is_ours);
+    findings.panels.push(Panel { title: format!("p99 at {share}% of its own capacity, ms"), bars });
+}
+
+fn facet(share: u32, field: &Field, runs: &Runs) -> Facet {
+    let curve = |name: &'static str| {
+        let seen = runs.get(name).and_then(|seen| seen.all.as_ref());
+        Curve { name: name.to_owned(), points: seen.map(points).unwrap_or_default() }
+    };
+    let curves =
+        field.peers.iter().filter(|peer| peer.name != "axum-post").map(|peer| curve(peer.name));
+    Facet { title: format!("at {share}% of what each can do"), curves: curves.collect() }
+}
+
+/// Milliseconds by quantile, as far as there are ten requests beyond it to speak of.
+fn points(report: &Report) -> Vec<(f64, f64)> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of requests and times are far below 2^52"
+    )]
+    let (count, millis) = (report.latency.len() as f64, |nanos: u64| nanos as f64 / 1e6);
+    let steps = report.latency.iter_quantiles(10);
+    let points = steps.map(|step| (step.quantile_iterated_to(), millis(step.value_iterated_to())));
+    points.filter(|(quantile, _)| (1.0 - quantile) * count >= 10.0).collect()
+}

@@ -1,0 +1,84 @@
+//! Requests a second of each host, closed loop, in turns.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hearth_benches::load::{Pace, Plan, run};
+use hearth_benches::peers::Field;
+use hearth_benches::plot::{Bar, Panel};
+
+use crate::findings::Findings;
+use crate::row::{Row, Target};
+use crate::{Part, Settings};
+
+/// What is said, of whom, beside whom, and what the ratio has to be.
+const COMPARED: &[(&str, &str, &str, Option<f64>)] = &[
+    ("HTTP component, reused", "hearth-reuse", "axum", Some(0.75)),
+    ("HTTP component, reused", "hearth-reuse", "wasmtime-reuse", Some(1.4)),
+    ("HTTP component, reused", "hearth-reuse", "workerd", Some(3.0)),
+    ("HTTP component, fresh", "hearth-fresh", "axum", Some(0.45)),
+    ("HTTP component, fresh", "hearth-fresh", "wasmtime-fresh", Some(1.5)),
+    ("HTTP component, fresh", "hearth-fresh", "workerd", None),
+    ("HTTP invoke of an echo, warm", "hearth-invoke", "axum-post", Some(0.85)),
+];
+
+/// The rounds of each host, in requests a second.
+pub(crate) type Capacity = BTreeMap<&'static str, Vec<f64>>;
+
+/// Measures what each can do; rows only where throughput was asked for, as the load at a constant rate needs it too.
+pub(crate) fn measure(settings: &Settings, field: &Field, findings: &mut Findings) -> Capacity {
+    let mut capacity = Capacity::new();
+    let is_wanted = settings.has(Part::Throughput);
+    let rounds = if is_wanted { settings.rounds() } else { settings.rounds().min(3) };
+    for round in 0..rounds {
+        settings.progress(&format!("throughput: round {} of {rounds}", round + 1));
+        // Who comes first in a round comes last in the next.
+        for at in 0..field.peers.len() {
+            let peer = &field.peers[(at + round) % field.peers.len()];
+            let warm_up = Duration::from_millis(if round == 0 { 500 } else { 100 });
+            let plan = Plan::new(peer.target.clone(), Pace::Closed, settings.time());
+            match run(&plan.connections(settings.connections).warm_up(warm_up)) {
+                Ok(report) => {
+                    capacity.entry(peer.name).or_default().push(report.summary().achieved);
+                    findings.doubt(peer.name, report.doubts());
+                }
+                Err(why) => findings.doubt(peer.name, vec![why.to_string()]),
+            }
+        }
+    }
+    if is_wanted {
+        say(field, &capacity, findings);
+    }
+    capacity
+}
+
+fn say(field: &Field, capacity: &Capacity, findings: &mut Findings) {
+    for (figure, ours, name, target) in COMPARED {
+        if let (Some(ours), Some(theirs)) = (capacity.get(ours), capacity.get(name)) {
+            let row = Row::of_rounds(*figure, "a second", ours, (name, theirs));
+            findings.rows.push(row.target(target.map(Target::AtLeast)));
+        }
+    }
+    let bars = capacity.iter().map(|(name, rounds)| Bar {
+        name: (*name).to_owned(),
+        value: hearth_benches::median(rounds.clone()),
+        is_ours: name.starts_with("hearth"),
+    });
+    let mut bars: Vec<Bar> = bars.collect();
+    bars.sort_by_key(|bar| !bar.is_ours);
+    findings.panels.push(Panel { title: "requests a second".to_owned(), bars });
+    #[expect(clippy::cast_precision_loss, reason = "some thousand MiB at most")]
+    let peak = |name: &str| field.peer(name).map(|peer| field.peak_mib(peer) as f64);
+    for (ours, name) in [
+        ("hearth-reuse", "wasmtime-reuse"),
+        ("hearth-fresh", "wasmtime-fresh"),
+        ("hearth-reuse", "workerd"),
+    ] {
+        if let (Some(of_ours), Some(of_theirs)) = (peak(ours), peak(name)) {
+            findings.rows.push(
+                Row::new(format!("peak memory under that load, {ours}"), "MiB", of_ours)
+                    .beside(name, of_theirs),
+            );
+        }
+    }
+}
