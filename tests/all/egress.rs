@@ -80,9 +80,12 @@ fn what_a_function_sends_is_granted_kept_open_and_counted() {
     deploy(&server, "fetch", &["http-private=http://127.0.0.1:*"], &[]);
     let wish = json!({"url": peer.url(), "times": 10, "method": "POST", "body": "four"});
     let answer = fetch(&server, "fetch", &wish);
-    assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!("1")), "{answer}");
+    assert_eq!(answer["status"], 200, "{answer}");
     assert_eq!(server.metric("hearth_outgoing_sent_total"), 10.0);
-    assert_eq!(server.metric("hearth_outgoing_reused_total"), 9.0);
+    // The body names the connection. On a busy machine one may not be at rest yet when the next request comes.
+    let connections: f64 = answer["body"].as_str().unwrap().parse().unwrap();
+    assert!(connections <= 3.0, "{answer}");
+    assert_eq!(server.metric("hearth_outgoing_reused_total"), 10.0 - connections);
     let metrics = server.admin("/metrics").text();
     for line in [
         r#"hearth_outgoing_bytes_total{function="default/fetch",direction="out"} 40"#,

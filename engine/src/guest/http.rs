@@ -7,6 +7,8 @@
 use std::pin::pin;
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response};
@@ -122,12 +124,25 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (head, body) = response.into_parts();
+    let mut left = said_length(&head.headers);
     writer.set_head(head);
     let mut body = pin!(body);
     loop {
         writer.room().await;
         match body.frame().await {
-            Some(Ok(frame)) => writer.write(frame),
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                left = match left.map(|left| left.checked_sub(bytes)) {
+                    // A reader would take as much as was said, and hold that for all of it.
+                    Some(None) => {
+                        let why = "its body is longer than its content-length";
+                        return Err(CallFailure::Fault(failed(None, why)));
+                    }
+                    Some(left) => left,
+                    None => None,
+                };
+                writer.write(frame);
+            }
             Some(Err(error)) => {
                 let why = format!("its body broke off: {}", error.into());
                 return Err(CallFailure::Fault(failed(None, &why)));
@@ -138,6 +153,11 @@ where
             }
         }
     }
+}
+
+/// How long a body is said to be.
+fn said_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The answer that a response is; at most `limit_bytes` of body are read.
@@ -168,4 +188,32 @@ where
 
 fn failed(kind: Option<String>, message: &str) -> Fault {
     Fault::Returned { kind, message: bounded(message), stack: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    #[test]
+    fn no_more_is_passed_on_than_was_said() {
+        let pieces = |pieces: &'static [&'static str]| {
+            let frames =
+                pieces.iter().map(|piece| Ok::<_, Fault>(Frame::data(Bytes::from(*piece))));
+            StreamBody::new(futures_util::stream::iter(frames))
+        };
+        let passed = |body| {
+            let writer = AnswerWriter::new(1000);
+            let response = Response::builder().header("content-length", "5").body(body).unwrap();
+            let ended = pass(response, &writer).now_or_never().unwrap();
+            (ended.is_ok(), writer.written())
+        };
+        assert_eq!(passed(pieces(&["abc", "de"])), (true, 5));
+        assert_eq!(passed(pieces(&["abc", "def"])), (false, 3));
+        assert_eq!(passed(pieces(&["abcdef"])), (false, 0));
+        // Whoever answers a request for the head alone says a length and writes nothing.
+        assert_eq!(passed(pieces(&[])), (true, 0));
+    }
 }
