@@ -17,9 +17,12 @@ use parking_lot::Mutex;
 
 mod load;
 mod read;
+mod shared;
 
 pub(crate) use load::{Loaded, load};
 pub(crate) use read::Patience;
+pub(crate) use shared::Sharing;
+pub use shared::{SharedArtifactError, SharedArtifactKey, SharedArtifacts};
 
 /// Ending of an artifact's file name.
 const ENDING: &str = "cwasm";

@@ -9,10 +9,10 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-use crate::artifact::Loaded;
+use crate::artifact::{ArtifactKey, Loaded};
 use crate::guest::core::CoreExports;
 use crate::state::{ComponentState, CoreState};
-use crate::{GuestKind, LoadError};
+use crate::{GuestKind, LoadError, Tier};
 
 mod linkers;
 
@@ -26,6 +26,9 @@ const WASM_PAGE_BYTES: u64 = 65_536;
 
 /// Imports named in an error.
 const IMPORTS_NAMED: usize = 20;
+
+/// What code is of: the binary and all that its artifact depends on, and whether it is linked with a `/tmp`.
+pub(crate) type Content = (ArtifactKey, bool);
 
 /// Linked code, by how it is called.
 pub(crate) enum Linked {
@@ -62,6 +65,8 @@ pub(crate) struct Code {
     pub(crate) websocket: Option<websocket::GuestIndices>,
     /// Whether its initializer has run: instances begin after it.
     pub(crate) is_initialised: bool,
+    /// Where the full code will be, if this is of the fast tier and that is to follow.
+    pub(crate) awaits: Option<Content>,
     /// Bytes that its largest memory starts with.
     pub(crate) memory_minimum: u64,
     pub(crate) memories: u32,
@@ -110,10 +115,16 @@ impl Code {
             linked,
             websocket,
             is_initialised: false,
+            awaits: None,
             memory_minimum,
             memories: required.num_memories,
             tables: required.num_tables,
         })
+    }
+
+    /// How much the compiler did for it.
+    pub(crate) fn tier(&self) -> Tier {
+        if self.awaits.is_some() { Tier::Fast } else { Tier::Full }
     }
 
     /// Whether instances run something of the guest's before their first event.

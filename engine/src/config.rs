@@ -21,6 +21,9 @@ pub struct EngineConfig {
     pub compile_slots: u32,
     /// Loads that may wait for a compile slot. Default 32; more are [`LoadError::CompilerBusy`](crate::LoadError).
     pub compile_queue: u32,
+    /// Size of a WebAssembly binary, in bytes, from which it is first compiled with little optimisation, so that it answers soon, and
+    /// fully behind what runs. Default 256 KiB; 0 does so with all code, the size of the largest accepted and more with none.
+    pub fast_tier_bytes: u64,
     /// Where and under which bounds compilation happens.
     pub compiler: Compiler,
     /// Invocations at once over all functions, waiting ones included. Default 10,000.
@@ -30,6 +33,8 @@ pub struct EngineConfig {
     pub memory_budget_bytes: u64,
     /// Instances at once over all functions, busy and idle; sizes the pooling allocator. Default 2,048, at most 10,000.
     pub instances: u32,
+    /// Whose idle instance goes when there is no room for another. Default the least useful function's.
+    pub eviction: Eviction,
     /// Bytes of artifacts kept on disk; the least recently used go first. Default 4 GiB.
     pub artifact_bytes: u64,
     /// How memory for instances is obtained.
@@ -44,10 +49,12 @@ impl Default for EngineConfig {
             code_bytes: 64 * MIB,
             compile_slots: 1,
             compile_queue: 32,
+            fast_tier_bytes: MIB / 4,
             compiler: Compiler::InProcess,
             concurrency: 10_000,
             memory_budget_bytes: 4096 * MIB,
             instances: 2048,
+            eviction: Eviction::LeastUseful,
             artifact_bytes: 4096 * MIB,
             allocator: Allocator::Pooling,
             log_queue_lines: 8192,
@@ -96,6 +103,17 @@ impl CompilerChild {
             timeout: Duration::from_secs(60),
         }
     }
+}
+
+/// Whose idle instance goes when there is no room for another; the least of a few that are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Eviction {
+    /// The function's that was called least often lately, for the memory that its idle instances hold.
+    #[default]
+    LeastUseful,
+    /// The function's whose instance has rested longest.
+    LeastRecent,
 }
 
 /// How memory for instances is obtained.

@@ -12,12 +12,11 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::admission::EngineDoor;
-use crate::artifact::{ArtifactKey, ArtifactStore};
+use crate::artifact::{ArtifactStore, SharedArtifactKey, SharedArtifacts, Sharing};
 use crate::bounded;
-use crate::code::{Code, Linkers};
+use crate::code::{Code, Content, Linkers};
 use crate::compile::Compilations;
 use crate::function::Function;
-use crate::instance::Retirement;
 use crate::keeper::Keeper;
 use crate::log_batch::{LogBatch, Mark};
 use crate::log_drain::LogDrain;
@@ -29,8 +28,12 @@ use crate::wasmtime_config::{Flavor, Wasmtime};
 use crate::websocket::Switchboard;
 use crate::{BuildError, EngineConfig, EngineStats, FunctionSpec, LoadError, LogSink};
 
+pub(crate) mod evicting;
 mod initialising;
 mod loading;
+mod optimising;
+
+use optimising::Optimising;
 
 /// How often draining looks whether all invocations ended.
 const DRAIN_POLL: Duration = Duration::from_millis(2);
@@ -71,10 +74,12 @@ pub(crate) struct EngineInner {
     wasmtime: Wasmtime,
     linkers: Linkers,
     artifacts: Arc<ArtifactStore>,
-    compilations: Compilations,
+    /// Where other servers find what is compiled here.
+    sharing: Option<Arc<Sharing>>,
+    compilations: Arc<Compilations>,
+    optimising: Arc<Optimising>,
     /// Code by content. The lock of an entry makes a second load of the same content wait for the first.
-    /// By content, and by whether it is linked with a `/tmp`.
-    codes: DashMap<(ArtifactKey, bool), Arc<Mutex<Weak<Code>>>>,
+    codes: DashMap<Content, Arc<Mutex<Weak<Code>>>>,
     pub(crate) revisions: RwLock<Vec<Weak<Revision>>>,
     eviction_cursor: AtomicUsize,
     artifact_hits: AtomicU64,
@@ -99,6 +104,7 @@ impl std::fmt::Debug for EngineInner {
 pub struct EngineBuilder {
     config: EngineConfig,
     artifact_dir: Option<PathBuf>,
+    sharing: Option<Arc<Sharing>>,
     log_sink: Option<Arc<dyn LogSink>>,
     key_value: Option<Arc<dyn KeyValue>>,
     caller: Option<Arc<dyn FunctionCaller>>,
@@ -122,6 +128,18 @@ impl EngineBuilder {
     #[must_use]
     pub fn artifact_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.artifact_dir = Some(path.into());
+        self
+    }
+
+    /// Where servers share what they compile, behind the directory of this one, and what seals it there. What a snapshot holds is not
+    /// shared: it may hold what the environment held.
+    #[must_use]
+    pub fn shared_artifacts(
+        mut self,
+        place: Arc<dyn SharedArtifacts>,
+        key: SharedArtifactKey,
+    ) -> Self {
+        self.sharing = Some(Arc::new(Sharing::new(place, key)));
         self
     }
 
@@ -172,7 +190,9 @@ impl EngineBuilder {
             None => None,
         };
         let inner = Arc::new(EngineInner {
-            compilations: Compilations::new(&config),
+            sharing: self.sharing,
+            compilations: Arc::new(Compilations::new(&config)),
+            optimising: Optimising::new(&config),
             codes: DashMap::new(),
             revisions: RwLock::default(),
             eviction_cursor: AtomicUsize::new(0),
@@ -202,7 +222,8 @@ impl Engine {
     }
 
     /// Loads a function: finds its code in memory, then its artifact on disk, and compiles it otherwise. However many ask for
-    /// the same content at once, it is compiled once.
+    /// the same content at once, it is compiled once. Large code ([`EngineConfig::fast_tier_bytes`]) answers before it is compiled fully:
+    /// [`Tier`](crate::Tier) says of each invocation which code served.
     ///
     /// # Errors
     /// See [`LoadError`]. A spec that is refused leaves nothing behind.
@@ -211,7 +232,9 @@ impl Engine {
     /// Dropping the future gives up the wait; a compilation that has begun runs to its end and its artifact is not kept.
     pub async fn load(&self, spec: FunctionSpec) -> Result<Function, LoadError> {
         let revision = self.inner.revise(&spec).await?;
-        Ok(Function::new(self.inner.clone(), revision))
+        let function = Function::new(self.inner.clone(), revision);
+        function.follow().await;
+        Ok(function)
     }
 
     /// Takes no new invocations, waits for the running ones at most `within`, then ends those that remain. Returns how many
@@ -219,6 +242,7 @@ impl Engine {
     pub async fn drain(&self, within: Duration) -> u64 {
         let inner = &self.inner;
         inner.door.close();
+        inner.optimising.stop();
         if inner.wait_empty(Instant::now() + within).await {
             return 0;
         }
@@ -259,12 +283,28 @@ impl Engine {
             draining: inner.door.is_closed(),
             ..EngineStats::default()
         };
+        if let Some(sharing) = &inner.sharing {
+            stats.shared_artifact_hits = sharing.hits.load(Ordering::Relaxed);
+            stats.shared_artifacts_stored = sharing.stored.load(Ordering::Relaxed);
+            stats.shared_artifact_failures = sharing.failed.load(Ordering::Relaxed);
+            stats.artifacts_rejected += sharing.rejected.load(Ordering::Relaxed);
+        }
+        let optimised = inner.optimising.figures();
+        stats.optimised = optimised.done;
+        stats.optimisations_pending = optimised.pending;
+        stats.optimisations_failed = optimised.failed;
         for revision in inner.revisions.read().iter().filter_map(Weak::upgrade) {
             stats.functions += u64::from(!revision.pool.is_closed());
             stats.instances += u64::from(revision.pool.idle() + revision.busy());
         }
         stats.websockets = inner.websockets.open();
         stats
+    }
+}
+
+impl Drop for EngineInner {
+    fn drop(&mut self) {
+        self.optimising.stop();
     }
 }
 
@@ -276,25 +316,6 @@ impl EngineInner {
             entry.try_lock().map_or(true, |code| code.strong_count() > 0)
                 || Arc::strong_count(entry) > 1
         });
-    }
-
-    /// Drops one idle instance of any function; false if there is none.
-    pub(crate) fn evict_one(&self) -> bool {
-        let revisions = self.revisions.read();
-        let count = revisions.len();
-        let start = self.eviction_cursor.fetch_add(1, Ordering::Relaxed);
-        for step in 0..count {
-            let Some(revision) = revisions.get((start + step) % count).and_then(Weak::upgrade)
-            else {
-                continue;
-            };
-            if let Some(instance) = revision.pool.take_oldest() {
-                drop(instance);
-                revision.pool.count(Retirement::Evicted);
-                return true;
-            }
-        }
-        false
     }
 
     /// Waits until no invocation is inside; false if one still is at `until`.

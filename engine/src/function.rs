@@ -23,7 +23,7 @@ pub struct Function {
 }
 
 #[derive(Debug)]
-struct FunctionInner {
+pub(crate) struct FunctionInner {
     engine: Arc<EngineInner>,
     current: ArcSwap<Revision>,
 }
@@ -35,7 +35,25 @@ impl Drop for FunctionInner {
     }
 }
 
+impl FunctionInner {
+    /// The code as it stands now.
+    pub(crate) fn revision(&self) -> Arc<Revision> {
+        self.current.load_full()
+    }
+
+    /// Puts `after` in the place of `before`; false if something else stands there.
+    pub(crate) fn succeed(&self, before: &Arc<Revision>, after: Arc<Revision>) -> bool {
+        let found = self.current.compare_and_swap(before, after);
+        Arc::ptr_eq(&found, before)
+    }
+}
+
 impl Function {
+    /// Has its code replaced once it is compiled fully.
+    pub(crate) async fn follow(&self) {
+        self.inner.engine.follow(&self.inner).await;
+    }
+
     pub(crate) fn new(engine: Arc<EngineInner>, revision: Arc<Revision>) -> Self {
         Self { inner: Arc::new(FunctionInner { engine, current: ArcSwap::new(revision) }) }
     }
@@ -64,6 +82,7 @@ impl Function {
         let report = revision.load;
         let old = self.inner.current.swap(revision);
         self.inner.engine.keeper.dispose(old);
+        self.follow().await;
         Ok(report)
     }
 
@@ -174,6 +193,7 @@ impl Function {
             running: revision.door.running(),
             waiting: revision.door.waiting(),
             idle: revision.pool.idle(),
+            tier: revision.code.tier(),
             max_instances: revision.policy.max_instances,
             starts: revision.starts(),
             retired: revision.pool.retired(),

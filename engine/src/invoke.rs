@@ -26,7 +26,7 @@ use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
 use crate::{
     Fault, Invocation, InvokeError, LoadSource, LogType, Outcome, Phases, Refusal, Report,
-    StartKind,
+    StartKind, Tier,
 };
 
 /// Instances of other functions that are dropped, at most, to make room for one.
@@ -60,6 +60,7 @@ pub(crate) enum NoInstance {
 pub(crate) struct Course {
     pub(crate) phases: Phases,
     pub(crate) start: StartKind,
+    tier: Tier,
     pub(crate) cpu: CpuMeter,
     traffic: Traffic,
     /// Bytes logged while its instance was made, if one was.
@@ -111,13 +112,7 @@ pub(crate) async fn invoke(
         }
     };
     let _running = ticker.running();
-    let mut course = Course {
-        phases: Phases { wait: permitted - arrived, ..Phases::default() },
-        start: StartKind::Warm,
-        cpu: CpuMeter::default(),
-        traffic: Traffic::of(&work),
-        initialize_log_bytes: None,
-    };
+    let mut course = Course::begin(revision, &work, permitted - arrived);
     note_load(&mut course, &invocation);
     if let Some(several) = &revision.several {
         return Box::pin(concurrent::invoke(engine, (revision, several), invocation, work, course))
@@ -417,6 +412,17 @@ impl Seen {
 }
 
 impl Course {
+    fn begin(revision: &Revision, work: &Work, wait: Duration) -> Self {
+        Self {
+            phases: Phases { wait, ..Phases::default() },
+            start: StartKind::Warm,
+            tier: revision.load.tier,
+            cpu: CpuMeter::default(),
+            traffic: Traffic::of(work),
+            initialize_log_bytes: None,
+        }
+    }
+
     pub(crate) fn outcome(
         self,
         result: Result<Bytes, Fault>,
@@ -427,6 +433,7 @@ impl Course {
         let (payload_bytes, answer_bytes) = self.traffic.count(&result);
         let report = Report {
             start: self.start,
+            tier: self.tier,
             billed: Duration::from_millis(
                 u64::try_from(run.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
             ),

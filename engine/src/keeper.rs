@@ -13,9 +13,11 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::GuestKind;
 use crate::bounded;
+use crate::code::Code;
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::CallFailure;
+use crate::function::FunctionInner;
 use crate::instance::{Instance, Retirement};
 use crate::invoke::{NoInstance, make};
 use crate::revision::Revision;
@@ -66,6 +68,8 @@ struct Work {
     to_dispose: VecDeque<Arc<Revision>>,
     /// Instances that nobody will call again.
     large: Vec<Instance>,
+    /// Functions whose code is to be replaced by code that does the same.
+    successions: Vec<(Weak<FunctionInner>, Arc<Code>)>,
     is_stopped: bool,
     has_revisions: bool,
 }
@@ -100,6 +104,12 @@ impl Keeper {
     /// Takes a revision apart that nobody will invoke any more; running invocations finish on it.
     pub(crate) fn dispose(&self, revision: Arc<Revision>) {
         self.shared.work.lock().to_dispose.push_back(revision);
+        self.shared.wake.notify_one();
+    }
+
+    /// Lets a function serve from other code that does the same, as soon as instances of it are there.
+    pub(crate) fn succeed(&self, function: &Arc<FunctionInner>, code: Arc<Code>) {
+        self.shared.work.lock().successions.push((Arc::downgrade(function), code));
         self.shared.wake.notify_one();
     }
 
@@ -155,6 +165,7 @@ impl Rounds {
                 self.dispose(&revision);
             }
             let Some(engine) = self.engine.upgrade() else { return };
+            self.succeed(&engine);
             self.pass(&engine);
             passes = passes.wrapping_add(1);
             if passes.is_multiple_of(PASSES_BEFORE_FORGETTING) {
@@ -166,7 +177,8 @@ impl Rounds {
     /// Waits for the next pass; none once stopped.
     fn wait(&self) -> Option<VecDeque<Arc<Revision>>> {
         let mut work = self.shared.work.lock();
-        if work.to_dispose.is_empty() && work.large.is_empty() && !work.is_stopped {
+        let is_idle = work.to_dispose.is_empty() && work.large.is_empty();
+        if is_idle && work.successions.is_empty() && !work.is_stopped {
             if work.has_revisions {
                 self.shared.wake.wait_for(&mut work, PERIOD);
             } else {
@@ -308,6 +320,28 @@ impl Rounds {
         }
         drop(instance);
         revision.pool.count(why);
+    }
+
+    /// Replaces code by code that does the same. As many instances as there were are made before, so that nobody waits for one.
+    fn succeed(&mut self, engine: &EngineInner) {
+        let successions = std::mem::take(&mut self.shared.work.lock().successions);
+        for (function, code) in successions {
+            let Some(function) = function.upgrade() else { continue };
+            let before = function.revision();
+            if before.code.awaits.is_none() {
+                // It was replaced meanwhile.
+                continue;
+            }
+            let after = Arc::new(before.with(code));
+            let wanted = before.pool.idle() + before.busy();
+            self.fill(engine, &after, wanted.min(MADE_PER_PASS));
+            if function.succeed(&before, after.clone()) {
+                engine.keeper.watch(engine, &after);
+                self.dispose(&before);
+            } else {
+                drop(after.pool.close());
+            }
+        }
     }
 
     fn dispose(&self, revision: &Arc<Revision>) {

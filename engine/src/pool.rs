@@ -30,6 +30,16 @@ pub(crate) struct Pool {
     retired: [AtomicU64; Retirement::ALL.len()],
 }
 
+/// Instances at rest, taken together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resting {
+    pub(crate) count: u64,
+    /// Linear memory and tables that they hold.
+    pub(crate) bytes: u64,
+    /// Since when the one rests that has rested longest.
+    pub(crate) oldest: Instant,
+}
+
 impl Pool {
     pub(crate) fn new() -> Self {
         Self {
@@ -38,6 +48,12 @@ impl Pool {
             is_closed: false.into(),
             retired: Default::default(),
         }
+    }
+
+    /// One in whose account goes on what went of another.
+    pub(crate) fn after(other: &Self) -> Self {
+        let count = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
+        Self { retired: other.retired.each_ref().map(count), ..Self::new() }
     }
 
     /// Takes the instance used last, from this thread's stack if it has one. With `prefers_used` one that never served is taken
@@ -136,6 +152,24 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// What rests here; none if nothing does.
+    pub(crate) fn resting(&self) -> Option<Resting> {
+        if self.idle.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut all: Option<Resting> = None;
+        for shard in &self.shards {
+            for instance in shard.lock().iter() {
+                let all =
+                    all.get_or_insert(Resting { count: 0, bytes: 0, oldest: instance.idle_since });
+                all.count += 1;
+                all.bytes += instance.ledger().meter.held();
+                all.oldest = all.oldest.min(instance.idle_since);
+            }
+        }
+        all
     }
 
     /// Takes out the instance that has rested longest, to make room for another function's.

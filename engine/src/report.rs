@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How the instance that served an invocation came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -45,11 +45,33 @@ pub enum LoadSource {
     Resident,
 }
 
+/// How much the compiler did for code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Little, so that large code answers soon. It is used until the full one is there.
+    Fast,
+    /// All that makes it run fast.
+    Full,
+}
+
+impl Tier {
+    /// The name used in metrics and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What loading a function took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
     /// Where the code came from.
     pub source: LoadSource,
+    /// How much the compiler did for it.
+    pub tier: Tier,
     /// Time in the compiler, waiting for a compile slot included; zero unless compiled.
     pub compile: Duration,
     /// Time to verify and map the artifact and to link it.
@@ -77,6 +99,8 @@ pub struct Phases {
 pub struct Report {
     /// How the instance started.
     pub start: StartKind,
+    /// How much the compiler did for its code.
+    pub tier: Tier,
     /// Where the time went.
     pub phases: Phases,
     /// Time of the guest's execution as billed: `run`, rounded up to a whole millisecond.

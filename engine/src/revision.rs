@@ -8,6 +8,7 @@ use crate::admission::FunctionDoor;
 use crate::code::Code;
 use crate::concurrent::Several;
 use crate::engine::EngineInner;
+use crate::engine::evicting::Demand;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::limits::MIB;
 use crate::pool::Pool;
@@ -36,6 +37,8 @@ pub(crate) struct Revision {
     pub(crate) load: LoadReport,
     /// Instances that serve several invocations now, where they may.
     pub(crate) several: Option<Several>,
+    /// How often it was called lately.
+    pub(crate) demand: Demand,
     isolation: Isolation,
     starts: [AtomicU64; StartKind::ALL.len()],
     /// Calls that go on a fiber before one is tried without again.
@@ -70,12 +73,30 @@ impl Revision {
             isolation,
             pool: Pool::new(),
             door: FunctionDoor::new(&policy),
+            demand: Demand::since(0),
             starts: Default::default(),
             on_fiber: AtomicU32::new(0),
             policy,
             code,
             load,
         })
+    }
+
+    /// The same with code that does the same; figures go on, instances do not.
+    pub(crate) fn with(&self, code: Arc<Code>) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            load: LoadReport { tier: code.tier(), ..self.load },
+            code,
+            several: self.several.as_ref().map(|_| Several::new(self.policy.concurrency)),
+            isolation: self.isolation,
+            pool: Pool::after(&self.pool),
+            door: FunctionDoor::new(&self.policy),
+            demand: Demand::since(self.starts().iter().sum()),
+            starts: self.starts().map(AtomicU64::new),
+            on_fiber: AtomicU32::new(0),
+            policy: self.policy.clone(),
+        }
     }
 
     /// Whether an instance serves one invocation after another.

@@ -3,7 +3,7 @@
 use hearth_host_api::outgoing_http::EgressCounts;
 use serde::Serialize;
 
-use crate::{Identity, StartKind};
+use crate::{Identity, StartKind, Tier};
 
 /// Figures about the whole engine.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,9 +21,21 @@ pub struct EngineStats {
     pub memory_budget_bytes: u64,
     /// Compilations done since start.
     pub compilations: u64,
+    /// Contents since start that the fast tier served first and that were compiled fully then.
+    pub optimised: u64,
+    /// Contents that the fast tier serves and that wait to be compiled fully, or are.
+    pub optimisations_pending: u64,
+    /// Contents since start that could not be compiled fully; the fast tier goes on serving them.
+    pub optimisations_failed: u64,
     /// Artifacts found on disk and loaded since start.
     pub artifact_hits: u64,
-    /// Artifacts that failed their check and were set aside since start.
+    /// Artifacts of other servers since start that were loaded instead of compiling.
+    pub shared_artifact_hits: u64,
+    /// Artifacts since start that were handed in for other servers.
+    pub shared_artifacts_stored: u64,
+    /// Times since start that the place of shared artifacts failed; it is left alone for a while each time.
+    pub shared_artifact_failures: u64,
+    /// Artifacts that failed their check since start: set aside here, left where they are if they are shared.
     pub artifacts_rejected: u64,
     /// Bytes of artifacts on disk.
     pub artifact_bytes: u64,
@@ -51,6 +63,8 @@ pub struct FunctionStats {
     pub waiting: u32,
     /// Instances that wait for an invocation.
     pub idle: u32,
+    /// How much the compiler did for the code that serves.
+    pub tier: Tier,
     /// Most instances allowed.
     pub max_instances: u32,
     /// Invocations by how they started, in the order of [`StartKind::ALL`].

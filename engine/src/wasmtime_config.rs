@@ -2,18 +2,19 @@
 //!
 //! Two wasmtime engines: one without component-model concurrency for core modules and WASI 0.2, where every component call is
 //! cheaper for it, and one with it for WASI 0.3, made when the first such guest is loaded. Everything that changes compiled
-//! code is in [`compile_settings`], which the compiler child uses as well, so that its artifacts fit.
+//! code is in `compile_settings`, which the compiler child uses as well, so that its artifacts fit.
 
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
 use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm, Strategy,
 };
 
 use crate::artifact::Fingerprint;
 use crate::config::{Allocator, EngineConfig};
-use crate::{BuildError, GuestKind};
+use crate::{BuildError, GuestKind, Tier};
 
 /// Linear memory and table bytes of a slot that stay resident between tenants and are zeroed in place: with `pagemap_scan` the
 /// largest lever on fresh instances (four times).
@@ -52,6 +53,17 @@ impl Flavor {
     }
 }
 
+/// An engine that only compiles. What it makes loads into the engine of that flavor, whatever the tier.
+pub(crate) fn compiling_engine(
+    flavor: Flavor,
+    tier: Tier,
+    uses_all_cores: bool,
+) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = compile_settings(flavor, tier);
+    config.parallel_compilation(uses_all_cores);
+    wasmtime::Engine::new(&config)
+}
+
 /// Both wasmtime engines and how they came to be.
 #[derive(Debug)]
 pub(crate) struct Wasmtime {
@@ -59,6 +71,8 @@ pub(crate) struct Wasmtime {
     concurrent: OnceLock<wasmtime::Engine>,
     /// Of either engine.
     fingerprints: [OnceLock<Fingerprint>; 2],
+    /// The same for the fast tier.
+    fast_fingerprints: [OnceLock<Fingerprint>; 2],
     settings: EngineConfig,
     pub(crate) allocator: &'static str,
     pub(crate) pagemap_scan: bool,
@@ -70,8 +84,15 @@ impl Wasmtime {
         let pagemap_scan = can_scan_pagemap();
         let (plain, allocator) = build(Flavor::Plain, settings, settings.instances, pagemap_scan)?;
         let settings = settings.clone();
-        let (concurrent, fingerprints) = Default::default();
-        Ok(Self { plain, concurrent, fingerprints, settings, allocator, pagemap_scan })
+        Ok(Self {
+            plain,
+            concurrent: OnceLock::new(),
+            fingerprints: Default::default(),
+            fast_fingerprints: Default::default(),
+            settings,
+            allocator,
+            pagemap_scan,
+        })
     }
 
     /// What artifacts of that engine depend on.
@@ -82,6 +103,20 @@ impl Wasmtime {
             Flavor::Concurrent => concurrent,
         };
         known.get_or_init(|| Fingerprint::of(engine))
+    }
+
+    /// What artifacts of the fast tier depend on.
+    pub(crate) fn fast_fingerprint(&self, flavor: Flavor) -> wasmtime::Result<&Fingerprint> {
+        let [plain, concurrent] = &self.fast_fingerprints;
+        let known = match flavor {
+            Flavor::Plain => plain,
+            Flavor::Concurrent => concurrent,
+        };
+        if let Some(fingerprint) = known.get() {
+            return Ok(fingerprint);
+        }
+        let fingerprint = Fingerprint::of(&compiling_engine(flavor, Tier::Fast, false)?);
+        Ok(known.get_or_init(|| fingerprint))
     }
 
     /// The engine of that flavor; the concurrent one is built on first use.
@@ -103,12 +138,19 @@ impl Wasmtime {
     }
 }
 
-/// Everything that changes compiled code. Artifacts of one machine's settings load under the same settings only.
-pub(crate) fn compile_settings(flavor: Flavor) -> Config {
+/// Everything that changes compiled code. Artifacts of one machine's settings load under the same settings only; of the tiers wasmtime
+/// takes either.
+fn compile_settings(flavor: Flavor, tier: Tier) -> Config {
+    let (level, registers) = match tier {
+        // Winch would be faster still, but has no epoch interruption.
+        Tier::Fast => (OptLevel::None, RegallocAlgorithm::SinglePass),
+        Tier::Full => (OptLevel::Speed, RegallocAlgorithm::Backtracking),
+    };
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
-        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_opt_level(level)
+        .cranelift_regalloc_algorithm(registers)
         .epoch_interruption(true)
         .concurrency_support(flavor == Flavor::Concurrent)
         .wasm_component_model_async(flavor == Flavor::Concurrent)
@@ -132,7 +174,7 @@ fn build(
     pagemap_scan: bool,
 ) -> Result<(wasmtime::Engine, &'static str), BuildError> {
     if settings.allocator == Allocator::Pooling {
-        let mut config = compile_settings(flavor);
+        let mut config = compile_settings(flavor, Tier::Full);
         config.allocation_strategy(pool(instances, pagemap_scan));
         match wasmtime::Engine::new(&config) {
             Ok(engine) => return Ok((engine, "pooling")),
@@ -143,7 +185,7 @@ fn build(
             ),
         }
     }
-    let mut config = compile_settings(flavor);
+    let mut config = compile_settings(flavor, Tier::Full);
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
     let engine = wasmtime::Engine::new(&config)
         .map_err(|why| BuildError::Wasmtime { why: format!("{why:#}") })?;

@@ -100,7 +100,7 @@ pub(crate) fn refuse_unfinished(dir: &Path) -> Result<(), StorageError> {
 }
 
 /// Looks whether a data directory is whole: its file page by page, every record, every code file that one names by its digest, every
-/// access key, the audit trail. No server may work with it; to look at a running one's data, check a backup of it.
+/// access key, every private key of a domain, the audit trail. No server may work with it; to look at a running one's data, check a backup of it.
 ///
 /// # Errors
 /// It cannot be looked at: it is in use, or not there. What is wrong with it is in the report.
@@ -117,10 +117,14 @@ pub async fn check(
     let storage = open(data_dir).await?;
     let clock = Arc::new(crate::clock::SystemClock::default());
     let trail = Trail::new(storage.clone(), clock, AuditConfig::default());
-    match Keys::open(trail, data_dir, sealing_key).await {
-        Ok(keys) => report.keys = keys.list().len() as u64,
-        Err(error) => report.problems.push(error.to_string()),
-    }
+    let keys = match Keys::open(trail, data_dir, sealing_key).await {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            report.problems.push(error.to_string());
+            None
+        }
+    };
+    report.keys = keys.as_ref().map_or(0, |keys| keys.list().len() as u64);
     let trail = audit::verify(&*storage, None).await?;
     report.audit_records = trail.records;
     report.problems.extend(trail.problem);
@@ -132,6 +136,10 @@ pub async fn check(
         }
     };
     (report.services, report.functions) = (catalog.services(), catalog.functions());
+    // Without the sealing key there is nothing more to say of them.
+    if let Some(keys) = &keys {
+        report.problems.extend(wrong_certificates(&catalog, keys));
+    }
     let code = CodeStore::open(&data_dir.join(CODE))?;
     for (digest, function) in digests(&catalog) {
         match code.get(&digest, &function).await {
@@ -143,6 +151,15 @@ pub async fn check(
         }
     }
     Ok(report)
+}
+
+/// The domains whose private keys do not open, or are of other certificates.
+fn wrong_certificates(catalog: &Catalog, keys: &Keys) -> Vec<String> {
+    let domains = catalog.domains.all();
+    let wrong = domains.values().filter_map(|domain| {
+        domain.settings.certificate.as_ref()?.verify(&domain.name, keys).err()
+    });
+    wrong.take(PROBLEMS_MAX).collect()
 }
 
 /// The digests that records name, each with whom an error speaks of.

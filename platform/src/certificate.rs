@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage};
 
 use crate::error::{PlatformError, RequestError};
-use crate::key::{KeyError, Secret};
+use crate::key::{KeyError, Keys, Secret};
 use crate::platform::Platform;
 
 /// Most bytes of a certificate with its chain and of a private key, as PEM, and of its name.
@@ -57,6 +57,22 @@ impl DomainCertificate {
     /// Whether a private key is kept with it.
     pub(crate) fn has_key(&self) -> bool {
         self.sealed_key.is_some()
+    }
+
+    /// Whether its private key, if it has one, opens with the sealing key and is this certificate's. Its name and time are not looked at.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(crate) fn verify(&self, domain: &str, keys: &Keys) -> Result<(), String> {
+        let Some(sealed) = &self.sealed_key else { return Ok(()) };
+        let told = |why: String| {
+            format!(
+                "the certificate of domain '{domain}' cannot be used: {why}; give the domain a certificate with its key again"
+            )
+        };
+        let key =
+            keys.unseal_for(&owner(domain), sealed).map_err(|error| told(error.to_string()))?;
+        fitting(&self.chain, key.reveal()).map(drop).map_err(|error| told(error.to_string()))
     }
 }
 
@@ -136,24 +152,9 @@ fn check(domain: &str, chain: &str, key: &str, now_ms: u64) -> Result<(), Reques
             return Err(invalid(format!("{what} is over the limit of {limit} bytes")));
         }
     }
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
-    let certificates = certificates.unwrap_or_default();
-    let Some(own) = certificates.first().cloned() else {
-        return Err(invalid("it is no certificate as PEM"));
-    };
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|_| invalid("its private key is none as PEM"))?;
-    let own = EndEntityCert::try_from(&own).map_err(|why| unreadable(&why))?;
-    CertifiedKey::from_der(certificates.clone(), key, &default_provider()).map_err(|why| {
-        match why {
-            TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                invalid("its private key is that of another certificate")
-            }
-            // The text of an error here speaks of kinds of keys, never of their bytes.
-            other => invalid(format!("its private key cannot be used: {other}")),
-        }
-    })?;
+    let certificates = fitting(chain, key)?;
+    let own = certificates.first().ok_or_else(|| invalid("it is no certificate as PEM"))?;
+    let own = EndEntityCert::try_from(own).map_err(|why| unreadable(&why))?;
     let name = ServerName::try_from(domain).map_err(|_| invalid("the domain has no such name"))?;
     own.verify_is_valid_for_subject_name(&name)
         .map_err(|_| invalid(format!("it is not for `{domain}`")))?;
@@ -166,6 +167,27 @@ fn check(domain: &str, chain: &str, key: &str, now_ms: u64) -> Result<(), Reques
         // Nobody is trusted here, so every good one ends in an unknown issuer.
         _ => Ok(()),
     }
+}
+
+/// A certificate and its chain, which can be read and belong together with the key.
+fn fitting(chain: &str, key: &str) -> Result<Vec<CertificateDer<'static>>, RequestError> {
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+    let certificates = certificates.unwrap_or_default();
+    let own = certificates.first().ok_or_else(|| invalid("it is no certificate as PEM"))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| invalid("its private key is none as PEM"))?;
+    EndEntityCert::try_from(own).map_err(|why| unreadable(&why))?;
+    CertifiedKey::from_der(certificates.clone(), key, &default_provider()).map_err(|why| {
+        match why {
+            TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                invalid("its private key is that of another certificate")
+            }
+            // The text of an error here speaks of kinds of keys, never of their bytes.
+            other => invalid(format!("its private key cannot be used: {other}")),
+        }
+    })?;
+    Ok(certificates)
 }
 
 fn unreadable(why: &webpki::Error) -> RequestError {
@@ -213,6 +235,24 @@ mod tests {
         let client = [ExtendedKeyUsagePurpose::ClientAuth];
         let [client, client_key] = made(&["a.example"], (2025, 2030), &client);
         assert!(told("a.example", &client, &client_key).contains("not for servers"));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_kept_opens_and_belongs_to_its_certificate() {
+        let home = tempfile::tempdir().unwrap();
+        let platform = crate::tests::open(home.path()).await;
+        let [chain, key] = made(&["a.example"], (2025, 2090), &[]);
+        let new =
+            NewCertificate { name: String::new(), chain, private_key: Some(Secret::new(key)) };
+        let kept = platform.seal_certificate("a.example", new).unwrap();
+        let keys = &platform.inner().keys;
+        kept.verify("a.example", keys).unwrap();
+        let elsewhere = kept.verify("b.example", keys).unwrap_err();
+        assert!(elsewhere.contains("b.example"), "it was sealed for another domain: {elsewhere}");
+        let [other, _] = made(&["a.example"], (2025, 2090), &[]);
+        let mixed = DomainCertificate { chain: other, ..kept };
+        let why = mixed.verify("a.example", keys).unwrap_err();
+        assert!(why.contains("another certificate") && why.contains("a.example"), "{why}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::certificate::DomainCertificate;
 use crate::derived::Derived;
 use crate::domain_route::{RULES_MAX, Rewrite, RouteTable};
 use crate::error::{Kind, PlatformError, RequestError};
+use crate::gate::GateLimits;
 use crate::name::{FunctionName, Qualifier, ServiceName};
 use crate::platform::Platform;
 use crate::service::{ListRequest, Page, check_extra, check_text, merge, set};
@@ -46,6 +47,9 @@ pub struct DomainRoute {
     pub methods: Vec<String>,
     /// How the path is rewritten, as the dialect has it.
     pub rewrite: Option<Value>,
+    /// How often and how many at once, beside what the function's trigger says; the fields of [`GateLimits`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Value>,
 }
 
 /// What the owner of a domain sets.
@@ -154,6 +158,9 @@ impl DomainSettings {
                 Ok(rewrite) => rewrite.len(),
                 Err(why) => return invalid(format!("route {number}: {why}")),
             };
+            if let Err(why) = GateLimits::read(route.limits.as_ref(), &[]) {
+                return invalid(format!("route {number}: {why}"));
+            }
             if rules > RULES_MAX {
                 return invalid(format!("they have more than {RULES_MAX} rules for rewriting"));
             }
@@ -333,6 +340,7 @@ mod tests {
                     qualifier: None,
                     methods: vec!["GET".to_owned()],
                     rewrite: None,
+                    limits: None,
                 })
                 .collect(),
             ..DomainSettings::default()

@@ -2,6 +2,7 @@
 //!
 //! The exact path wins, then the longest beginning. A route may rewrite path and query by rules that are looked at in order: equal,
 //! wildcard, regular expression; the first that fits ends it. Expressions run in time linear to the path, and their size is bounded.
+//! A route with limits has a gate, which counts anew after a change of the domain.
 
 use std::collections::HashMap;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::{Domain, DomainRoute};
+use crate::gate::{Gate, GateLimits, Gated};
 
 /// Most rules of one domain.
 pub(crate) const RULES_MAX: usize = 100;
@@ -174,10 +176,13 @@ pub(crate) struct RouteTable {
     prefixes: Vec<(String, usize)>,
     /// Of each route.
     rewrites: Vec<Rewrite>,
+    /// Of each route, where it has limits.
+    gates: Vec<Option<Gate>>,
 }
 
 impl RouteTable {
-    /// Compiles routes that were checked. Rules that an earlier program took and that cannot be used are left out.
+    /// Compiles routes that were checked. Rules that an earlier program took and that cannot be used are left out; limits were never
+    /// taken unread.
     pub(crate) fn new(domain: &Domain) -> Self {
         let mut table = Self::default();
         for (index, route) in domain.settings.routes.iter().enumerate() {
@@ -190,6 +195,9 @@ impl RouteTable {
                 Rewrite::default()
             });
             table.rewrites.push(rewrite);
+            let limits = GateLimits::read(route.limits.as_ref(), &[]).unwrap_or_default();
+            let is_limited = limits.rate.is_some() || limits.in_flight.is_some();
+            table.gates.push(is_limited.then(|| Gate::new(Gated::Route, limits)));
         }
         table.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         table
@@ -206,10 +214,12 @@ impl RouteTable {
 }
 
 /// Where a request goes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Routed<'a> {
     /// The route.
     pub route: &'a DomainRoute,
+    /// How often and how many at once, if it has limits.
+    pub gate: Option<&'a Gate>,
     /// Path and query as its rules make them; none leaves them as they came.
     pub rewritten: Option<String>,
 }
@@ -246,7 +256,8 @@ impl Domain {
         if rewritten.as_ref().is_some_and(|text| text.len() > REWRITTEN_BYTES_MAX) {
             return Err(NoRoute::TooLong);
         }
-        Ok(Routed { route, rewritten })
+        let gate = table.gates.get(index).and_then(Option::as_ref);
+        Ok(Routed { route, gate, rewritten })
     }
 }
 

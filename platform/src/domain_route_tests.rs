@@ -15,6 +15,7 @@ fn domain(routes: &[(&str, &[&str], Value)]) -> Domain {
         qualifier: None,
         methods: methods.iter().map(|&method| method.to_owned()).collect(),
         rewrite: (!rewrite.is_null()).then(|| rewrite.clone()),
+        limits: None,
     };
     let settings =
         DomainSettings { routes: routes.iter().map(route).collect(), ..DomainSettings::default() };

@@ -1,9 +1,8 @@
-//! The gate before a trigger: so many requests a second with a burst, and so many at once with a short queue before them.
+//! The gate before a trigger or a route: so many requests a second with a burst, and so many at once with a short queue before them.
 //!
 //! The rate is a bucket of tokens kept as one number (the generic cell rate algorithm), exact and without a lock. Places are given first
 //! come, first served; whoever waits has a deadline, and how many wait is bounded.
 
-use crate::websocket::WEBSOCKET_KEY;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +21,24 @@ const WAIT_MS: u32 = 1000;
 
 const NANOS: u64 = 1_000_000_000;
 
+/// What a gate stands before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gated {
+    /// A trigger, however requests come to it.
+    Trigger,
+    /// A route of a custom domain.
+    Route,
+}
+
+impl std::fmt::Display for Gated {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Trigger => "trigger",
+            Self::Route => "route",
+        })
+    }
+}
+
 /// What a gate lets through.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GateLimits {
@@ -36,13 +53,24 @@ pub struct GateLimits {
 }
 
 impl GateLimits {
-    /// Limits as a configuration says them: `rate`, `burst`, `maxInFlight`, `queue`, `queueWaitMs`, all whole numbers.
+    /// Limits as the field `hearth` of a configuration says them: `rate`, `burst`, `maxInFlight`, `queue`, `queueWaitMs`, all whole
+    /// numbers. None sets none. `others` are the fields beside them that somebody else reads.
     ///
     /// # Errors
     /// What is unknown, no number, out of bounds or without what it belongs to.
-    pub fn read(config: &Map<String, Value>) -> Result<Self, String> {
+    pub fn read(config: Option<&Value>, others: &[&str]) -> Result<Self, String> {
+        match config {
+            None | Some(Value::Null) => Ok(Self::default()),
+            Some(Value::Object(limits)) => {
+                Self::of_fields(limits, others).map_err(|why| format!("`hearth`: {why}"))
+            }
+            Some(_) => Err("`hearth` is not an object of limits".to_owned()),
+        }
+    }
+
+    fn of_fields(config: &Map<String, Value>, others: &[&str]) -> Result<Self, String> {
         const KNOWN: [&str; 5] = ["rate", "burst", "maxInFlight", "queue", "queueWaitMs"];
-        let is_known = |key: &str| KNOWN.contains(&key) || key == WEBSOCKET_KEY;
+        let is_known = |key: &str| KNOWN.contains(&key) || others.contains(&key);
         if let Some(unknown) = config.keys().find(|key| !is_known(key)) {
             let shown: String = unknown.chars().take(64).collect();
             return Err(format!(
@@ -84,8 +112,10 @@ impl GateLimits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateRefusal {
     /// More requests than the rate allows.
-    #[error("more than {rate} requests a second came (burst {burst}); try again in {} ms", .retry_after.as_millis())]
+    #[error("the {of} takes {rate} requests a second (burst {burst}) and more came; try again in {} ms", .retry_after.as_millis())]
     Rate {
+        /// Whose limit it is.
+        of: Gated,
         /// Requests a second.
         rate: u32,
         /// How many may come at once.
@@ -95,17 +125,21 @@ pub enum GateRefusal {
     },
     /// Too many at once, and too many wait.
     #[error(
-        "{in_flight} requests are being served and {queue} wait; the limits of the trigger are reached"
+        "{in_flight} requests are being served and {queue} wait; the limits of the {of} are reached"
     )]
     Full {
+        /// Whose limits they are.
+        of: Gated,
         /// The limit of requests at once.
         in_flight: u32,
         /// The limit of those that wait.
         queue: u32,
     },
     /// No place became free in time.
-    #[error("{in_flight} requests are being served; none of them ended within {} ms", .waited.as_millis())]
+    #[error("the {of} serves {in_flight} requests at once; none of them ended within {} ms", .waited.as_millis())]
     WaitedTooLong {
+        /// Whose limit it is.
+        of: Gated,
         /// The limit of requests at once.
         in_flight: u32,
         /// How long it waited.
@@ -125,9 +159,12 @@ impl GateRefusal {
     /// The name of the reason in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Rate { .. } => "trigger_rate",
-            Self::Full { .. } => "trigger_full",
-            Self::WaitedTooLong { .. } => "trigger_waited_too_long",
+            Self::Rate { of: Gated::Trigger, .. } => "trigger_rate",
+            Self::Full { of: Gated::Trigger, .. } => "trigger_full",
+            Self::WaitedTooLong { of: Gated::Trigger, .. } => "trigger_waited_too_long",
+            Self::Rate { of: Gated::Route, .. } => "route_rate",
+            Self::Full { of: Gated::Route, .. } => "route_full",
+            Self::WaitedTooLong { of: Gated::Route, .. } => "route_waited_too_long",
         }
     }
 }
@@ -135,6 +172,7 @@ impl GateRefusal {
 /// A gate. Requests that are let through hold their [`Pass`] until they are done.
 #[derive(Debug)]
 pub struct Gate {
+    of: Gated,
     limits: GateLimits,
     began: Instant,
     /// When the bucket would be full again, in nanoseconds since `began`.
@@ -143,9 +181,15 @@ pub struct Gate {
     waiting: AtomicU32,
 }
 
-/// The right of one request to be served; its place is free again when this is dropped.
+/// The right of one request to be served; its places are free again when this is dropped.
 #[derive(Debug, Default)]
-pub struct Pass(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub struct Pass {
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Option<OwnedSemaphorePermit>,
+    /// That of the gate before, where there were two.
+    #[expect(dead_code, reason = "held for its drop")]
+    before: Option<OwnedSemaphorePermit>,
+}
 
 /// Counts one that waits, also when its future is dropped.
 struct Waiting<'a>(&'a AtomicU32);
@@ -158,9 +202,10 @@ impl Drop for Waiting<'_> {
 
 impl Gate {
     /// A gate with these limits, its bucket full.
-    pub fn new(limits: GateLimits) -> Self {
+    pub fn new(of: Gated, limits: GateLimits) -> Self {
         let places = limits.in_flight.map(|count| Arc::new(Semaphore::new(count as usize)));
         Self {
+            of,
             limits,
             began: Instant::now(),
             full_at: AtomicU64::new(0),
@@ -174,27 +219,41 @@ impl Gate {
     /// # Errors
     /// [`GateRefusal`] says which limit is reached.
     pub async fn enter(&self) -> Result<Pass, GateRefusal> {
+        Ok(Pass { place: self.place().await?, before: None })
+    }
+
+    /// Lets one request through, past another gate that stands before this one. While it waits here it keeps its place there.
+    ///
+    /// # Errors
+    /// [`GateRefusal`] says which limit of which gate is reached.
+    pub async fn enter_after(&self, other: &Self) -> Result<Pass, GateRefusal> {
+        let before = other.place().await?;
+        Ok(Pass { place: self.place().await?, before })
+    }
+
+    /// A place of this gate, now or after a wait; none where it counts none.
+    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, GateRefusal> {
         if self.limits.rate.is_some() {
             let now = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.take_token(now)?;
         }
-        let Some(places) = &self.places else { return Ok(Pass(None)) };
+        let Some(places) = &self.places else { return Ok(None) };
         // First come, first served: the semaphore hands nothing out past those who wait.
         if let Ok(permit) = places.clone().try_acquire_owned() {
-            return Ok(Pass(Some(permit)));
+            return Ok(Some(permit));
         }
-        let in_flight = self.limits.in_flight.unwrap_or(0);
+        let (of, in_flight) = (self.of, self.limits.in_flight.unwrap_or(0));
         let queue = self.limits.queue;
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.waiting);
         if before >= queue {
-            return Err(GateRefusal::Full { in_flight, queue });
+            return Err(GateRefusal::Full { of, in_flight, queue });
         }
         let waited = self.limits.queue_wait;
         // Boxed, so that who need not wait does not carry the clock.
         match Box::pin(tokio::time::timeout(waited, places.clone().acquire_owned())).await {
-            Ok(Ok(permit)) => Ok(Pass(Some(permit))),
-            Ok(Err(_)) | Err(_) => Err(GateRefusal::WaitedTooLong { in_flight, waited }),
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => Err(GateRefusal::WaitedTooLong { of, in_flight, waited }),
         }
     }
 
@@ -209,7 +268,7 @@ impl Gate {
             let over = next.saturating_sub(now).saturating_sub(depth);
             if over > 0 {
                 let retry_after = Duration::from_nanos(over);
-                return Err(GateRefusal::Rate { rate, burst, retry_after });
+                return Err(GateRefusal::Rate { of: self.of, rate, burst, retry_after });
             }
             match self.full_at.compare_exchange_weak(
                 full_at,

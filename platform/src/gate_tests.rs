@@ -9,11 +9,11 @@ use serde_json::json;
 use super::*;
 
 fn limits(config: &Value) -> Result<GateLimits, String> {
-    GateLimits::read(config.as_object().unwrap())
+    GateLimits::read(Some(config), &[])
 }
 
 fn gate(config: &Value) -> Gate {
-    Gate::new(limits(config).unwrap())
+    Gate::new(Gated::Trigger, limits(config).unwrap())
 }
 
 #[test]
@@ -79,7 +79,10 @@ async fn places_go_to_those_who_wait_in_their_order() {
     let mut second = pin!(gate.enter());
     assert!(first.as_mut().now_or_never().is_none());
     assert!(second.as_mut().now_or_never().is_none());
-    assert_eq!(gate.enter().await.unwrap_err(), GateRefusal::Full { in_flight: 1, queue: 2 });
+    assert_eq!(
+        gate.enter().await.unwrap_err(),
+        GateRefusal::Full { of: Gated::Trigger, in_flight: 1, queue: 2 }
+    );
     drop(held);
     assert!(second.as_mut().now_or_never().is_none(), "the first comes first");
     let held = first.await.unwrap();
@@ -99,4 +102,23 @@ async fn who_waits_too_long_is_told() {
     let refused = gate.enter().await.unwrap_err();
     assert!(matches!(refused, GateRefusal::WaitedTooLong { .. }), "{refused}");
     assert_eq!(gate.waiting.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn past_two_gates_a_place_of_each_is_held_and_none_is_left_behind() {
+    let trigger = gate(&json!({"maxInFlight": 1}));
+    let two = json!({"maxInFlight": 2});
+    let route = Gate::new(Gated::Route, limits(&two).unwrap());
+    let held = trigger.enter_after(&route).await.unwrap();
+    // The trigger is full, which costs the route nothing, however often it is tried.
+    for _ in 0..5 {
+        let refused = trigger.enter_after(&route).await.unwrap_err();
+        assert_eq!(refused, GateRefusal::Full { of: Gated::Trigger, in_flight: 1, queue: 0 });
+    }
+    let last = route.enter().await.unwrap();
+    let refused = trigger.enter_after(&route).await.unwrap_err();
+    assert_eq!(refused, GateRefusal::Full { of: Gated::Route, in_flight: 2, queue: 0 });
+    drop((held, last));
+    let _held = trigger.enter_after(&route).await.unwrap();
+    route.enter().await.unwrap();
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::error::{Kind, RequestError};
-use crate::gate::{Gate, GateLimits};
+use crate::gate::{Gate, GateLimits, Gated};
 use crate::name::{LATEST, Target};
 use crate::path_template::PathTemplate;
 use crate::platform::Platform;
 use crate::trigger::{Trigger, TriggerKind};
+use crate::websocket::WEBSOCKET_KEY;
 
 /// The methods of requests that such a trigger may take.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
@@ -118,14 +119,8 @@ impl GatewayTrigger {
         let kinds = [("sync", false), ("async", true)];
         let is_async = one_of(function, "invocation_type", &kinds, false)
             .map_err(|why| format!("`func_info`: {why}"))?;
-        let limits = match set_field(config, "hearth") {
-            None => GateLimits::default(),
-            Some(Value::Object(limits)) => {
-                GateLimits::read(limits).map_err(|why| format!("`hearth`: {why}"))?
-            }
-            Some(_) => return Err("`hearth` is not an object of limits".to_owned()),
-        };
-        let (stage, gate) = (stage.to_owned(), Gate::new(limits));
+        let limits = GateLimits::read(config.get("hearth"), &[WEBSOCKET_KEY])?;
+        let (stage, gate) = (stage.to_owned(), Gate::new(Gated::Trigger, limits));
         Ok(Self { auth, is_https_only, stage, timeout, is_async, gate, path, method })
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::error::{Kind, RequestError};
-use crate::gate::{Gate, GateLimits};
+use crate::gate::{Gate, GateLimits, Gated};
 use crate::name::{LATEST, Target};
 use crate::platform::Platform;
 use crate::trigger::{Trigger, TriggerKind};
-use crate::websocket::WebSocketSettings;
+use crate::websocket::{WEBSOCKET_KEY, WebSocketSettings};
 
 /// The methods of requests that an HTTP trigger may take.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"];
@@ -67,15 +67,15 @@ impl HttpTrigger {
             Some(Value::Bool(closed)) => *closed,
             Some(_) => return Err("`disableURLInternet` is not true or false".to_owned()),
         };
-        let limits = match set_field(config, "hearth") {
-            None => GateLimits::default(),
-            Some(Value::Object(limits)) => {
-                GateLimits::read(limits).map_err(|why| format!("`hearth`: {why}"))?
-            }
-            Some(_) => return Err("`hearth` is not an object of limits".to_owned()),
-        };
+        let limits = GateLimits::read(config.get("hearth"), &[WEBSOCKET_KEY])?;
         let websocket = WebSocketSettings::of(config)?;
-        Ok(Self { auth, is_url_closed, gate: Gate::new(limits), websocket, methods })
+        Ok(Self {
+            auth,
+            is_url_closed,
+            gate: Gate::new(Gated::Trigger, limits),
+            websocket,
+            methods,
+        })
     }
 
     /// Whether a configuration may be set: what can be read, and is served.

@@ -18,7 +18,7 @@
 //! | keep layers | [`Platform::publish_layer_version`], `get_layer_version`, `layer_archive`, `delete_layer_version`, `set_layer_public`, `list_layers`, `list_layer_versions` |
 //! | tag services | [`Platform::tag_service`], `untag_service`, `service_tags`, `list_services_tagged` |
 //! | invoke | [`Platform::invoke`] with a [`Target`] and an engine [`Invocation`](hearth_engine::Invocation) gives an [`Invoked`]; `prewarm` makes instances ahead |
-//! | hold WebSockets | [`Platform::open_websocket`] gives a [`WebSocketConnection`], if the function takes it |
+//! | hold WebSockets | [`Platform::open_websocket`] gives a [`WebSocketConnection`], if the function takes it; a [`Way`] tells when it must be closed |
 //! | invoke later | [`Platform::enqueue`] (on disk when it returns), `cancel`, `dead_letters`, `queue_depths`; [`Platform::run_queue`] works it down |
 //! | look back | [`Platform::invocations`] (the journal); [`LogStore::query`] and [`LogStore::follow`] |
 //! | tell callers apart | [`Platform::keys`], or [`Keys::of_directory`] without a platform |
@@ -29,6 +29,7 @@
 //! Errors are [`PlatformError`] and, where nothing but the request can be wrong, [`RequestError`]. Nothing here knows of HTTP.
 
 mod alias;
+mod artifact_share;
 mod async_config;
 mod audit;
 mod backup;
@@ -75,9 +76,11 @@ mod tests;
 mod trigger;
 mod upkeep;
 mod version;
+mod way;
 mod websocket;
 
 pub use alias::{Alias, AliasChange, NewAlias};
+pub use artifact_share::ArtifactShare;
 pub use async_config::{AsyncConfig, AsyncSettings, EVENT_AGE_S_MAX};
 pub use audit::{
     AuditConfig, AuditFilter, AuditHead, AuditPage, AuditRecord, AuditReport, Deed, Origin,
@@ -98,7 +101,7 @@ pub use function::{
     Code, CodeUpload, ENVIRONMENT_BYTES_MAX, Function, FunctionChange, FunctionSettings,
     INITIALIZATION_TIMEOUT_S_MAX, NewFunction, TIMEOUT_S_MAX,
 };
-pub use gate::{Gate, GateLimits, GateRefusal, Pass};
+pub use gate::{Gate, GateLimits, GateRefusal, Gated, Pass};
 pub use gateway_trigger::{GatewayAuth, GatewayRoute, GatewayTrigger, NoGatewayRoute};
 pub use http_trigger::{HttpAuth, HttpTrigger};
 pub use invoke::Invoked;
@@ -143,4 +146,5 @@ pub use trigger::{
     NewTrigger, TRIGGER_CONFIG_BYTES_MAX, Trigger, TriggerChange, TriggerKind, TriggerSettings,
 };
 pub use version::{Direction, Version, VersionListRequest, VersionPage};
+pub use way::Way;
 pub use websocket::{WebSocketConnection, WebSocketMode, WebSocketSettings, WebSocketWish};

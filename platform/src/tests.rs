@@ -42,7 +42,7 @@ fn engine() -> Engine {
     Engine::builder().config(EngineConfig { allocator, ..EngineConfig::default() }).build().unwrap()
 }
 
-async fn open(dir: &std::path::Path) -> Platform {
+pub(crate) async fn open(dir: &std::path::Path) -> Platform {
     let mut config = PlatformConfig::new(dir, engine());
     config.queue.poll = std::time::Duration::from_millis(10);
     config.queue.backoff = std::time::Duration::from_millis(5);

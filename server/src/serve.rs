@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::certificates::DomainCertificates;
-use crate::config::{AdminListen, Settings, Span, open_address};
+use crate::config::{AdminListen, ConfigError, Settings, Span, open_address};
 use crate::dialect::function_compute::DestinationEvents;
 use crate::dialect::health::Admin;
 use crate::gateway::QueuedRequests;
@@ -346,21 +346,23 @@ async fn open_platform(
     let program = std::env::current_exe()
         .map_err(|source| ServeError::System { what: "finding this program", source })?;
     let arguments = options.compile_child.iter().map(|&argument| argument.to_owned()).collect();
-    let engine = Engine::builder()
+    let refused = |error: ConfigError| ServeError::Settings { why: error.to_string() };
+    let mut engine = Engine::builder()
         .config(settings.engine.to_engine_with_child(program, arguments))
         .artifact_dir(dir.join("artifacts"))
         .log_sink(logs.clone())
-        .caller(caller.clone())
-        .build()?;
+        .caller(caller.clone());
+    if let Some((share, key)) = settings.shared_artifacts.to_share().map_err(refused)? {
+        engine = engine.shared_artifacts(share, key);
+    }
+    let engine = engine.build()?;
     let mut config = PlatformConfig::new(dir, engine);
     config.caller = Some(caller);
     config.limits = Limits { payload_bytes: settings.http.event_size.0, ..Limits::default() };
     config.replay = Some(Arc::new(QueuedRequests));
     config.deliver = Some(Arc::new(DestinationEvents::new(settings)));
-    config.objects = settings
-        .object_store
-        .to_objects(settings.http.upload_size)
-        .map_err(|error| ServeError::Settings { why: error.to_string() })?;
+    config.objects =
+        settings.object_store.to_objects(settings.http.upload_size).map_err(refused)?;
     config.queue = settings.queue.to_queue(Span(settings.drain_time.0));
     config.audit = settings.audit.to_audit();
     let sealing_key = &settings.sealing_key;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::http_trigger::{is_refused, open};
 
-const HOST: &str = "shop.example";
+pub(crate) const HOST: &str = "shop.example";
 
 /// Makes the domain with these routes, each to `s/rust-http` unless it says otherwise.
 pub(crate) fn domain(server: &Server, protocol: &str, routes: &[Value]) -> Reply {
@@ -60,16 +60,8 @@ fn a_domain_for_https_takes_nothing_else() {
 
 #[test]
 fn over_tls_a_domain_is_answered_and_one_for_http_is_not() {
-    let home = tempfile::tempdir().unwrap();
     let certificate = Certificate::of(&[HOST]);
-    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("c.pem"), &certificate.pem).unwrap();
-    std::fs::write(path("k.pem"), &certificate.key).unwrap();
-    let server = Start::default()
-        .with("--tls-listen", "127.0.0.1:0")
-        .with("--tls-certificate", &path("c.pem"))
-        .with("--tls-private-key", &path("k.pem"))
-        .start();
+    let server = Start::default().showing(&certificate).start();
     open(&server, "rust-http-stream");
     let route = json!({"functionName": "rust-http-stream"});
     assert_eq!(domain(&server, "HTTPS", &[route]).status, 200);

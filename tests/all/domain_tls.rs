@@ -166,3 +166,26 @@ fn a_sealing_key_that_is_gone_is_not_replaced_while_a_certificate_needs_it() {
     std::fs::set_permissions(&sealing_key, std::fs::Permissions::from_mode(0o600)).unwrap();
     shows(&start().start(), "shop.example", &shop).unwrap();
 }
+
+#[test]
+fn a_check_finds_keys_of_domains_that_do_not_open() {
+    let mut server = server();
+    make(&server, &body("shop.example", &Certificate::of(&["shop.example"])));
+    server.kill9();
+    let check = || {
+        let dir = server.data_dir().to_str().unwrap();
+        let mut command = std::process::Command::new(hearth_tests::binary());
+        let output =
+            command.args(["check", "--format", "json", "--data-dir", dir]).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.success(), told["problems"].to_string())
+    };
+    assert_eq!(check(), (true, "[]".to_owned()));
+    // The sealing key of another server.
+    let other = self::server();
+    make(&other, &body("other.example", &Certificate::of(&["other.example"])));
+    let key = |server: &Server| server.data_dir().join("sealing.key");
+    std::fs::copy(key(&other), key(&server)).unwrap();
+    let (whole, problems) = check();
+    assert!(!whole && problems.contains("domain 'shop.example'"), "{problems}");
+}

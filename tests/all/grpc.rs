@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use hearth_tests::{Greeter, Message, Server, eventually};
+use hearth_tests::{Greeter, Message, Server, Start, eventually, guarded};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tonic::{Code, Request};
@@ -97,11 +97,67 @@ fn a_status_comes_as_the_guest_said_it() {
             greeter.streaming("Chat", futures_util::stream::iter(names)).await.unwrap();
         assert_eq!(answers.message().await.unwrap().unwrap().text, "Hello, ann!");
         assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument);
-        // The gateway's own refusals are of HTTP, which tells the client at least that.
-        let nowhere = PROXY.replace("rust-grpc", "none");
-        let mut lost = Greeter::connect(server.address(), &nowhere).await;
-        let refused = lost.unary("SayHello", hello("x")).await.unwrap_err();
-        assert!(refused.message().contains("404 Not Found"), "{refused:?}");
+    });
+}
+
+/// Until then they were told by statuses of HTTP, of which a client makes what it can.
+#[test]
+fn what_the_gateway_refuses_is_told_in_grpc_s_words() {
+    let (guard, admin, _home) = guarded(Start::default());
+    let server = serving(1);
+    server.deploy_with("bad/trap", json!({}));
+    let path = "/services/s/functions/rust-grpc/triggers/web";
+    let limited =
+        json!({"authType": "anonymous", "methods": ["POST"], "hearth": {"rate": 1, "burst": 1}});
+    let signed = json!({"authType": "function", "methods": ["POST"]});
+    let all = json!({"authType": "anonymous", "methods": ["POST"]});
+    assert_eq!(trigger(&server, "trap", &all).status, 200);
+    let service = json!({"serviceName": "s"}).to_string();
+    assert_eq!(admin.send(&guard, "POST", "/2016-08-15/services", &service).status, 200);
+    story(async {
+        let called = async |server: &Server, function: &str, request: Request<Message>| {
+            let origin = PROXY.replace("rust-grpc", function);
+            let mut greeter = Greeter::connect(server.address(), &origin).await;
+            let method = if request.get_ref().text.is_empty() { "CountTo" } else { "SayHello" };
+            greeter.unary(method, request).await.unwrap_err()
+        };
+        let lost = called(&server, "none", hello("x")).await;
+        assert_eq!(lost.code(), Code::Unimplemented, "{lost:?}");
+        assert_eq!(lost.message(), "function 'none' does not exist in service 's'");
+        assert!(lost.metadata().contains_key("x-fc-request-id"), "{lost:?}");
+        // It has no handler of HTTP.
+        let failed = called(&server, "trap", hello("x")).await;
+        assert_eq!(failed.code(), Code::Unavailable, "{failed:?}");
+        assert!(failed.message().contains("no handler"), "{failed:?}");
+        let unknown = called(&guard, "rust-grpc", hello("x")).await;
+        assert_eq!(unknown.code(), Code::Unauthenticated, "{unknown:?}");
+        assert_eq!(server.call("PUT", path, &json!({"triggerConfig": signed})).status, 200);
+        assert_eq!(server.call("PUT", path, &json!({"triggerConfig": limited})).status, 200);
+        let mut greeter = Greeter::connect(server.address(), PROXY).await;
+        let mut refused = None;
+        for _ in 0..20 {
+            refused = refused.or(greeter.unary("SayHello", hello("x")).await.err());
+        }
+        let refused = refused.expect("20 at once are too many");
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        assert_eq!(refused.metadata().get("retry-after").unwrap(), "1");
+    });
+}
+
+#[test]
+fn a_timeout_before_there_is_an_answer_is_a_deadline() {
+    let server = Server::start();
+    server.deploy_with("bad/http-rude-p3", json!({"timeout": 1}));
+    let all = json!({"authType": "anonymous", "methods": ["POST"]});
+    assert_eq!(trigger(&server, "http-rude-p3", &all).status, 200);
+    let to = json!({"regexRules": [{"match": "^.*$", "replacement": "/stall-before"}]});
+    let route = json!({"path": "/*", "serviceName": "s", "functionName": "http-rude-p3", "rewriteConfig": to});
+    let domain = json!({"domainName": "grpc.example", "protocol": "HTTP", "routeConfig": {"routes": [route]}});
+    assert_eq!(server.call("POST", "/custom-domains", &domain).status, 200);
+    story(async {
+        let mut greeter = Greeter::connect(server.address(), "http://grpc.example").await;
+        let late = greeter.unary("SayHello", hello("x")).await.unwrap_err();
+        assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
     });
 }
 

@@ -327,6 +327,7 @@ fn how_they_run() -> Vec<Call> {
 fn what_belongs_to_no_service() -> Vec<Call> {
     let route = json!({
         "path": "/a/*", "serviceName": "s", "functionName": "f", "qualifier": "prod", "methods": ["GET"], "rewriteConfig": {"a": []},
+        "hearth": {"rate": 5, "burst": 9, "maxInFlight": 2, "queue": 1, "queueWaitMs": 10},
     });
     static CERTIFICATE: LazyLock<Certificate> =
         LazyLock::new(|| Certificate::of(&["a.example", "new.example"]));
@@ -336,7 +337,12 @@ fn what_belongs_to_no_service() -> Vec<Call> {
         "certConfig": {"certName": "c", "certificate": certificate.pem, "privateKey": certificate.key},
         "tlsConfig": {"minVersion": "TLSv1.2"}, "wafConfig": {"enableWAF": true},
     });
-    let kept = &["/tlsConfig", "/wafConfig", "/routeConfig/routes/0/rewriteConfig"];
+    let kept = &[
+        "/tlsConfig",
+        "/wafConfig",
+        "/routeConfig/routes/0/rewriteConfig",
+        "/routeConfig/routes/0/hearth",
+    ];
     let new_domain = with(domain.clone(), json!({"domainName": "new.example"}));
     let layer = json!({"description": "d", "compatibleRuntime": ["wasm"], "code": {"zipFile": zip_of("a", b"a")}});
     let arn = "/layerarn/{acs%3Afc%3Alocal%3A0%3Alayers%2Fl%2Fversions%2F1}";

@@ -63,6 +63,8 @@ fn lengths_that_are_none_or_two() {
         "five",
         "99999999999999999999999",
         "5\r\ncontent-length: 6",
+        "5\r\ncontent-length: 5",
+        "5\r\nx: y\r\nCONTENT-LENGTH: 5",
         "\u{b}5",
     ] {
         is_refused(&server, &format!("{POST}host: x\r\ncontent-length: {length}\r\n\r\nhello"));
@@ -96,15 +98,70 @@ fn codings_that_are_none_or_two() {
 }
 
 #[test]
-fn a_length_beside_a_coding_is_left_out_and_the_connection_closed() {
+fn a_length_beside_a_coding() {
     let server = server();
     let (length, coding) = ("content-length: 5\r\n", "transfer-encoding: chunked\r\n");
-    for headers in [format!("{length}{coding}"), format!("{coding}{length}")] {
-        let request = format!("{POST}host: x\r\n{headers}\r\n0\r\n\r\n{SMUGGLED}");
-        let (answer, closed) = sent(&server, request.as_bytes());
-        assert!(closed, "{headers:?}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
+    for headers in [
+        format!("{length}{coding}"),
+        format!("{coding}{length}"),
+        "Content-LENGTH:0\r\nx: y\r\nTransfer-ENCODING:chunked\r\n".to_owned(),
+    ] {
+        is_refused(&server, &format!("{POST}host: x\r\n{headers}\r\n0\r\n\r\n"));
     }
+    alive(&server);
+}
+
+/// Until the guard followed bodies, it lost its way behind the first of them, and behind requests that came while one was answered.
+#[test]
+fn what_comes_behind_other_requests_is_looked_at_too() {
+    let server = server();
+    let length = format!("{POST}host: x\r\ncontent-length: 5\r\n\r\na\nb\n\n");
+    let chunks = format!(
+        "{POST}host: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n\n\n\r\n3\r\na\nb\r\n0\r\n\r\n"
+    );
+    let bad = [
+        format!("{POST}host: x\r\na: b\ncontent-length: 0\r\n\r\n"),
+        format!(
+            "{POST}host: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
+        format!("{POST}host: x\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello"),
+    ];
+    for before in [&length, &chunks, &format!("{chunks}{length}{chunks}")] {
+        let count = before.matches("POST ").count();
+        for bad in &bad {
+            let (answer, closed) = sent(&server, format!("{before}{bad}{SMUGGLED}").as_bytes());
+            assert!(closed, "{before:?}{bad:?}: {answer}");
+            assert_eq!(
+                answer.matches("HTTP/1.1 200").count(),
+                count,
+                "{before:?}{bad:?}: {answer}"
+            );
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), count + 1, "{bad:?}: {answer}");
+            assert!(answer.contains("HTTP/1.1 400"), "{bad:?}: {answer}");
+        }
+    }
+    // Nobody's bytes are changed.
+    let close = length.replace("host: x", "host: x\r\nconnection: close");
+    let (answer, _) = sent(&server, format!("{chunks}{close}").as_bytes());
+    assert!(answer.contains("\r\n\r\n\n\na\nb") && answer.ends_with("a\nb\n\n"), "{answer:?}");
+    alive(&server);
+}
+
+#[test]
+fn a_head_that_comes_while_another_request_is_answered_is_looked_at_too() {
+    let server = server();
+    server.deploy_with("bad/sleeper", json!({"timeout": 2}));
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let slow = POST.replace("wat-echo", "sleeper") + "host: x\r\ncontent-length: 1\r\n\r\nx";
+    stream.write_all(slow.as_bytes()).unwrap();
+    eventually("it runs", || server.metric("hearth_running_invocations") == 1.0);
+    let bad = format!("{POST}host: x\r\na: b\ncontent-length: 0\r\n\r\n{SMUGGLED}");
+    stream.write_all(bad.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    assert!(answer.contains("HTTP/1.1 400"), "{answer}");
     alive(&server);
 }
 
@@ -128,6 +185,7 @@ fn chunks_that_are_none() {
         "5;a\nb\r\nhello\r\n0\r\n\r\n",
         "5\r\nhello\r\n0\r\nx: a\0b\r\n\r\n",
         "5\r\nhello\r\n0\r\nno colon\r\n\r\n",
+        "5\r\nhello\r\n0\r\nx: a\ny: b\r\n\r\n",
         &long,
     ] {
         let head = format!("{POST}host: x\r\ntransfer-encoding: chunked\r\n\r\n");
@@ -164,6 +222,23 @@ fn lines_that_others_end_elsewhere() {
     let (answer, closed) = sent(&server, format!("{first}{SMUGGLED}").as_bytes());
     assert!(closed && answer.matches("HTTP/1.1 ").count() == 2, "{answer}");
     assert!(answer.contains("HTTP/1.1 400"), "the second head is looked at too: {answer}");
+    alive(&server);
+}
+
+/// It may be the beginning of what was asked for, so it is not spoilt; but whoever asks must wait for the answer.
+#[test]
+fn what_is_sent_before_another_protocol_is_granted_is_no_request() {
+    let server = server();
+    let wish = "GET /2016-08-15/services HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    for behind in ["\u{1}\n", "GET / HTTP/1.1\nhost: x\r\n\r\n"] {
+        let (answer, closed) = sent(&server, format!("{wish}{behind}{SMUGGLED}").as_bytes());
+        assert!(closed, "{behind:?}: {answer}");
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{behind:?}: {answer}");
+    }
+    // What is a request is one, if the wish was not granted.
+    let close = SMUGGLED.replace("host: x", "host: x\r\nconnection: close");
+    let (answer, _) = sent(&server, format!("{wish}{close}").as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
     alive(&server);
 }
 

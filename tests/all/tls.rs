@@ -4,26 +4,12 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use hearth_tests::{Certificate, Server, Start, TlsClient};
-
-/// A server that shows a certificate to everybody.
-fn with_default(certificate: &Certificate) -> (Server, tempfile::TempDir) {
-    let home = tempfile::tempdir().unwrap();
-    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("c.pem"), &certificate.pem).unwrap();
-    std::fs::write(path("k.pem"), &certificate.key).unwrap();
-    let server = Start::default()
-        .with("--tls-listen", "127.0.0.1:0")
-        .with("--tls-certificate", &path("c.pem"))
-        .with("--tls-private-key", &path("k.pem"))
-        .start();
-    (server, home)
-}
+use hearth_tests::{Certificate, Start, TlsClient};
 
 #[test]
 fn the_certificate_of_the_settings_is_shown() {
     let certificate = Certificate::of(&["hearth.example", "127.0.0.1"]);
-    let (server, _home) = with_default(&certificate);
+    let server = Start::default().showing(&certificate).start();
     for name in ["hearth.example", "127.0.0.1"] {
         let mut client = TlsClient::plain(server.tls_address(), name, &certificate).unwrap();
         assert_eq!(client.protocol().as_deref(), Some("http/1.1"));
@@ -37,7 +23,7 @@ fn the_certificate_of_the_settings_is_shown() {
 #[test]
 fn http_2_is_chosen_where_the_client_offers_it() {
     let certificate = Certificate::of(&["hearth.example"]);
-    let (server, _home) = with_default(&certificate);
+    let server = Start::default().showing(&certificate).start();
     let (address, all) = (server.tls_address(), rustls::ALL_VERSIONS);
     let offered = ["h2", "http/1.1"];
     let mut client =
@@ -56,7 +42,7 @@ fn http_2_is_chosen_where_the_client_offers_it() {
 #[test]
 fn a_request_for_another_host_than_the_connections_is_misdirected() {
     let certificate = Certificate::of(&["hearth.example"]);
-    let (server, _home) = with_default(&certificate);
+    let server = Start::default().showing(&certificate).start();
     let mut client =
         TlsClient::plain(server.tls_address(), "hearth.example", &certificate).unwrap();
     let answer = client.get("other.example", "/2016-08-15/services");

@@ -6,6 +6,7 @@ use hearth_tests::{Server, Start, eventually, guarded, guest, guest_path, raw};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::custom_domains::HOST;
 use crate::http_trigger::trigger;
 
 pub(crate) const ECHO: &str = "/2016-08-15/proxy/s/rust-websocket-echo";
@@ -264,4 +265,49 @@ fn who_may_not_call_gets_no_connection() {
     headers.push(("date", "Thu, 01 Jan 1970 00:00:00 GMT"));
     let refused = server.websocket(ECHO, &headers).unwrap_err();
     assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
+}
+
+#[test]
+fn a_connection_ends_with_the_way_it_came_by() {
+    let server = echo();
+    let domain = |verb: &str, path: &str, route: &str| {
+        let function = "rust-websocket-echo";
+        let routes = json!([{"path": route, "serviceName": "s", "functionName": function}]);
+        let body =
+            json!({"domainName": HOST, "protocol": "HTTP", "routeConfig": {"routes": routes}});
+        assert_eq!(server.call(verb, &format!("/custom-domains{path}"), &body).status, 200);
+    };
+    domain("POST", "", "/*");
+    let by_domain = || server.websocket("/", &[("host", HOST)]).unwrap();
+    let (mut first, mut direct) = (by_domain(), server.websocket(ECHO, &[]).unwrap());
+    // What has nothing to do with it, and new code, change nothing.
+    server.deploy("wat-echo");
+    let other = json!({"domainName": "other.example", "protocol": "HTTP"});
+    assert_eq!(server.call("POST", "/custom-domains", &other).status, 200);
+    assert_eq!(server.replace("rust-websocket-echo", &guest("rust-websocket-echo")).status, 200);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!((first.ask("a"), direct.ask("b")), ("a".to_owned(), "b".to_owned()));
+    let gone = (1001, "the way to the function is gone".to_owned());
+    // A domain that sends requests elsewhere.
+    domain("PUT", "/shop.example", "/elsewhere/*");
+    assert_eq!(first.closed(), gone);
+    assert_eq!(direct.ask("still"), "still");
+    // A domain that is removed.
+    domain("PUT", "/shop.example", "/*");
+    let mut second = by_domain();
+    assert_eq!(second.ask("c"), "c");
+    assert_eq!(server.call("DELETE", "/custom-domains/shop.example", &Value::Null).status, 204);
+    assert_eq!(second.closed(), gone);
+    assert_eq!(direct.ask("still"), "still");
+    // A trigger that is changed, and one that is removed.
+    let path = "/services/s/functions/rust-websocket-echo/triggers/web";
+    let closed = json!({"authType": "anonymous", "methods": ["GET"], "disableURLInternet": true});
+    assert_eq!(server.call("PUT", path, &json!({"triggerConfig": closed})).status, 200);
+    assert_eq!(direct.closed(), gone);
+    let opened = json!({"authType": "anonymous", "methods": ["GET"]});
+    assert_eq!(server.call("PUT", path, &json!({"triggerConfig": opened})).status, 200);
+    let mut last = server.websocket(ECHO, &[]).unwrap();
+    assert_eq!(server.call("DELETE", path, &Value::Null).status, 204);
+    assert_eq!(last.closed(), gone);
+    eventually("the function's being told of all", || open(&server) == 0);
 }

@@ -140,6 +140,26 @@ fn a_connection_on_which_nothing_happens_is_closed() {
     assert_eq!(slow.closed(), (1001, "the connection was idle".to_owned()));
 }
 
+/// Pings that came without pause were all that was looked at, and the bound of time was not.
+#[test]
+fn a_flood_of_pings_is_no_message_either() {
+    let server = echo(&json!({"idleSeconds": 1}));
+    let mut client = server.websocket(ECHO, &[]).unwrap();
+    let mut flood = client.stream().try_clone().unwrap();
+    let begun = Instant::now();
+    let flooding = std::thread::spawn(move || {
+        let pings = frame(0x89, b"").repeat(2000);
+        while begun.elapsed() < Duration::from_secs(15) && flood.write_all(&pings).is_ok() {}
+    });
+    let (code, _) = client.closed();
+    assert!(begun.elapsed() < Duration::from_secs(10), "it went on for as long as they came");
+    // Whoever still sends when it is closed may lose the close on its way.
+    assert!([1001, 1006].contains(&code), "{code}");
+    drop(client);
+    flooding.join().unwrap();
+    assert_eq!(server.websocket(ECHO, &[]).unwrap().ask("x"), "x");
+}
+
 #[test]
 fn a_client_that_answers_no_pings_is_cut_off() {
     let start = Start::default().with("--gateway-websocket-ping", "200ms");

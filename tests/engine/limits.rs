@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hearth_engine::{
-    Fault, FunctionSpec, Invocation, InvokeError, Limits, MIB, PoolPolicy, Refusal,
+    Eviction, Fault, Function, FunctionSpec, Invocation, InvokeError, Limits, MIB, PoolPolicy,
+    Refusal, StartKind,
 };
 
 use crate::world::{engine, engine_with, eventually, load, spec, story, timeout};
@@ -119,6 +120,47 @@ fn idle_instances_make_room_for_others() {
         let huge = engine.load(holding(65)).await.unwrap();
         let error = huge.invoke(Invocation::new("x")).await.unwrap_err();
         assert!(matches!(refusal(&error), Refusal::MemoryBudget { .. }), "{error}");
+    });
+}
+
+/// Whether a function's instance was still there, and not made for this call.
+async fn is_warm(function: &Function) -> bool {
+    let outcome = function.invoke(Invocation::new("x")).await.unwrap();
+    outcome.report.start == StartKind::Warm
+}
+
+#[test]
+fn the_least_useful_instance_goes_first() {
+    story(async {
+        for (eviction, keeps) in [(Eviction::LeastUseful, true), (Eviction::LeastRecent, false)] {
+            // Room for two of them.
+            let engine = engine_with(|config| {
+                (config.memory_budget_bytes, config.eviction) = (MIB, eviction);
+            });
+            let busy = engine.load(holding(6)).await.unwrap();
+            for _ in 0..50 {
+                busy.invoke(Invocation::new("x")).await.unwrap();
+            }
+            let quiet = engine.load(holding(7)).await.unwrap();
+            assert!(!is_warm(&quiet).await);
+            let third = engine.load(holding(8)).await.unwrap();
+            assert!(!is_warm(&third).await, "one of the others went for it");
+            assert_eq!(is_warm(&busy).await, keeps, "{eviction:?}");
+        }
+    });
+}
+
+#[test]
+fn what_holds_less_is_worth_more() {
+    story(async {
+        let engine = engine_with(|config| config.memory_budget_bytes = MIB);
+        let small = engine.load(holding(2)).await.unwrap();
+        let large = engine.load(holding(9)).await.unwrap();
+        // Called as often; the small one has rested longer.
+        assert!(!is_warm(&small).await && !is_warm(&large).await);
+        assert!(!is_warm(&engine.load(holding(7)).await.unwrap()).await);
+        assert!(is_warm(&small).await);
+        assert!(!is_warm(&large).await);
     });
 }
 

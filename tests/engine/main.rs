@@ -22,6 +22,7 @@ mod serving;
 mod several;
 mod snapshots;
 mod streaming;
+mod tiers;
 mod tmp;
 mod websocket;
 mod world;

@@ -94,6 +94,29 @@ fn more_than_it_may_is_refused() {
     });
 }
 
+/// It was begun all the same, for nobody, and the instance was given up for what it then did.
+#[test]
+fn a_request_that_is_given_up_before_it_began_costs_nobody_the_instance() {
+    story(async {
+        let engine = engine();
+        let function = function(&engine, 3).await;
+        let (_, first) = ask(&function, "/").await;
+        let (answer, outcome) = {
+            let mut slow = std::pin::pin!(ask(&function, "/wait?ms=100&id=slow"));
+            assert!(futures_util::poll!(slow.as_mut()).is_pending());
+            // Sent to the instance, which has had no time to look: both are on one thread.
+            let mut gone = Box::pin(ask(&function, "/wait?ms=100&id=gone"));
+            assert!(futures_util::poll!(gone.as_mut()).is_pending());
+            drop(gone);
+            slow.await
+        };
+        assert!(answer.is_some(), "{:?}", outcome.result);
+        let (_, last) = ask(&function, "/").await;
+        assert_eq!(last.report.instance, outcome.report.instance);
+        assert_eq!(last.report.instance, first.report.instance);
+    });
+}
+
 #[test]
 fn a_trap_ends_all_of_its_instance_and_says_whose_it_was() {
     story(async {

@@ -21,5 +21,6 @@ mod memory;
 mod published;
 mod stop_queue;
 mod store_file;
+mod tiers;
 mod upgrade;
 mod witness;

@@ -17,6 +17,8 @@ pub struct Start {
     arguments: Vec<String>,
     data_dir: Option<PathBuf>,
     files: Option<u32>,
+    /// Folders that its settings name.
+    pub(crate) folders: Vec<TempDir>,
 }
 
 impl Start {
@@ -54,6 +56,7 @@ impl Start {
             data_dir,
             arguments: self.arguments,
             files: self.files,
+            _folders: self.folders,
             process: None,
             listen: None,
             admin: None,
@@ -88,6 +91,7 @@ pub struct Server {
     data_dir: PathBuf,
     arguments: Vec<String>,
     files: Option<u32>,
+    _folders: Vec<TempDir>,
     process: Option<Child>,
     listen: Option<SocketAddr>,
     admin: Option<SocketAddr>,

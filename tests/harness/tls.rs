@@ -9,6 +9,8 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::Start;
+
 /// A certificate that signs itself.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -40,6 +42,28 @@ impl Certificate {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { pem: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone() }
+    }
+}
+
+impl Start {
+    /// Has it speak TLS, and show a certificate to whoever names no domain with one of its own.
+    ///
+    /// # Panics
+    /// When the certificate cannot be written down.
+    #[must_use]
+    pub fn showing(mut self, certificate: &Certificate) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let written = |name: &str, pem: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).expect("a file");
+            path.to_str().expect("a path in UTF-8").to_owned()
+        };
+        let (chain, key) =
+            (written("chain.pem", &certificate.pem), written("key.pem", &certificate.key));
+        self.folders.push(folder);
+        self.with("--tls-listen", "127.0.0.1:0")
+            .with("--tls-certificate", &chain)
+            .with("--tls-private-key", &key)
     }
 }
 

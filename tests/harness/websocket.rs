@@ -46,9 +46,13 @@ fn shake(
 ) -> Result<(TcpStream, String), String> {
     let mut stream = TcpStream::connect(address).expect("the server accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket has a timeout");
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\n");
-    let standard =
-        [("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", KEY)];
+    let mut request = format!("GET {path} HTTP/1.1\r\nconnection: Upgrade\r\n");
+    let standard = [
+        ("host", "x"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", KEY),
+    ];
     let is_said = |name: &str| headers.iter().any(|(said, _)| *said == name);
     for (name, value) in standard.iter().filter(|(name, _)| !is_said(name)).chain(headers) {
         request.push_str(&format!("{name}: {value}\r\n"));

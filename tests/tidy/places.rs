@@ -125,6 +125,7 @@ const PLACES: &[Place] = &[
         only: &[
             ("engine/src/guest/http.rs", "an HTTP guest says by it whether it failed"),
             ("host-api/src/outgoing_http", "what another server answered a guest"),
+            ("platform/src/objects/endpoint.rs", "whether a store took what it was given"),
         ],
         spares_tests: true,
         instead: "return a typed error; each dialect in server/ maps it to its code in one table",

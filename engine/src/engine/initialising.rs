@@ -53,7 +53,7 @@ impl EngineInner {
         }
         let has_tmp = spec.grants.tmp.is_some();
         let key = ArtifactKey::of(&seen(spec, &plain.key)?, &plain.fingerprint);
-        let job = Job { key, has_tmp, is_initialised: true, ..plain };
+        let job = Job { key, has_tmp, is_initialised: true, is_shared: false, fast: None, ..plain };
         self.code_of(&job, self.initialise(spec, &job)).await
     }
 
@@ -68,9 +68,11 @@ impl EngineInner {
             self.away(job, move || snapshot::instrument(&code, is_component)).await?;
         let instrumented = Bytes::from(instrumented);
         let has_tmp = spec.grants.tmp.is_some();
-        // Its way is that of any code; its artifact is of no further use.
-        let loaded = self.code(&job.function, &instrumented, has_tmp).await;
-        let key = self.identify(&job.function, &instrumented).await?.key;
+        // Its way is that of any code, in the fast tier if it is large: it runs once. Its artifact is of no further use.
+        let identified = self.identify(&job.function, &instrumented).await?.in_fast_tier();
+        let once = Job { has_tmp, is_shared: false, ..identified };
+        let loaded = self.code_of(&once, std::future::ready(Ok(instrumented))).await;
+        let key = once.key;
         let forget = move |engine: &Self, _: &Job| engine.artifacts.remove(&key);
         self.on_disk(job, forget).await?;
         let (loaded, report) = loaded?;

@@ -12,42 +12,63 @@ use bytes::Bytes;
 
 use super::EngineInner;
 use crate::artifact::{self, ArtifactKey, Fingerprint, Patience, WouldBlock};
-use crate::code::Code;
+use crate::code::{Code, Content};
 use crate::compile::CompileJob;
 use crate::guest::detect;
 use crate::off_thread::off_thread;
 use crate::revision::Revision;
 use crate::state::Surroundings;
 use crate::wasmtime_config::Flavor;
-use crate::{FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, LoadSource};
+use crate::{FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, LoadSource, Tier};
 
 /// Code up to this size is hashed where it is loaded, which takes less time than a thread.
 const HASHED_IN_PLACE_MAX: usize = 256 << 10;
 
 /// One load: whose code it is and where it belongs.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) function: String,
     pub(super) kind: GuestKind,
     pub(super) flavor: Flavor,
     pub(super) engine: wasmtime::Engine,
     pub(super) key: ArtifactKey,
+    pub(super) tier: Tier,
+    /// The key of its code of the fast tier, if that is to answer first.
+    pub(super) fast: Option<ArtifactKey>,
     /// Whether it was granted a `/tmp`, which is linked differently.
     pub(super) has_tmp: bool,
     /// What the wasmtime is that compiles it.
     pub(super) fingerprint: Fingerprint,
+    /// Whether other servers may have it.
+    pub(super) is_shared: bool,
     /// Whether it is the code of an instance whose initializer has run.
     pub(super) is_initialised: bool,
 }
 
 impl Job {
-    fn compile(&self, code: &Bytes) -> CompileJob {
+    pub(super) fn content(&self) -> Content {
+        (self.key, self.has_tmp)
+    }
+
+    /// The same in the fast tier, if it has one.
+    pub(super) fn in_fast_tier(&self) -> Self {
+        match self.fast {
+            Some(key) => {
+                Self { key, tier: Tier::Fast, fast: None, is_shared: false, ..self.clone() }
+            }
+            None => self.clone(),
+        }
+    }
+
+    pub(super) fn compile(&self, code: &Bytes) -> CompileJob {
         CompileJob {
             function: self.function.clone(),
             engine: self.engine.clone(),
             flavor: self.flavor,
             is_component: self.kind.is_component(),
             code: code.clone(),
+            tier: self.tier,
+            behind: None,
         }
     }
 }
@@ -102,36 +123,109 @@ impl EngineInner {
         job: &Job,
         source: impl Future<Output = Result<Bytes, LoadError>>,
     ) -> Result<(Arc<Code>, LoadReport), LoadError> {
-        let entry = self.codes.entry((job.key, job.has_tmp)).or_default().clone();
+        let entry = self.codes.entry(job.content()).or_default().clone();
         let mut resident = entry.lock().await;
         let began = Instant::now();
         let mut report = LoadReport {
             source: LoadSource::Resident,
+            tier: Tier::Full,
             compile: Duration::ZERO,
             load: Duration::ZERO,
         };
         if let Some(code) = resident.upgrade() {
-            report.load = began.elapsed();
+            (report.tier, report.load) = (code.tier(), began.elapsed());
             return Ok((code, report));
         }
-        let code = if let Some(code) = self.stored(job).await? {
-            report.source = LoadSource::Artifact;
-            code?
-        } else {
-            let compile = job.compile(&source.await?);
-            let compiled = self.compilations.compile(compile, &self.artifacts).await?;
-            report.source = LoadSource::Compiled;
-            report.compile = began.elapsed();
-            self.on_disk(job, move |engine, job| engine.keep_artifact(job, &compiled)).await??
+        let mut later = None;
+        let code = match self.stored(job).await? {
+            Some(code) => {
+                report.source = LoadSource::Artifact;
+                if let Some(fast) = &job.fast {
+                    // Left by a process that was killed when it had the full one.
+                    self.artifacts.remove(fast);
+                }
+                code?
+            }
+            None => {
+                let bytes = source.await?;
+                later =
+                    job.fast.and_then(|_| self.optimising.place(&bytes)).zip(Some(bytes.clone()));
+                let first = if later.is_some() { &job.in_fast_tier() } else { job };
+                let code = self.made(first, &bytes, &mut report).await?;
+                Code { awaits: later.is_some().then(|| job.content()), ..code }
+            }
         };
         let code = Arc::new(code);
+        report.tier = code.tier();
         report.load = began.elapsed() - report.compile;
         *resident = Arc::downgrade(&code);
+        if let Some((place, bytes)) = later {
+            self.optimise(job, bytes, place);
+        }
         Ok((code, report))
     }
 
-    /// The code from its artifact, if there is one.
+    /// The code from its artifact, if it is of the fast tier and an earlier process left one, or compiled now.
+    async fn made(
+        self: &Arc<Self>,
+        job: &Job,
+        bytes: &Bytes,
+        report: &mut LoadReport,
+    ) -> Result<Code, LoadError> {
+        if job.tier == Tier::Fast
+            && let Some(code) = self.stored(job).await?
+        {
+            report.source = LoadSource::Artifact;
+            return code;
+        }
+        let began = Instant::now();
+        let compiled = self.compilations.compile(job.compile(bytes), &self.artifacts).await?;
+        report.source = LoadSource::Compiled;
+        report.compile = began.elapsed();
+        let compiled = Bytes::from(compiled);
+        let keep = move |engine: &Self, job: &Job| {
+            let kept = engine.keep_artifact(job, &compiled)?;
+            engine.hand_in(job, &compiled);
+            Ok(kept)
+        };
+        self.on_disk(job, keep).await?
+    }
+
+    /// The code from the artifact of this server or, if it has none, of another.
     async fn stored(
+        self: &Arc<Self>,
+        job: &Job,
+    ) -> Result<Option<Result<Code, LoadError>>, LoadError> {
+        let own = self.own(job).await?;
+        if own.is_some() || !job.is_shared || self.sharing.is_none() {
+            return Ok(own);
+        }
+        let fetched = self.on_disk(job, Self::fetch_shared).await?;
+        Ok(fetched.map(Ok))
+    }
+
+    /// What another server compiled. Blocks.
+    pub(super) fn fetch_shared(&self, job: &Job) -> Option<Code> {
+        let sharing = self.sharing.as_ref().filter(|_| job.is_shared)?;
+        let compiled = sharing.fetch(&job.key)?;
+        let kept = self.keep_artifact(job, &compiled);
+        let kept = kept.inspect_err(|why| {
+            self.artifacts.remove(&job.key);
+            sharing.reject(&job.key, &why.to_string());
+        });
+        sharing.hits.fetch_add(u64::from(kept.is_ok()), Ordering::Relaxed);
+        kept.ok()
+    }
+
+    /// Lets other servers have what was compiled here.
+    pub(super) fn hand_in(&self, job: &Job, compiled: &Bytes) {
+        if let Some(sharing) = self.sharing.as_ref().filter(|_| job.is_shared) {
+            sharing.hand_in(job.key, compiled.clone());
+        }
+    }
+
+    /// The code from its artifact, if there is one.
+    async fn own(
         self: &Arc<Self>,
         job: &Job,
     ) -> Result<Option<Result<Code, LoadError>>, LoadError> {
@@ -170,14 +264,28 @@ impl EngineInner {
         self.ticker.watch(engine);
         let fingerprint = *self.wasmtime.fingerprint(flavor, engine);
         let key = ArtifactKey::of(bytes, &fingerprint);
+        let is_large = bytes.len() as u64 >= self.config.fast_tier_bytes;
+        let fast = match is_large.then(|| self.wasmtime.fast_fingerprint(flavor)) {
+            Some(Ok(fingerprint)) => Some(ArtifactKey::of(bytes, fingerprint)),
+            Some(Err(why)) => {
+                return Err(LoadError::Failure {
+                    function: function.to_owned(),
+                    why: why.to_string(),
+                });
+            }
+            None => None,
+        };
         Ok(Job {
             function: function.to_owned(),
             kind,
             flavor,
             engine: engine.clone(),
             key,
+            tier: Tier::Full,
+            fast,
             has_tmp: false,
             fingerprint,
+            is_shared: true,
             is_initialised: false,
         })
     }
@@ -195,7 +303,7 @@ impl EngineInner {
     }
 
     /// Code from an artifact that was kept; none if there is none or it is not to be trusted.
-    fn load_artifact(
+    pub(super) fn load_artifact(
         &self,
         job: &Job,
         patience: Patience,
@@ -214,7 +322,7 @@ impl EngineInner {
     }
 
     /// Keeps what was compiled and loads it from there, so that it is paged in and out with its file.
-    fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
+    pub(super) fn keep_artifact(&self, job: &Job, compiled: &[u8]) -> Result<Code, LoadError> {
         let stored = |why: String| LoadError::ArtifactStore { function: job.function.clone(), why };
         let path = self
             .artifacts

@@ -33,7 +33,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Http {
                 pause(target.number("ms", 1000));
                 Answer::new(200, TEXT).send(out, |to| write(to, b"at last\n"));
             }
-            "/big" => big(&target, out),
+            "/big" => big(&request, &target, out),
             "/headers" => headers(&request, out),
             "/trailers" => {
                 let mut answer = Answer::new(200, TEXT);
@@ -70,6 +70,7 @@ fn echo(request: &IncomingRequest, out: ResponseOutparam) {
     let content_type = request.headers().get("content-type").into_iter().next();
     let content_type = content_type.and_then(|value| String::from_utf8(value).ok());
     let answer = Answer::new(200, content_type.as_deref().unwrap_or("application/octet-stream"));
+    let answer = answer.saying(request);
     let Ok(body) = request.consume() else { return };
     let (to_body, to) = answer.begin(out);
     let copied = body.stream().map_err(|()| StreamError::Closed).and_then(|from| {
@@ -130,10 +131,11 @@ fn read(stream: &InputStream, piece: u64, mut take: impl FnMut(&[u8])) -> bool {
 }
 
 /// So many bytes of a pattern; with `log=1` each piece that was written is a line of the log, `ms` is a pause after it.
-fn big(target: &Target, out: ResponseOutparam) {
+fn big(request: &IncomingRequest, target: &Target, out: ResponseOutparam) {
     let (bytes, pause_ms) = (target.number("bytes", 1 << 20), target.number("ms", 0));
     let is_logged = target.number("log", 0) == 1;
-    Answer::new(200, "application/octet-stream").send(out, |to| {
+    let answer = Answer::new(200, "application/octet-stream").saying(request);
+    answer.send(out, |to| {
         let mut written = 0;
         while written < bytes {
             let piece = pattern(written, PIECE.min(bytes - written) as usize);
@@ -212,6 +214,17 @@ impl Answer {
     fn new(status: u16, content_type: &str) -> Self {
         let headers = vec![("content-type".into(), content_type.into())];
         Self { status, headers, trailers: Vec::new() }
+    }
+
+    /// Adds the headers that the request asks for: those that begin with `x-answer-`, without that.
+    fn saying(mut self, request: &IncomingRequest) -> Self {
+        for (name, value) in request.headers().entries() {
+            if let Some(name) = name.strip_prefix("x-answer-") {
+                self.headers.retain(|(other, _)| other != name);
+                self.headers.push((name.to_owned(), value));
+            }
+        }
+        self
     }
 
     /// Sends the head.

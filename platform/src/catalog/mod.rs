@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::async_config::AsyncConfig;
 use crate::config::Quotas;
@@ -66,11 +66,18 @@ pub(crate) struct Catalog {
     published: AtomicU64,
     /// Held by the writer from check to swap.
     writing: Mutex<()>,
+    /// Told after every change of a simple record, once it can be seen.
+    records_changed: watch::Sender<()>,
 }
 
 impl Catalog {
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.quotas
+    }
+
+    /// Is told of every change of a trigger, a domain or another simple record from now on.
+    pub(crate) fn record_changes(&self) -> watch::Receiver<()> {
+        self.records_changed.subscribe()
     }
 
     pub(crate) fn services(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::records::Record;
 use super::tags::TAGS;
@@ -60,6 +60,7 @@ impl Catalog {
             functions: AtomicU64::new(functions),
             published: AtomicU64::new(published),
             writing: Mutex::new(()),
+            records_changed: watch::Sender::new(()),
         };
         catalog.read_table::<Alias>().await?;
         catalog.read_table::<Trigger>().await?;

@@ -154,6 +154,7 @@ impl Writer {
             let (gone, at) = (gone.unwrap_or_default(), stored_key(&service, &key));
             catalog.delete_with(change, gone, T::COLLECTION, at).await?;
             table.remove(&[key]);
+            catalog.records_changed.send_replace(());
             Ok(())
         })
         .await
@@ -172,6 +173,7 @@ impl Writer {
         let revision = self.put(change, T::COLLECTION, key, &record, expect).await?;
         record.stamp(revision);
         table.insert(record.key(), Arc::new(record.clone()));
+        self.records_changed.send_replace(());
         Ok(record)
     }
 }

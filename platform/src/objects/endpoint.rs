@@ -12,9 +12,11 @@ use bytes::Bytes;
 use hearth_engine::{FetchBounds, FetchError, SystemResolver, fetch};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+    HttpResponse, HttpService,
 };
 use object_store::path::Path as ObjectPath;
+use object_store::signer::Signer;
 use object_store::{BackoffConfig, ClientOptions, ObjectStoreExt, RetryConfig};
 
 use super::name::check_bucket;
@@ -23,6 +25,12 @@ use crate::key::Secret;
 
 /// The most bytes of what a store said that are kept for the log.
 const WHY_BYTES_MAX: usize = 512;
+
+/// How an object is written.
+const PUT: &str = "PUT";
+
+/// The most that a store may answer to that.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// Where a bucket is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +49,10 @@ pub struct Endpoint {
 
 /// A bucket that is read over the network.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     store: AmazonS3,
     timeout: Duration,
+    limit_bytes: u64,
 }
 
 impl Remote {
@@ -51,7 +60,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`ObjectError::Misconfigured`] if address or bucket are not acceptable.
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &str,
         endpoint: Endpoint,
         timeout: Duration,
@@ -86,14 +95,14 @@ impl Remote {
             None => builder.with_skip_signature(true),
         };
         let store = builder.build().map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { store, timeout })
+        Ok(Self { store, timeout, limit_bytes })
     }
 
     /// Reads an object whole; larger ones than the limit are not read to their end.
     ///
     /// # Errors
     /// No such bucket or object, denied, too large, too slow, unreachable.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &self,
         object: &ObjectName,
         limit_bytes: u64,
@@ -103,6 +112,32 @@ impl Remote {
             .map_err(|_| ObjectError::NoObject { object: object.to_string() })?;
         let found = self.store.get(&path).await.map_err(told)?;
         found.bytes().await.map_err(told)
+    }
+
+    /// Writes an object whole. The library signs where it goes, and it goes out as all requests do.
+    ///
+    /// # Errors
+    /// No such bucket, denied, no access key to sign with, too slow, unreachable.
+    pub(crate) async fn write(&self, object: &ObjectName, bytes: Bytes) -> Result<(), ObjectError> {
+        let unavailable =
+            |why: String| ObjectError::Unavailable { bucket: object.bucket().to_owned(), why };
+        let unusable = |why: &dyn std::fmt::Display| unavailable(format!("its address: {why}"));
+        let path = ObjectPath::parse(object.key())
+            .map_err(|_| ObjectError::NoObject { object: object.to_string() })?;
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.method_mut() = PUT.parse().map_err(|error| unusable(&error))?;
+        let signed = self.store.signed_url(request.method().clone(), &path, self.timeout).await;
+        let signed = signed.map_err(|error| self.told(object, self.limit_bytes, &error))?;
+        *request.uri_mut() = signed.as_str().parse().map_err(|error| unusable(&error))?;
+        let bounds = FetchBounds { time: self.timeout, response_bytes: ANSWER_BYTES_MAX };
+        let answer = fetch(Arc::new(SystemResolver), request.map(|_| bytes), bounds).await;
+        let answer = answer.map_err(|error| unavailable(error.to_string()))?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let mut why = String::from_utf8_lossy(answer.body()).into_owned();
+        why.truncate(why.floor_char_boundary(WHY_BYTES_MAX));
+        Err(unavailable(format!("{}: {why}", answer.status())))
     }
 
     fn told(

@@ -19,11 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 pub use endpoint::Endpoint;
+pub(crate) use endpoint::Remote;
 pub use error::ObjectError;
 pub use name::{OBJECT_KEY_BYTES_MAX, ObjectName};
 
 use self::directory::Directory;
-use self::endpoint::Remote;
 use crate::error::PlatformError;
 
 /// Where objects are, and the bounds of reading one.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hearth_engine::{Allocator, Compiler, CompilerChild, EngineConfig};
+use hearth_engine::{Allocator, Compiler, CompilerChild, EngineConfig, Eviction};
 use serde::{Deserialize, Serialize};
 
 use super::{Size, Span};
@@ -17,6 +17,9 @@ pub struct EngineSection {
     pub compile_slots: u32,
     /// Functions that may wait for a compile slot; more are refused. Default 32.
     pub compile_queue: u32,
+    /// Code from this size on is first compiled with little optimisation, so that it answers soon, and fully behind what runs; 0 does so
+    /// with all code, `code_size` and more with none. Default 256KiB.
+    pub compile_fast_from: Size,
     /// Compile in a child process under limits it cannot raise. Default true; false only where all code is your own.
     pub compile_in_child: bool,
     /// Address space of a compiling child. Default 4GiB.
@@ -47,6 +50,7 @@ impl Default for EngineSection {
             code_size: Size(engine.code_bytes),
             compile_slots: engine.compile_slots,
             compile_queue: engine.compile_queue,
+            compile_fast_from: Size(engine.fast_tier_bytes),
             compile_in_child: true,
             compile_memory: Size(child.memory_bytes),
             compile_cpu_time: Span(child.cpu_time),
@@ -68,10 +72,12 @@ impl EngineSection {
             code_bytes: self.code_size.0,
             compile_slots: self.compile_slots,
             compile_queue: self.compile_queue,
+            fast_tier_bytes: self.compile_fast_from.0,
             compiler: Compiler::InProcess,
             concurrency: self.concurrency,
             memory_budget_bytes: self.memory_budget.0,
             instances: self.instances,
+            eviction: Eviction::default(),
             artifact_bytes: self.artifact_budget.0,
             allocator: self.allocator,
             log_queue_lines: self.log_queue_lines,

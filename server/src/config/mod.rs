@@ -13,6 +13,7 @@ mod log;
 mod object_store;
 mod quantity;
 mod queue;
+mod shared_artifacts;
 mod show;
 mod tls;
 
@@ -33,6 +34,7 @@ pub use log::{AccessLog, LogFormat, LogSection};
 pub use object_store::{Addressing, BucketSection, ObjectStoreSection};
 pub use quantity::{QuantityError, Size, Span};
 pub use queue::QueueSection;
+pub use shared_artifacts::SharedArtifactsSection;
 pub use show::{as_json, as_toml};
 pub use tls::{TlsListen, TlsSection};
 
@@ -76,6 +78,8 @@ pub struct Settings {
     pub queue: QueueSection,
     /// Where objects are that are named as code.
     pub object_store: ObjectStoreSection,
+    /// Where servers share what they compile.
+    pub shared_artifacts: SharedArtifactsSection,
     /// How much of the audit trail is kept.
     pub audit: AuditSection,
     /// The certificate that clients are shown who name no custom domain.
@@ -102,6 +106,7 @@ impl Default for Settings {
             engine: EngineSection::default(),
             queue: QueueSection::default(),
             object_store: ObjectStoreSection::default(),
+            shared_artifacts: SharedArtifactsSection::default(),
             audit: AuditSection::default(),
             tls: TlsSection::default(),
         }
@@ -140,6 +145,7 @@ impl Settings {
         self.gateway.validate()?;
         self.queue.validate()?;
         self.object_store.validate()?;
+        self.shared_artifacts.validate()?;
         self.audit.validate()?;
         self.tls.validate()?;
         self.engine

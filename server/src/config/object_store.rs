@@ -127,7 +127,7 @@ impl ObjectStoreSection {
 }
 
 impl BucketSection {
-    fn check(&self) -> Result<(), &'static str> {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.url.is_empty() {
             let is_local = self.access_key.is_empty() && path_is_empty(&self.secret_file);
             return if is_local { Ok(()) } else { Err("it has an access key and no url") };
@@ -158,7 +158,7 @@ impl BucketSection {
         }
     }
 
-    fn to_bucket(&self) -> Result<Bucket, ConfigError> {
+    pub(super) fn to_bucket(&self) -> Result<Bucket, ConfigError> {
         let endpoint = if self.url.is_empty() {
             None
         } else {
@@ -175,21 +175,25 @@ impl BucketSection {
 
     fn secret(&self) -> Result<Secret, ConfigError> {
         let path = &self.secret_file;
-        let refuse = |why: String| ConfigError::Refused {
+        secret_of(path).map(Secret::new).map_err(|why| ConfigError::Refused {
             why: format!("secret file {} of bucket `{}`: {why}", path.display(), self.name),
-        };
-        let found = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
-        if found.permissions().mode() & 0o007 != 0 {
-            return Err(refuse(format!("others may read it; say: chmod 600 {}", path.display())));
-        }
-        if found.len() > SECRET_BYTES_MAX {
-            return Err(refuse(format!("it is over {SECRET_BYTES_MAX} bytes, which no secret is")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-        match text.trim() {
-            "" => Err(refuse("it is empty".to_owned())),
-            secret => Ok(Secret::new(secret.to_owned())),
-        }
+        })
+    }
+}
+
+/// What a file holds that is for nobody else, without blanks around it.
+pub(super) fn secret_of(path: &Path) -> Result<String, String> {
+    let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if found.permissions().mode() & 0o007 != 0 {
+        return Err(format!("others may read it; say: chmod 600 {}", path.display()));
+    }
+    if found.len() > SECRET_BYTES_MAX {
+        return Err(format!("it is over {SECRET_BYTES_MAX} bytes, which no secret is"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        secret => Ok(secret.to_owned()),
     }
 }
 

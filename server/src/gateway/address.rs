@@ -72,6 +72,8 @@ fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destin
         path,
         base_path: format!("{base}/").into(),
         address: Address::Server,
+        gate: None,
+        domain: None,
         client,
     })
 }

@@ -9,7 +9,8 @@ use http::{Method, StatusCode};
 use crate::dialect::function_compute::errors::WireError;
 use crate::http::Response;
 
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fc-error-type");
+/// Says that a response is none of a function's.
+pub(super) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fc-error-type");
 
 /// Why a request got no answer of a function.
 #[derive(Debug)]

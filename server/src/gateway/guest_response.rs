@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use hearth_engine::{AnswerBody, Outcome};
+use hearth_engine::{AnswerBody, Fault, Outcome};
 use hearth_platform::{Pass, Revision};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use http::{StatusCode, response};
@@ -14,12 +14,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use serde_json::json;
 
+use super::answer::ERROR_TYPE;
+use super::grpc::TimedOut;
 use super::guest_request::is_ours;
 use super::hop;
 use crate::dialect::function_compute::{fault_body, report_headers};
 use crate::http::{Body, BodyBroke, Response, header_value};
-
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fc-error-type");
 
 /// Most bytes of headers that a function may answer with.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -113,6 +113,9 @@ pub(super) fn ended(outcome: &Outcome, revision: &Revision, request_id: &str) ->
         Ok(_) => message("ended without a response"),
     };
     let mut response = bad_gateway(body);
+    if matches!(outcome.result, Err(Fault::Timeout { .. })) {
+        response.extensions_mut().insert(TimedOut);
+    }
     say(response.headers_mut(), Some(outcome), revision, request_id);
     response
 }

@@ -8,6 +8,7 @@ mod address;
 mod answer;
 pub(crate) mod apig;
 mod client;
+mod grpc;
 mod guest_request;
 mod guest_response;
 mod hop;
@@ -20,7 +21,7 @@ mod websocket;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hearth_platform::{Domain, DomainProtocol, NoRoute, Target};
+use hearth_platform::{Domain, DomainProtocol, Gate, NoRoute, Target};
 use http::StatusCode;
 
 use self::client::Client;
@@ -45,6 +46,10 @@ struct Destination<'a> {
     /// Where the function begins in the path that the caller used.
     base_path: Cow<'a, str>,
     address: Address,
+    /// The limits of the route that led here, beside those of the trigger.
+    gate: Option<&'a Gate>,
+    /// The custom domain that led here.
+    domain: Option<&'a Arc<Domain>>,
     client: Client,
 }
 
@@ -71,11 +76,12 @@ pub(crate) fn domain_of(app: &App, request: &Request) -> Option<Arc<Domain>> {
 /// Answers a request for a custom domain.
 pub(crate) async fn serve_domain(
     app: &App,
-    domain: &Domain,
+    domain: &Arc<Domain>,
     request: Request,
     exchange: Exchange,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let call = grpc::Call::of(&request);
     let client = client_of(app, &request, &exchange);
     let result = match domain_destination(domain, &request, &uri, client) {
         Ok(destination) if app.platform.has_gateway_trigger(destination.target()) => {
@@ -84,11 +90,12 @@ pub(crate) async fn serve_domain(
         Ok(destination) => trigger::serve(app, &destination, request, exchange).await,
         Err(error) => Err(error.into()),
     };
-    result.unwrap_or_else(|refused| refused.into_response(&method))
+    let response = result.unwrap_or_else(|refused| refused.into_response(&method));
+    told(call, response)
 }
 
 fn domain_destination<'a>(
-    domain: &'a Domain,
+    domain: &'a Arc<Domain>,
     request: &Request,
     uri: &'a http::Uri,
     client: Client,
@@ -125,6 +132,8 @@ fn domain_destination<'a>(
         path: routed.rewritten.map_or(Cow::Borrowed(asked), Cow::Owned),
         base_path: "/".into(),
         address: Address::Domain,
+        gate: routed.gate,
+        domain: Some(domain),
         client,
     })
 }
@@ -132,6 +141,7 @@ fn domain_destination<'a>(
 /// Answers a request for a proxy path.
 pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let call = grpc::Call::of(&request);
     let client = client_of(app, &request, &exchange);
     let result = match address::proxy_destination(&uri, client) {
         Some(destination) => trigger::serve(app, &destination, request, exchange).await,
@@ -140,7 +150,16 @@ pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange)
             Err(error) => Err(error.into()),
         },
     };
-    result.unwrap_or_else(|refused| refused.into_response(&method))
+    let response = result.unwrap_or_else(|refused| refused.into_response(&method));
+    told(call, response)
+}
+
+/// A response in the form that its caller looks for.
+fn told(call: Option<grpc::Call>, response: Response) -> Response {
+    match call {
+        Some(call) => call.told(response),
+        None => response,
+    }
 }
 
 /// Who asks.

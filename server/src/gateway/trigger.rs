@@ -27,7 +27,7 @@ pub(super) async fn serve(
         Wanted::Http => {}
         Wanted::WebSocket => {
             // A place is for the handshake alone: open connections have a bound of their own.
-            let _pass = enter(app, &trigger.gate).await?;
+            let _pass = enter(app, destination, &trigger.gate).await?;
             let served = websocket::serve(app, destination, &trigger, request, exchange);
             return Box::pin(served).await;
         }
@@ -39,7 +39,7 @@ pub(super) async fn serve(
         }
     }
     guest_request::check_length(request.headers(), app.settings.gateway.body_size)?;
-    let pass = enter(app, &trigger.gate).await?;
+    let pass = enter(app, destination, &trigger.gate).await?;
     serve::serve(app, destination, request, exchange, pass).await
 }
 
@@ -104,9 +104,17 @@ pub(super) fn within_bounds(
     Ok(())
 }
 
-/// Waits for a place, as far as the trigger has limits.
-pub(super) async fn enter(app: &App, gate: &Gate) -> Result<Pass, Refused> {
-    let entered = gate.enter().await;
+/// Waits for a place, as far as the route and the trigger have limits.
+pub(super) async fn enter(
+    app: &App,
+    destination: &Destination<'_>,
+    gate: &Gate,
+) -> Result<Pass, Refused> {
+    let entered = match destination.gate {
+        // Boxed, so that who comes by a route without limits does not carry it.
+        Some(route) => Box::pin(gate.enter_after(route)).await,
+        None => gate.enter().await,
+    };
     entered.map_err(|refusal| {
         app.metrics.refused(refusal.as_str());
         refusal.into()

@@ -5,7 +5,10 @@ mod bridge;
 mod end;
 mod handshake;
 mod invocations;
+mod pieces;
 mod times;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_engine::{WebSocketAcceptance, WebSocketOpening, WebSocketRejection};
@@ -34,7 +37,7 @@ const HANDSHAKE: &str = "sec-websocket-";
 pub(super) async fn serve(
     app: &App,
     destination: &Destination<'_>,
-    trigger: &HttpTrigger,
+    trigger: &Arc<HttpTrigger>,
     mut request: Request,
     exchange: Exchange,
 ) -> Result<Response, Refused> {
@@ -67,6 +70,7 @@ pub(super) async fn serve(
             };
             let bridge = Bridge {
                 connection,
+                way: app.platform.way(destination.target(), trigger, destination.domain),
                 invocations,
                 settings: trigger.websocket,
                 ping: app.settings.gateway.websocket_ping.0,

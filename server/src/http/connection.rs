@@ -82,7 +82,7 @@ impl<H: Handle> Service<H> {
     ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> + Send + use<H> {
         let (header, incoming) = request.into_parts();
         let taking = (header.version == http::Version::HTTP_2).then(|| self.tasks.begin());
-        let body = RequestBody::new(incoming, &header.headers, clock);
+        let body = RequestBody::new(incoming, &header.headers);
         let request = http::Request::from_parts(header, body);
         let (clock, busy, peer) = (clock.clone(), clock.busy(), peer.clone());
         async move {

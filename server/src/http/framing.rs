@@ -1,5 +1,6 @@
 //! Where a body ends, as far as the parser lets it be said in more than one way. The rest it refuses itself: lengths that differ or are no
-//! numbers, codings under which no end is known, both for HTTP/1.0. A length beside a coding it leaves out, and closes afterwards.
+//! numbers, codings under which no end is known, both for HTTP/1.0. What it would let pass, a length beside a coding or twice the same
+//! length, is found before it, on the wire: see [`frame_guard`](super::frame_guard).
 
 use http::Version;
 use http::header::TRANSFER_ENCODING;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::cores::Counted;
-use super::head_lines::HeadLines;
+use super::frame_guard::FrameGuard;
 use super::transport::Transport;
 
 /// What a connection is doing.
@@ -36,8 +36,6 @@ pub(super) struct ConnectionClock {
     phase: AtomicU8,
     /// Whether what comes may be anything, because it is HTTP/2 or somebody took the connection over.
     is_free: AtomicBool,
-    /// Bodies of requests that somebody may still read from.
-    bodies: AtomicU32,
     /// Requests whose answers are not over.
     open: AtomicU32,
     /// When the phase began, in milliseconds after `start`.
@@ -63,7 +61,6 @@ impl ConnectionClock {
             start: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
             is_free: AtomicBool::new(false),
-            bodies: AtomicU32::new(0),
             open: AtomicU32::new(0),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
@@ -125,19 +122,6 @@ impl ConnectionClock {
         self.is_free.store(true, Ordering::Relaxed);
     }
 
-    /// Whether what comes next can only be the head of a request over HTTP/1.1.
-    fn awaits_head(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) != Phase::Busy as u8
-            && self.bodies.load(Ordering::Relaxed) == 0
-            && !self.is_free.load(Ordering::Relaxed)
-    }
-
-    /// A request has a body; what is returned is kept until nobody reads from it any more.
-    pub(super) fn body(self: &Arc<Self>) -> OpenBody {
-        self.bodies.fetch_add(1, Ordering::Relaxed);
-        OpenBody(self.clone())
-    }
-
     fn wrote(&self, progressed: bool) {
         if progressed {
             // Read first: the line is shared with nobody, but a store each time would still dirty it.
@@ -162,16 +146,6 @@ impl Drop for Busy {
     }
 }
 
-/// A body that somebody may read from.
-#[derive(Debug)]
-pub(super) struct OpenBody(Arc<ConnectionClock>);
-
-impl Drop for OpenBody {
-    fn drop(&mut self) {
-        self.0.bodies.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
@@ -179,7 +153,7 @@ pub(super) struct GuardedStream {
     clock: Arc<ConnectionClock>,
     preface: Preface,
     takes_h2: bool,
-    lines: HeadLines,
+    frames: FrameGuard,
     /// Given back when the stream goes, which after an upgrade is later than the end of HTTP on it.
     _place: Place,
 }
@@ -221,13 +195,12 @@ impl GuardedStream {
         place: Place,
         takes_h2: bool,
     ) -> Self {
-        let (preface, lines) = (Preface::Begun(0), HeadLines::new());
-        Self { stream, clock, preface, takes_h2, lines, _place: place }
+        let (preface, frames) = (Preface::Begun(0), FrameGuard::new());
+        Self { stream, clock, preface, takes_h2, frames, _place: place }
     }
 
-    /// Looks at what came, and spoils a head that others may read otherwise.
+    /// Looks at what came, and spoils a request that others may read otherwise.
     fn came(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        let awaits_head = self.clock.awaits_head();
         self.clock.read_bytes();
         if matches!(self.preface, Preface::Begun(_)) {
             self.preface = self.preface.and(bytes);
@@ -239,12 +212,18 @@ impl GuardedStream {
                 self.clock.read_preface();
             }
         }
-        if awaits_head
-            && self.preface != Preface::Whole
-            && let Some(at) = self.lines.bare_line_feed(bytes)
-            && let Some(byte) = bytes.get_mut(at)
-        {
-            // No head may hold this byte.
+        // With HTTP/2 it is free too, from the end of the preface on.
+        if self.clock.is_free.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Some(found) = self.frames.ambiguous(bytes) else { return Ok(()) };
+        if found.after_upgrade {
+            // It may be the beginning of what the client asked for, which it must wait for; that is not ours to change.
+            let why = "a client sends on before it is told whether it may speak another protocol";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        if let Some(byte) = bytes.get_mut(found.at) {
+            // No head, no size of a chunk and no trailer may hold this byte.
             *byte = 0;
         }
         Ok(())

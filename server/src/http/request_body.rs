@@ -2,7 +2,6 @@
 //! they read, and closing on them would lose the answer on its way.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,8 +11,6 @@ use http::header::EXPECT;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::guarded_stream::{ConnectionClock, OpenBody};
-
 /// Bytes that are read and forgotten, and for how long, while the client gets its answer.
 const DISCARDED_BYTES_MAX: usize = 128 << 20;
 const DISCARDING_MAX: Duration = Duration::from_secs(2);
@@ -22,20 +19,16 @@ const DISCARDING_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct RequestBody {
     /// None once it ended.
-    incoming: Option<(Incoming, OpenBody)>,
+    incoming: Option<Incoming>,
     /// Whether the client sends nothing before it is told to, which reading from it does.
     is_held_back: bool,
 }
 
 impl RequestBody {
     /// The body of a request with such a header.
-    pub(super) fn new(
-        incoming: Incoming,
-        headers: &HeaderMap,
-        clock: &Arc<ConnectionClock>,
-    ) -> Self {
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
         let is_held_back = headers.contains_key(EXPECT);
-        let incoming = (!incoming.is_end_stream()).then(|| (incoming, clock.body()));
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
         Self { incoming, is_held_back }
     }
 }
@@ -58,7 +51,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let body = self.get_mut();
         body.is_held_back = false;
-        let Some((incoming, _)) = &mut body.incoming else { return Poll::Ready(None) };
+        let Some(incoming) = &mut body.incoming else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *incoming).poll_frame(context);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) || incoming.is_end_stream() {
             body.incoming = None;
@@ -72,7 +65,7 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         let incoming = self.incoming.as_ref();
-        incoming.map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
+        incoming.map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
@@ -88,7 +81,7 @@ impl Drop for RequestBody {
 }
 
 /// Ends with the body, the connection or at a bound; whoever is slower than that may miss the answer.
-async fn discard((mut body, _open): (Incoming, OpenBody)) {
+async fn discard(mut body: Incoming) {
     let read = async {
         let mut left = DISCARDED_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {

@@ -78,6 +78,11 @@ impl prometheus_client::collector::Collector for Collector {
             ("hearth_memory_budget_bytes", "The budget for them", e.memory_budget_bytes),
             ("hearth_artifact_bytes", "Artifacts on disk", e.artifact_bytes),
             (
+                "hearth_code_pending",
+                "Contents in the fast tier that wait to be compiled fully",
+                e.optimisations_pending,
+            ),
+            (
                 "hearth_draining",
                 "1 while the engine takes no new invocations",
                 u64::from(e.draining),
@@ -97,13 +102,6 @@ impl prometheus_client::collector::Collector for Collector {
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         }
         let counters = [
-            ("hearth_compilations", "Compilations done", e.compilations),
-            ("hearth_artifact_hits", "Artifacts found on disk and loaded", e.artifact_hits),
-            (
-                "hearth_artifacts_rejected",
-                "Artifacts that failed their check",
-                e.artifacts_rejected,
-            ),
             ("hearth_queue_accepted", "Asynchronous invocations accepted", figures.enqueued),
             ("hearth_queue_settled", "Asynchronous invocations that ended", figures.settled),
             ("hearth_queue_retries", "Attempts put off or repeated", figures.retried),
@@ -118,7 +116,7 @@ impl prometheus_client::collector::Collector for Collector {
                 e.log_lines_dropped + figures.log_lines_dropped,
             ),
         ];
-        for (name, help, value) in counters {
+        for (name, help, value) in code_counters(e).into_iter().chain(counters) {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
@@ -126,6 +124,40 @@ impl prometheus_client::collector::Collector for Collector {
         encode_pools(&mut encoder, &figures.functions)?;
         outgoing::encode(&mut encoder, &figures.functions)
     }
+}
+
+/// What became of compiled code.
+fn code_counters(e: &EngineStats) -> [(&'static str, &'static str, u64); 8] {
+    [
+        ("hearth_compilations", "Compilations done", e.compilations),
+        (
+            "hearth_code_optimised",
+            "Contents compiled fully after the fast tier had served them",
+            e.optimised,
+        ),
+        (
+            "hearth_code_optimisations_failed",
+            "Contents that could not be compiled fully and stay in the fast tier",
+            e.optimisations_failed,
+        ),
+        ("hearth_artifact_hits", "Artifacts found on disk and loaded", e.artifact_hits),
+        (
+            "hearth_shared_artifact_hits",
+            "Artifacts of other servers that were loaded instead of compiling",
+            e.shared_artifact_hits,
+        ),
+        (
+            "hearth_shared_artifacts_stored",
+            "Artifacts handed in for other servers",
+            e.shared_artifacts_stored,
+        ),
+        (
+            "hearth_shared_artifact_failures",
+            "Times the place of shared artifacts failed",
+            e.shared_artifact_failures,
+        ),
+        ("hearth_artifacts_rejected", "Artifacts that failed their check", e.artifacts_rejected),
+    ]
 }
 
 fn encode_connections(encoder: &mut DescriptorEncoder<'_>, cores: &[usize]) -> std::fmt::Result {

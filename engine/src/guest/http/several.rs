@@ -60,6 +60,10 @@ impl HttpP3 {
                         if is_ready(accessor, service, context)
                             && let Poll::Ready(Some(entrant)) = entrants.poll_recv(context)
                         {
+                            // Begun for nobody, it would cost the others their instance.
+                            if entrant.ended.is_closed() {
+                                continue;
+                            }
                             host.entered(entrant.own.deadline);
                             open.push(one(accessor, service, entrant, limit, &numbers));
                             continue;

@@ -52,6 +52,8 @@ struct RouteBody {
     qualifier: Option<String>,
     methods: Option<Vec<String>>,
     rewrite_config: Option<Map<String, Value>>,
+    /// Limits, as triggers have them.
+    hearth: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -95,6 +97,7 @@ impl DomainBody {
                 qualifier: route.qualifier.filter(|text| !text.is_empty()),
                 methods: route.methods.unwrap_or_default(),
                 rewrite: route.rewrite_config.map(Value::Object),
+                limits: route.hearth,
             })
         };
         let routes = config.routes.unwrap_or_default().into_iter().map(route);
@@ -174,14 +177,18 @@ pub(super) async fn serve(verb: Verb, name: &str, asked: Asked<'_>) -> Result<Re
 }
 
 fn route(route: &DomainRoute) -> Value {
-    object!({
+    let mut shown = object!({
         "path": route.path,
         "serviceName": route.service.as_str(),
         "functionName": route.function.as_str(),
         "qualifier": route.qualifier,
         "methods": route.methods,
         "rewriteConfig": route.rewrite,
-    })
+    });
+    // Ours, so only who set it sees it.
+    let limits = route.limits.clone().map(|limits| ("hearth".to_owned(), limits));
+    wire::extend(&mut shown, &limits.into_iter().collect());
+    shown
 }
 
 fn domain(domain: &Domain, account: &str) -> Value {

@@ -63,7 +63,7 @@ pub(super) async fn serve(
     let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     // Held until the response is whole.
-    let _pass = super::trigger::enter(app, &route.trigger.gate).await?;
+    let _pass = super::trigger::enter(app, destination, &route.trigger.gate).await?;
     let (mut parts, body) = request.into_parts();
     let limit = app.settings.gateway.event_body_size;
     let patience = app.settings.http.body_timeout.0;

@@ -10,36 +10,39 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use hearth_engine::{Line, Message, Outgoing};
-use hearth_platform::{WebSocketConnection, WebSocketSettings};
+use hearth_platform::{Way, WebSocketConnection, WebSocketSettings};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame as Piece};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::end::{self, End};
 use super::invocations::{Invocations, Told};
+use super::pieces::{PIECE, Pieces};
 use super::times::Times;
 use crate::http::ShutdownSignal;
 
 /// Bytes that are read at once; each idle connection holds so many.
 const READ_BYTES: usize = 2 << 10;
-/// Answers to pings that wait, beside one message, for a client that reads nothing.
+/// Answers to pings that wait, beside one piece of a message, for a client that reads nothing.
 const WRITE_BYTES: usize = 16 << 10;
 /// How long the other end may take to answer a close.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// Pings that may stay without an answer.
 const PINGS_MISSED: u32 = 2;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Pieces<TokioIo<Upgraded>>>;
 
 /// A connection that is about to be served.
 #[derive(Debug)]
 pub(super) struct Bridge {
     pub(super) connection: WebSocketConnection,
+    pub(super) way: Way,
     pub(super) invocations: Invocations,
     pub(super) settings: WebSocketSettings,
     /// Time between two pings; zero for none.
@@ -63,7 +66,7 @@ enum Turn {
 impl Bridge {
     /// Serves a connection to its end, once the response has made it one.
     pub(super) async fn serve(self, upgrade: OnUpgrade) {
-        let Self { connection, invocations, settings, ping, write, mut shutdown } = self;
+        let Self { connection, mut way, invocations, settings, ping, write, mut shutdown } = self;
         let line = connection.line().clone();
         // The socket holds the connection's slot, which a server that stops waits for: it goes when the function has been told.
         let (end, turn, _socket) = match upgrade.await {
@@ -75,7 +78,8 @@ impl Bridge {
                     idle: settings.idle,
                     ping,
                 };
-                let (end, socket) = serving.run(socket, &line, write, &mut shutdown).await;
+                let outer = (&mut way, &mut shutdown);
+                let (end, socket) = serving.run(socket, &line, write, outer).await;
                 (end, serving.turn, socket)
             }
             Err(_) => {
@@ -97,10 +101,11 @@ async fn socket(upgraded: Upgraded, settings: &WebSocketSettings) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
-        .max_write_buffer_size(settings.message_bytes.saturating_add(WRITE_BYTES))
+        .max_write_buffer_size(PIECE + WRITE_BYTES)
         .max_message_size(Some(settings.message_bytes))
         .max_frame_size(Some(settings.message_bytes));
-    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+    let stream = Pieces::new(TokioIo::new(upgraded), settings.message_bytes);
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
 }
 
 /// A connection while it is open.
@@ -118,18 +123,19 @@ impl Serving<'_> {
         socket: Socket,
         line: &Line,
         write: Duration,
-        shutdown: &mut ShutdownSignal,
+        (way, shutdown): (&mut Way, &mut ShutdownSignal),
     ) -> (End, Option<Socket>) {
         let (mut sink, mut stream) = socket.split();
         let times = Times::new();
         let end = {
             let writing = pin!(send(&mut sink, line, &times, (self.ping, write)));
             let reading = pin!(self.receive(&mut stream, &times));
+            // In any order: whichever came first each time would be all that runs while it always has something to do.
             tokio::select! {
-                biased;
                 end = writing => end,
                 end = reading => end,
                 () = shutdown.wait() => End::closing(1001, "the server is going away"),
+                () = way.gone() => End::closing(1001, "the way to the function is gone"),
             }
         };
         line.end();
@@ -176,7 +182,13 @@ impl Serving<'_> {
                             ahead = Some(Message::Text(text.as_str().to_owned()));
                         }
                         Some(Ok(Frame::Binary(bytes))) => ahead = Some(Message::Binary(bytes)),
-                        Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => continue,
+                        Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {
+                            // Here too: who sends them without pause keeps what is below from its turn.
+                            if !is_busy && self.is_idle(times) {
+                                return idle_for_long();
+                            }
+                            continue;
+                        }
                         Some(Ok(Frame::Close(None))) => return End::Closed(1005, String::new()),
                         Some(Ok(Frame::Close(Some(frame)))) => {
                             let reason = frame.reason.as_str().to_owned();
@@ -192,8 +204,8 @@ impl Serving<'_> {
                     if is_reading && self.is_dead(times, now) {
                         return End::Broken("the client answers no pings");
                     }
-                    if !is_busy && now >= times.last_moved() + self.idle {
-                        return End::closing(1001, "the connection was idle");
+                    if !is_busy && self.is_idle(times) {
+                        return idle_for_long();
                     }
                 }
             }
@@ -225,6 +237,10 @@ impl Serving<'_> {
         (!self.ping.is_zero()).then(|| self.ping * (PINGS_MISSED + 1))
     }
 
+    fn is_idle(&self, times: &Times) -> bool {
+        Instant::now() >= times.last_moved() + self.idle
+    }
+
     fn is_dead(&self, times: &Times, now: Instant) -> bool {
         self.silence().is_some_and(|silence| now >= times.last_heard() + silence)
     }
@@ -238,6 +254,10 @@ impl Serving<'_> {
             _ => idle,
         }
     }
+}
+
+fn idle_for_long() -> End {
+    End::closing(1001, "the connection was idle")
 }
 
 /// Waits for the invocation that has the connection.
@@ -257,27 +277,47 @@ async fn send(
 ) -> End {
     let mut next_ping = Instant::now() + ping;
     loop {
-        let frame = tokio::select! {
+        let message = tokio::select! {
             biased;
             () = sleep_until(next_ping), if !ping.is_zero() => {
                 next_ping = Instant::now() + ping;
-                Frame::Ping(Bytes::new())
+                None
             }
             outgoing = line.next() => {
                 times.moved();
-                match outgoing {
-                    Outgoing::Message(Message::Text(text)) => Frame::text(text),
-                    Outgoing::Message(Message::Binary(bytes)) => Frame::Binary(bytes),
+                Some(match outgoing {
+                    Outgoing::Message(Message::Text(text)) => (Data::Text, Bytes::from(text)),
+                    Outgoing::Message(Message::Binary(bytes)) => (Data::Binary, bytes),
                     Outgoing::Close { code, reason } => return End::Closing(code, reason),
-                }
+                })
             }
         };
-        match timeout(write, sink.send(frame)).await {
+        let sending = async {
+            match message {
+                Some((kind, bytes)) => send_in_pieces(sink, kind, bytes).await,
+                None => sink.send(Frame::Ping(Bytes::new())).await,
+            }
+        };
+        match timeout(write, sending).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Broken("the connection broke off"),
             Err(_) => return End::Broken("the client reads too slowly"),
         }
     }
+}
+
+/// Sends a message, a large one in pieces: the codec keeps a buffer of the largest frame that it ever sent.
+async fn send_in_pieces(
+    sink: &mut SplitSink<Socket, Frame>,
+    mut kind: Data,
+    mut bytes: Bytes,
+) -> Result<(), Error> {
+    while bytes.len() > PIECE {
+        let piece = Piece::message(bytes.split_to(PIECE), OpCode::Data(kind), false);
+        sink.send(Frame::Frame(piece)).await?;
+        kind = Data::Continue;
+    }
+    sink.send(Frame::Frame(Piece::message(bytes, OpCode::Data(kind), true))).await
 }
 
 /// Says goodbye and reads until the client has.
