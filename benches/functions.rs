@@ -75,14 +75,14 @@ fn main() {
             ours: many.calls(1),
             beside: one.calls(1),
         };
-        compare(&mut warm, &options).show(&options);
+        compare(&mut warm, options.is_quick).show(&options);
         let mut spread = Case {
             what: "warm calls of 1,000 functions in turn, of one",
             target: None,
             ours: many.calls(IN_TURN.min(count)),
             beside: one.calls(1),
         };
-        compare(&mut spread, &options).show(&options);
+        compare(&mut spread, options.is_quick).show(&options);
     }
 }
 
