@@ -6,10 +6,12 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a bench tells that it failed by panicking, and what it found by printing"
+    clippy::indexing_slicing,
+    reason = "a bench tells that it failed by panicking, and prints what it counted"
 )]
 
 use std::fmt::Write as _;
@@ -185,8 +187,9 @@ fn count(case: &str, calls: u32, artifacts: &Path) -> u64 {
         &artifacts.to_string_lossy(),
     ]);
     let told = told.expect("valgrind runs this program");
-    let line =
-        told.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
+    let line = told
+        .lines()
+        .find_map(|line| line.split_once("I   refs:").or_else(|| line.split_once("I refs:")));
     let (_, number) = line.unwrap_or_else(|| panic!("valgrind counts: {told}"));
     number.trim().replace(',', "").parse().expect("a number of instructions")
 }

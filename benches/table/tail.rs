@@ -119,9 +119,12 @@ fn facet(share: u32, field: &Field, runs: &Runs) -> Facet {
         let seen = runs.get(name).and_then(|seen| seen.all.as_ref());
         Curve { name: name.to_owned(), points: seen.map(points).unwrap_or_default() }
     };
-    let curves =
-        field.peers.iter().filter(|peer| peer.name != "axum-post").map(|peer| curve(peer.name));
-    Facet { title: format!("at {share}% of what each can do"), curves: curves.collect() }
+    let mut names: Vec<_> = field.peers.iter().map(|peer| peer.name).collect();
+    // The same events on axum are the same hello: one curve is enough. Ours come first.
+    names.retain(|name| *name != "axum-post");
+    names.sort_by_key(|name| !name.starts_with("hearth"));
+    let curves = names.into_iter().map(curve).collect();
+    Facet { title: format!("at {share}% of what each can do"), curves }
 }
 
 /// Milliseconds by quantile, as far as there are ten requests beyond it to speak of.
