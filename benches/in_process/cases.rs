@@ -44,7 +44,7 @@ pub const ALL: &[(&str, Make)] = &[
     ("warm Rust event component", |lab, what| lab.event(what, Isolation::Reuse)),
     ("warm Rust HTTP component", |lab, what| lab.http(what, Isolation::Reuse)),
     ("fresh Rust HTTP component", |lab, what| lab.http(what, Isolation::Fresh)),
-    ("warm echo of 10,000 functions in turn, of one", Lab::warm_many),
+    ("warm echo of 2,000 functions in turn, of one", Lab::warm_many),
 ];
 
 /// What all comparisons run on: one thread, one engine.
@@ -79,7 +79,7 @@ impl Lab {
             runtime: Rc::new(runtime.expect("a runtime of one thread")),
             engine: Engine::builder().build().expect("an engine"),
             contents: if is_quick { 8 } else { 32 },
-            functions: if is_quick { 100 } else { 10_000 },
+            functions: if is_quick { 100 } else { 2_000 },
         }
     }
 
@@ -283,11 +283,12 @@ impl Lab {
 
     /// Ours against ours: what it costs that there are many, each with an instance that waits and is called in turn.
     fn warm_many(&self, what: &'static str) -> Case {
-        let config = EngineConfig { instances: self.functions * 2, ..EngineConfig::default() };
+        let config = EngineConfig { instances: self.functions, ..EngineConfig::default() };
         let engine = Engine::builder().config(config).build().expect("an engine");
         let code = guest("wat-echo");
         let load = |number| {
-            let policy = PoolPolicy { idle_time: IDLE_TIME, ..PoolPolicy::default() };
+            let policy =
+                PoolPolicy { idle_time: IDLE_TIME, max_instances: 1, ..PoolPolicy::default() };
             let spec = FunctionSpec::new(format!("echo-{number}"), numbered(&code, number));
             self.runtime.block_on(engine.load(spec.pool(policy))).expect("an example loads")
         };

@@ -128,8 +128,19 @@ pub enum Allocator {
     OnDemand,
 }
 
+/// Memory mappings of an instance with its stack; 4 to 7 were seen.
+const MAPPINGS_PER_INSTANCE: u32 = 8;
+
+/// How many mappings this process may have; none where the system does not say.
+fn mappings_max() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
+}
+
 impl EngineConfig {
     /// Most instances one engine can hold: each reserves 4 GiB of address space and some memory mappings.
+    ///
+    /// Linux allows a process 65,530 mappings unless `vm.max_map_count` says otherwise, and a process without any left cannot even
+    /// allocate memory: an engine whose instances may need more, at 8 each, is not built. So without that setting 8,191 is the most.
     pub const INSTANCES_MAX: u32 = 10_000;
 
     /// Checks all bounds.
@@ -154,6 +165,39 @@ impl EngineConfig {
                 return Err(BuildError::Setting { setting, why: why.to_owned() });
             }
         }
-        Ok(())
+        self.fits_mappings(mappings_max())
+    }
+
+    /// Whether the mappings that all instances may need are allowed.
+    fn fits_mappings(&self, allowed: Option<u64>) -> Result<(), BuildError> {
+        let needed = u64::from(self.instances) * u64::from(MAPPINGS_PER_INSTANCE);
+        match allowed {
+            Some(allowed) if needed > allowed => Err(BuildError::Setting {
+                setting: "instances",
+                why: format!(
+                    "{} instances may need {needed} memory mappings, and this machine allows a process {allowed}: raise vm.max_map_count \
+                     (sysctl) or set {} at most",
+                    self.instances,
+                    allowed / u64::from(MAPPINGS_PER_INSTANCE)
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_have_the_mappings_they_need() {
+        let fits = |instances, allowed| {
+            EngineConfig { instances, ..EngineConfig::default() }.fits_mappings(allowed)
+        };
+        assert!(fits(8191, Some(65530)).is_ok());
+        let refused = fits(8192, Some(65530)).unwrap_err().to_string();
+        assert!(refused.contains("65536") && refused.contains("8191"), "{refused}");
+        assert!(fits(10_000, None).is_ok());
     }
 }
