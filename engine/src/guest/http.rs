@@ -135,7 +135,7 @@ where
                 left = match left.map(|left| left.checked_sub(bytes)) {
                     // A reader would take as much as was said, and hold that for all of it.
                     Some(None) => {
-                        let why = "its body is longer than its content-length";
+                        let why = "its body broke off: it is longer than its content-length";
                         return Err(CallFailure::Fault(failed(None, why)));
                     }
                     Some(left) => left,
