@@ -73,6 +73,7 @@ mod state;
 mod stats;
 mod tail_log;
 mod ticker;
+mod turn;
 mod wasmtime_config;
 mod websocket;
 mod work;

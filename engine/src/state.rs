@@ -22,6 +22,7 @@ use crate::memory_meter::{MemoryBudget, MemoryMeter};
 use crate::roster::Roster;
 use crate::tail_log::InstanceLog;
 use crate::ticker::Ticker;
+use crate::turn;
 use crate::websocket::Switchboard;
 use crate::{FunctionSpec, Identity, Invocation, Limits};
 
@@ -176,8 +177,7 @@ impl Ledger {
         match self.direct_until {
             Some(until) if now >= until => Err(wasmtime::Error::new(Interrupted::SliceOver)),
             Some(_) => Ok(UpdateDeadline::Continue(1)),
-            // Waking itself at once would put this task before its neighbours again; tokio's own yield does not.
-            None => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
+            None => Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn::wait()))),
         }
     }
 }
