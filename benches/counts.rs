@@ -1,8 +1,8 @@
 //! What a call costs in instructions and allocations: figures that a noisy machine does not move, so that CI can hold them.
 //!
 //! Allocations are those of the calling thread. Instructions are counted by valgrind, which runs this program twice with different
-//! numbers of calls: the difference is the calls' alone. Both are compared with `counts.txt`; more than a tolerance above it fails, and
-//! so does much less, so that what was won is written down. `HEARTH_UPDATE=1` writes the file.
+//! numbers of calls: the difference is the calls' alone. Both are compared with `counts.txt`; more than a tolerance above it fails.
+//! `HEARTH_UPDATE=1` writes the file.
 
 #![allow(
     clippy::expect_used,
@@ -51,12 +51,20 @@ const BEFORE: u32 = 200;
 /// Calls that allocations are counted over.
 const COUNTED: u32 = 100;
 
-/// Calls of the two runs under valgrind.
+/// Calls of the shorter run under valgrind.
 const FEW: u32 = 500;
-const MANY: u32 = 2500;
 
-/// How far a figure may be from the one written down, in percent: the compiler and the C library of another machine differ.
+/// How many more calls the longer one makes: so many that what the engine's other threads do meanwhile, a million instructions or two,
+/// does not matter.
+fn more(case: &str) -> u32 {
+    if case == "warm echo" { 40_000 } else { 3000 }
+}
+
+/// How far above what is written down a figure may be, in percent.
 const TOLERANCE: u64 = 5;
+
+/// The same for instructions: of what other processors are offered by valgrind and used by the compiler and the C library, some differ.
+const TOLERANCE_OF_INSTRUCTIONS: u64 = 15;
 
 /// Where the figures are written down.
 const WRITTEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
@@ -161,8 +169,9 @@ fn cost(case: &(&str, &str, Isolation, Way), has_valgrind: bool, artifacts: &Pat
     let instructions = has_valgrind.then(|| {
         // Compiles: valgrind shows its programs another processor than there is.
         count(case.0, 1, artifacts);
-        let (few, many) = (count(case.0, FEW, artifacts), count(case.0, MANY, artifacts));
-        many.saturating_sub(few) / u64::from(MANY - FEW)
+        let more = more(case.0);
+        let (few, many) = (count(case.0, FEW, artifacts), count(case.0, FEW + more, artifacts));
+        many.saturating_sub(few) / u64::from(more)
     });
     let calls = u64::from(COUNTED);
     Cost {
@@ -227,21 +236,15 @@ fn compare(written: &str, costs: &[(&str, Cost)]) -> Vec<String> {
         };
         let mut figures = line.split_whitespace().skip(1).map(|word| word.parse::<u64>().ok());
         let now = [
-            ("allocations", Some(cost.allocations)),
-            ("bytes", Some(cost.bytes)),
-            ("instructions", cost.instructions),
+            ("allocations", Some(cost.allocations), TOLERANCE),
+            ("bytes", Some(cost.bytes), TOLERANCE),
+            ("instructions", cost.instructions, TOLERANCE_OF_INSTRUCTIONS),
         ];
-        for (what, now) in now {
+        for (what, now, tolerance) in now {
             let (Some(Some(before)), Some(now)) = (figures.next(), now) else { continue };
-            let most = before.saturating_add(before * TOLERANCE / 100);
-            let least = before.saturating_sub(before * TOLERANCE / 100);
-            if now > most {
+            if now > before.saturating_add(before * tolerance / 100) {
                 complaints.push(format!(
                     "{name}: {now} {what} a call, and {before} before: find out why"
-                ));
-            } else if now < least {
-                complaints.push(format!(
-                    "{name}: {now} {what} a call, and {before} before: write it down with HEARTH_UPDATE=1"
                 ));
             }
         }
