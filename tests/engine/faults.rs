@@ -242,7 +242,8 @@ fn a_future_may_be_dropped_at_any_poll() {
             }
             drop(call);
         }
-        assert_eq!(function.stats().running, 0);
+        // It runs long, so that most of its calls ran in the background, where they end at their next tick.
+        eventually("every place given back", || function.stats().running == 0).await;
         eventually("all memory given back", || engine.stats().memory_bytes == 0).await;
     });
 }
