@@ -2,8 +2,8 @@
 //!
 //! A guest that computes shares its thread with everybody who waits there: even if it lets others run at every tick of the clock, they wait
 //! for a tick. The system is faster: whoever wakes goes before a thread that is only a little less important, within microseconds
-//! (`benches/table/neighbours.rs`). So a function whose calls take longer than a tick is called on threads of their own. They are kinder than
-//! others by no more than [`NICENESS`], so where all cores are taken they still have a share.
+//! (`benches/table/neighbours.rs`). So a function whose calls take longer than a tick is called on threads of their own, which let
+//! others go first and still have a share where all cores are taken ([`priority`](crate::priority)).
 //!
 //! Which functions those are shows their past: handing a call over while it runs is not worth it, for the first ones take turns
 //! ([`turn`](crate::turn)).
@@ -17,18 +17,7 @@ use std::task::{Context, Poll};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
 
-/// How much less important the threads are than who started them. A thread that wakes goes before one of 5 at once, and beside one that
-/// never sleeps it still has a quarter of a core.
-pub(crate) const NICENESS: i32 = 5;
-
-/// Lets this thread, and the children it starts, run behind others. Where a niceness is the process's and not the thread's it does nothing.
-pub(crate) fn go_behind(niceness: i32) {
-    // Not being kinder is no reason not to run.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(niceness);
-    #[cfg(not(target_os = "linux"))]
-    let _ = niceness;
-}
+use crate::priority::compute_behind;
 
 thread_local! {
     static IS_HERE: Cell<bool> = const { Cell::new(false) };
@@ -56,7 +45,7 @@ impl Background {
                     .enable_all()
                     .on_thread_start(|| {
                         IS_HERE.set(true);
-                        go_behind(NICENESS);
+                        compute_behind();
                     })
                     .build()?,
             ),
@@ -182,10 +171,7 @@ mod tests {
 
     /// Of this thread.
     fn niceness() -> i32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        // The thread's name may hold spaces; what counts comes after it.
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        fields.split_whitespace().nth(16).unwrap().parse().unwrap()
+        rustix::process::getpriority_process(None).unwrap()
     }
 
     #[test]
@@ -195,7 +181,7 @@ mod tests {
         let run = background.run(async { (IS_HERE.get(), niceness()) });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let ran = runtime.block_on(run.unwrap()).unwrap();
-        assert_eq!(ran, (true, (niceness() + NICENESS).min(19)));
+        assert!(ran.0 && ran.1 > niceness(), "{ran:?}");
         assert!(Background::start(0).unwrap().run(async {}).is_none());
     }
 }

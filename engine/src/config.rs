@@ -43,7 +43,8 @@ pub struct EngineConfig {
     pub artifact_bytes: u64,
     /// How memory for instances is obtained.
     pub allocator: Allocator,
-    /// Log lines that may wait for the log sink, at most 64 MiB of them. Default 8,192; more are dropped and counted.
+    /// Log lines that may wait for the log sink, at most 64 MiB of them. Default 16,384, of
+    /// which a function may hold as many as it leaves free; more are dropped and counted.
     pub log_queue_lines: u32,
 }
 
@@ -62,7 +63,7 @@ impl Default for EngineConfig {
             eviction: Eviction::LeastUseful,
             artifact_bytes: 4096 * MIB,
             allocator: Allocator::Pooling,
-            log_queue_lines: 8192,
+            log_queue_lines: 16_384,
         }
     }
 }

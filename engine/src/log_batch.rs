@@ -73,6 +73,12 @@ impl LogBatch {
         self.lines.push(Line { time: SystemTime::now(), text: text.len(), mark });
     }
 
+    /// Whose lines these are, if they are of one invocation.
+    pub(crate) fn function(&self) -> Option<&[u8]> {
+        let run = self.runs.first()?;
+        self.text.get(run.request_id..run.request_id + run.function)
+    }
+
     /// Takes the first lines of `other`, which has those of one invocation.
     pub(crate) fn append(&mut self, other: &Self, lines: usize) {
         let (Some(run), Some(lines)) = (other.runs.first(), other.lines.get(..lines)) else {

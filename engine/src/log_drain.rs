@@ -1,8 +1,12 @@
 //! The way of log lines from invocations to the sink: a bounded queue and one thread.
 //!
 //! Handing lines over never blocks. The thread looks for lines a few times a second and at once when a batch made the queue half
-//! full, so that a guest that logs does not pay for waking a thread. Lines that find the queue full are dropped and counted.
+//! full, so that a guest that logs does not pay for waking a thread. Lines that find no room are dropped and counted: a function may
+//! hold as much of the queue as it leaves free, so one that floods drops its own lines and leaves room for everybody else's.
 
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,9 +41,19 @@ struct Shared {
     delivered: Condvar,
 }
 
+/// What of the queue is one function's.
+#[derive(Debug, Default, Clone, Copy)]
+struct Held {
+    lines: usize,
+    bytes: usize,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     lines: LogBatch,
+    /// What each function holds of them, by a hash of its name: two that share one share their part.
+    held: HashMap<u64, Held>,
+    hasher: RandomState,
     dropped: u64,
     /// Whether the thread has taken lines that the sink has not returned from.
     is_delivering: bool,
@@ -66,10 +80,7 @@ impl LogDrain {
     /// Takes as many of the lines as there is room for; returns how many there was none for.
     pub(crate) fn push(&self, batch: &LogBatch) -> u64 {
         let mut queue = self.shared.queue.lock();
-        let has_room = queue.lines.bytes() + batch.bytes() <= QUEUE_BYTES;
-        let room = if has_room { self.shared.capacity - queue.lines.len() } else { 0 };
-        let taken = batch.len().min(room);
-        queue.lines.append(batch, taken);
+        let taken = queue.take(batch, self.shared.capacity);
         let dropped = (batch.len() - taken) as u64;
         queue.dropped += dropped;
         if queue.is_idle || queue.lines.len() > self.shared.capacity / 2 {
@@ -91,6 +102,26 @@ impl LogDrain {
             self.shared.wake.notify_one();
             self.shared.delivered.wait_for(&mut queue, PERIOD);
         }
+    }
+}
+
+impl Queue {
+    /// Takes as many of the lines as their function may have here; returns how many.
+    fn take(&mut self, batch: &LogBatch, capacity: usize) -> usize {
+        let Some(function) = batch.function() else { return 0 };
+        let held = self.held.entry(self.hasher.hash_one(function)).or_default();
+        let free = Held {
+            lines: capacity.saturating_sub(self.lines.len()),
+            bytes: QUEUE_BYTES.saturating_sub(self.lines.bytes()),
+        };
+        // As much as is left free then; the first line of all has room in the smallest queue.
+        let room = free.lines.saturating_sub(held.lines).div_ceil(2);
+        let has_bytes = held.bytes + 2 * batch.bytes() <= free.bytes;
+        let taken = if has_bytes { batch.len().min(room) } else { 0 };
+        held.lines += taken;
+        held.bytes += if taken > 0 { batch.bytes() } else { 0 };
+        self.lines.append(batch, taken);
+        taken
     }
 }
 
@@ -139,7 +170,82 @@ impl Shared {
             }
         }
         std::mem::swap(&mut queue.lines, lines);
+        queue.held.clear();
         queue.is_delivering = true;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log_batch::Mark;
+    use crate::log_lines::{Level, Stream};
+
+    /// A sink that returns from its first lines only when the test is over with them.
+    #[derive(Debug, Default)]
+    struct Slow {
+        gate: Mutex<()>,
+        of: Mutex<Vec<Arc<str>>>,
+    }
+
+    impl LogSink for Slow {
+        fn write(&self, lines: &[LogLine]) {
+            drop(self.gate.lock());
+            self.of.lock().extend(lines.iter().map(|line| line.function.clone()));
+        }
+    }
+
+    fn batch(function: &str, lines: usize, text: &[u8]) -> LogBatch {
+        let mut batch = LogBatch::default();
+        batch.begin("request", function);
+        let mark = Mark { stream: Stream::Stdout, level: Level::Info, cut: false };
+        (0..lines).for_each(|_| batch.push(mark, text));
+        batch
+    }
+
+    fn taken_beside_floods(floods: &[&str], text: &[u8]) -> (u64, usize) {
+        let sink = Arc::new(Slow::default());
+        let drain = LogDrain::start(sink.clone(), 1000).unwrap();
+        let held = sink.gate.lock();
+        let mut dropped = 0;
+        for _ in 0..2000 {
+            for flood in floods {
+                dropped += drain.push(&batch(flood, 10, text));
+            }
+        }
+        assert!(dropped > 0, "the flood was not one");
+        for _ in 0..20 {
+            assert_eq!(
+                drain.push(&batch("s/quiet", 1, b"hello")),
+                0,
+                "a line of the quiet one was dropped"
+            );
+        }
+        drop(held);
+        drain.flush();
+        let of_quiet = sink.of.lock().iter().filter(|of| &***of == "s/quiet").count();
+        (drain.dropped() - dropped, of_quiet)
+    }
+
+    #[test]
+    fn a_flood_drops_its_own_lines_and_nobody_elses() {
+        assert_eq!(taken_beside_floods(&["s/loud"], b"x"), (0, 20));
+        assert_eq!(taken_beside_floods(&["s/loud", "s/louder", "t/loudest"], b"x"), (0, 20));
+    }
+
+    #[test]
+    fn nor_does_one_of_long_lines() {
+        let long = vec![b'x'; 16 << 10];
+        assert_eq!(taken_beside_floods(&["s/loud", "s/louder"], &long), (0, 20));
+    }
+
+    #[test]
+    fn the_smallest_queue_takes_a_line() {
+        let sink = Arc::new(Slow::default());
+        let drain = LogDrain::start(sink.clone(), 1).unwrap();
+        assert_eq!(drain.push(&batch("s/f", 1, b"hello")), 0);
+        drain.flush();
+        assert_eq!(sink.of.lock().len(), 1);
     }
 }

@@ -5,7 +5,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::background::{NICENESS, go_behind};
+use crate::priority::compute_behind;
 
 /// Runs `work` on a new thread. Dropping the future does not stop it.
 ///
@@ -19,7 +19,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            go_behind(NICENESS);
+            compute_behind();
             // Nobody waits any more if the load was cancelled.
             let _ = answer.send(work());
         })

@@ -34,6 +34,7 @@ const PLACES: &[Place] = &[
         rooms: &["engine", "host-api", "platform", "server", "tests", "benches"],
         only: &[
             ("engine/src/artifact/load.rs", "hands verified artifacts to wasmtime"),
+            ("engine/src/priority.rs", "one system call that no crate has"),
             ("benches/in_process/bare.rs", "the baseline loads native code as the engine does"),
             ("host-api/guest/src/bindings.rs", "generated, and runs inside the sandbox"),
         ],

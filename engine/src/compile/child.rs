@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Behind, CompileJob, precompile};
 use crate::artifact::ArtifactStore;
 use crate::config::CompilerChild;
+use crate::priority::compute_behind;
 use crate::wasmtime_config::{Flavor, compiling_engine};
 use crate::{LoadError, Tier};
 
@@ -21,9 +22,6 @@ const CHILD_POLL: Duration = Duration::from_millis(2);
 
 /// The same for a child that nobody waits for.
 const CHILD_POLL_BEHIND: Duration = Duration::from_millis(20);
-
-/// How much kinder to the processor a compiler child is than the thread that waits for it, which is behind others already.
-const CHILD_NICENESS: i32 = 5;
 
 /// How much longer than others a child may take that nobody waits for: it runs when nothing else does.
 const PATIENCE_BEHIND: u32 = 10;
@@ -205,7 +203,7 @@ fn limit_self(task: &ChildJob) -> rustix::io::Result<()> {
     setrlimit(Resource::Core, exactly(0))?;
     if !task.is_behind {
         // Otherwise whoever started it is behind others already. Being less kind is no reason not to compile.
-        let _ = rustix::process::nice(CHILD_NICENESS);
+        compute_behind();
     }
     go_with(task.parent)
 }

@@ -8,6 +8,7 @@
 //! Bounded in contents and bytes; code that finds no place is compiled fully at once.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -17,10 +18,10 @@ use parking_lot::Mutex;
 use super::EngineInner;
 use super::loading::Job;
 use crate::artifact::Patience;
-use crate::background::go_behind;
 use crate::code::{Code, Content};
 use crate::compile::{BEHIND_NICENESS, Behind};
 use crate::function::FunctionInner;
+use crate::priority::{compute_behind, run_behind};
 use crate::{EngineConfig, LoadError, Tier};
 
 /// Code that waits may take so many times the memory of the largest that is accepted.
@@ -161,7 +162,8 @@ impl EngineInner {
         }
         let (engine, optimising) = (Arc::downgrade(self), self.optimising.clone());
         let work = move || {
-            go_behind(BEHIND_NICENESS);
+            run_behind(BEHIND_NICENESS);
+            compute_behind();
             while let Some(pending) = optimising.next() {
                 work_on(&engine, &optimising, &pending);
             }
@@ -219,7 +221,7 @@ impl EngineInner {
 /// Compiles one content fully and hands it over. The engine is not kept alive by it.
 fn work_on(engine: &Weak<EngineInner>, optimising: &Optimising, pending: &Pending) {
     let content = pending.job.content();
-    match full(engine, optimising, pending) {
+    match caught(&pending.job.function, || full(engine, optimising, pending)) {
         Ok(()) => {}
         Err(_) if optimising.behind.is_stopped() => {}
         Err(why) => {
@@ -229,6 +231,14 @@ fn work_on(engine: &Weak<EngineInner>, optimising: &Optimising, pending: &Pendin
         }
     }
     optimising.take_waiting(&content);
+}
+
+/// What compiles in this process may meet a bug of the compiler's; the thread goes on with the next content.
+fn caught(function: &str, work: impl FnOnce() -> Result<(), LoadError>) -> Result<(), LoadError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let why = "the compiler panicked".to_owned();
+        Err(LoadError::Failure { function: function.to_owned(), why })
+    })
 }
 
 fn full(
@@ -257,4 +267,16 @@ fn full(
     held.hand_in(job, &compiled);
     held.hand_over(pending, code);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_compiler_that_panics_ends_one_content_and_not_the_thread() {
+        let failed = caught("f", || panic!("a bug"));
+        assert!(failed.unwrap_err().to_string().contains("panicked"));
+        assert!(caught("f", || Ok(())).is_ok());
+    }
 }

@@ -41,7 +41,8 @@ pub struct EngineSection {
     pub artifact_budget: Size,
     /// How memory for instances is obtained: `pooling` (the default) or `on-demand`.
     pub allocator: Allocator,
-    /// Log lines that may wait to be written; more are dropped and counted. Default 8192.
+    /// Log lines that may wait to be written; more are dropped and counted, as are those of one function beyond what it leaves free.
+    /// Default 16384.
     pub log_queue_lines: u32,
 }
 

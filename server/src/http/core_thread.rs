@@ -67,7 +67,7 @@ impl CoreThread {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             // Those are the threads beside this one, for what blocks: packages are unpacked there, and hashed.
-            .on_thread_start(hearth_platform::run_behind_callers)
+            .on_thread_start(hearth_engine::compute_behind)
             .build()?;
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             if let Err(error) = runtime.block_on(run(listeners, serving)) {
