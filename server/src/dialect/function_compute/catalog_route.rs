@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::json as object;
 
@@ -59,7 +60,7 @@ pub(super) enum CatalogOperation<'a> {
 pub(super) struct Asked<'a> {
     pub(super) app: &'a Acting<'a>,
     pub(super) query: Query<'a>,
-    pub(super) body: &'a [u8],
+    pub(super) body: &'a Bytes,
     /// The revision that the caller expects.
     pub(super) expect: Option<u64>,
     pub(super) headers: &'a HeaderMap,

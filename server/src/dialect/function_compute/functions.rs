@@ -1,5 +1,6 @@
 //! The operations on functions and their code.
 
+use bytes::Bytes;
 use hearth_platform::{FunctionName, NewFunction};
 use http::HeaderMap;
 use serde_json::json as object;
@@ -7,7 +8,7 @@ use serde_json::json as object;
 use super::errors::WireError;
 use super::route::ServiceRef;
 use super::wire::{self, FunctionBody};
-use super::{checksum, json, kept_fields, list_request, no_content, tagged};
+use super::{checksum, json, kept_fields, large, list_request, no_content, tagged};
 use crate::app::App;
 use crate::dialect::acting::Acting;
 use crate::dialect::query::Query;
@@ -16,13 +17,18 @@ use crate::http::Response;
 pub(super) async fn create(
     app: &Acting<'_>,
     service: &str,
-    body: &[u8],
+    body: &Bytes,
     headers: &HeaderMap,
 ) -> Result<Response, WireError> {
-    let body: FunctionBody = wire::parse(body)?;
-    let name = FunctionName::parse(body.function_name.as_deref().unwrap_or_default())?;
-    let fields = body.without_effect();
-    let (settings, code) = body.into_new(app.settings.isolation)?;
+    let isolation = app.settings.isolation;
+    let read = large::read(body, move |body| {
+        let body: FunctionBody = wire::parse(body)?;
+        let name = FunctionName::parse(body.function_name.as_deref().unwrap_or_default())?;
+        let fields = body.without_effect();
+        let (settings, code) = body.into_new(isolation)?;
+        Ok((name, fields, settings, code))
+    });
+    let (name, fields, settings, code) = read.await?;
     let new = NewFunction { name, settings, code, checksum: checksum(headers)? };
     let function =
         app.platform.create_function(service, new).await.map_err(WireError::of_deployment)?;
@@ -49,13 +55,16 @@ pub(super) async fn update(
     app: &Acting<'_>,
     service: &str,
     name: &str,
-    body: &[u8],
+    body: &Bytes,
     headers: &HeaderMap,
     expect: Option<u64>,
 ) -> Result<Response, WireError> {
-    let body: FunctionBody = wire::parse(body)?;
-    let fields = body.without_effect();
-    let change = body.into_change(checksum(headers)?, expect)?;
+    let checksum = checksum(headers)?;
+    let read = large::read(body, move |body| {
+        let body: FunctionBody = wire::parse(body)?;
+        Ok((body.without_effect(), body.into_change(checksum, expect)?))
+    });
+    let (fields, change) = read.await?;
     let function = app
         .platform
         .update_function(service, name, change)

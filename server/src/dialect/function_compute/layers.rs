@@ -8,7 +8,7 @@ use super::catalog_route::{Asked, Verb};
 use super::code::CodeBody;
 use super::errors::WireError;
 use super::wire::Object;
-use super::{arn, checksum, json, list_limit, list_request, no_content, wire};
+use super::{arn, checksum, json, large, list_limit, list_request, no_content, wire};
 use crate::http::Response;
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,8 +94,12 @@ fn number(version: &str) -> Result<u64, WireError> {
 }
 
 async fn publish(name: &str, asked: Asked<'_>) -> Result<LayerVersion, WireError> {
-    let body: LayerBody = wire::parse(asked.body)?;
-    let code = body.code.map(|Object(code)| code.place()).transpose()?.flatten();
+    let read = large::read(asked.body, |body| {
+        let mut body: LayerBody = wire::parse(body)?;
+        let code = body.code.take().map(|Object(code)| code.place()).transpose()?.flatten();
+        Ok((body, code))
+    });
+    let (body, code) = read.await?;
     let new = NewLayerVersion {
         description: body.description.unwrap_or_default(),
         runtimes: body.compatible_runtime.unwrap_or_default(),

@@ -17,6 +17,7 @@ mod functions;
 mod invoke;
 mod json_names;
 mod kept_fields;
+mod large;
 mod layers;
 pub(crate) mod report_headers;
 mod route;
