@@ -13,6 +13,7 @@
 mod compiling;
 mod faults;
 mod grants;
+mod interpreters;
 mod kinds;
 mod limits;
 mod loading;
