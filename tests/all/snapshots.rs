@@ -57,7 +57,7 @@ fn an_initializer_that_fails_refuses_the_deployment_and_leaves_what_was_there() 
     let before = found(&server, "9");
     for (guest, expected) in [
         ("bad/initialize-fails", "initializer of function `s/f` failed"),
-        ("bad/keeps-handle", "kept handles of the host"),
+        ("bad/keeps-handle", "kept handles of the host (an output stream)"),
         ("wat-echo", "exports no initializer"),
         ("rust-http", "has no initializer"),
     ] {
