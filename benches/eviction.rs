@@ -28,6 +28,9 @@ const PAGE_BYTES: u64 = 64 << 10;
 /// Parts of the memory of all that there is room for, in percent.
 const ROOMS: [u64; 6] = [1, 2, 5, 10, 25, 50];
 
+/// What Linux's default of `vm.max_map_count` has mappings for; more than half the bytes of all never take so many.
+const INSTANCES_MAX: u32 = 8000;
+
 const POLICIES: [(&str, Eviction); 2] =
     [("useful", Eviction::LeastUseful), ("recent", Eviction::LeastRecent)];
 
@@ -71,7 +74,7 @@ fn measure(
 ) -> Measured {
     let held: u64 = (0..count).map(|number| pages(number) * PAGE_BYTES).sum();
     let config = EngineConfig {
-        instances: u32::try_from(count).expect("few").min(EngineConfig::INSTANCES_MAX),
+        instances: u32::try_from(count).expect("few").min(INSTANCES_MAX),
         memory_budget_bytes: (held * room / 100).max(8 << 20),
         eviction,
         ..EngineConfig::default()

@@ -47,6 +47,15 @@ impl EngineDoor {
         Ok(inside)
     }
 
+    /// Counts an invocation that is inside already once more, until [`leave`](Self::leave), for whoever goes on with it.
+    pub(crate) fn stay(&self) {
+        self.inside.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn leave(&self) {
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn inside(&self) -> u64 {
         self.inside.load(Ordering::SeqCst)
     }

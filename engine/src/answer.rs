@@ -62,7 +62,16 @@ impl AnswerWriter {
 
     /// The response without its body.
     pub(crate) fn set_head(&self, head: http::response::Parts) {
-        self.passage.lock().head = Some(head);
+        let mut passage = self.passage.lock();
+        passage.head = Some(head);
+        if let Some(reader) = passage.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Wakes whoever waits for the response when there is more of it: its guest may run on another thread.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        self.passage.lock().reader = Some(waker.clone());
     }
 
     /// Waits until there is room for a frame.

@@ -23,7 +23,7 @@ use child::compile_in_child;
 
 /// How kind it is to the processor to compile what nobody waits for: behind what somebody waits for, but where a machine is never idle it
 /// must end as well, for slow code is what keeps it busy.
-const BEHIND_NICENESS: i32 = 12;
+pub(crate) const BEHIND_NICENESS: i32 = 12;
 
 /// What is to be compiled.
 pub(crate) struct CompileJob {
@@ -93,7 +93,7 @@ impl Compilations {
         compiled
     }
 
-    /// The same on this thread, without a slot, for what nobody waits for. The thread has [gone behind](go_behind) others.
+    /// The same on this thread, without a slot, for what nobody waits for. The thread is [kinder](BEHIND_NICENESS) than others.
     pub(crate) fn compile_behind(
         &self,
         job: &CompileJob,
@@ -135,12 +135,6 @@ impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Lets this thread, and the children it starts, run behind others.
-pub(crate) fn go_behind() {
-    // Linux nices a thread; being less kind is no reason not to compile.
-    let _ = rustix::process::nice(BEHIND_NICENESS);
 }
 
 fn run(

@@ -28,6 +28,10 @@ pub struct EngineConfig {
     pub compiler: Compiler,
     /// Invocations at once over all functions, waiting ones included. Default 10,000.
     pub concurrency: u32,
+    /// Threads for functions whose calls run longer than a tick of 1 ms: such a function is called there, and not on the thread of its
+    /// caller, who goes before them. Default one for each core; with 0 all calls run on their callers' threads, where those that run
+    /// long take turns.
+    pub background_threads: u32,
     /// Linear memories and tables of all instances together, in bytes. Default 4 GiB. When an instance does not fit, idle
     /// ones are dropped first; then the invocation is refused.
     pub memory_budget_bytes: u64,
@@ -52,6 +56,7 @@ impl Default for EngineConfig {
             fast_tier_bytes: MIB / 4,
             compiler: Compiler::InProcess,
             concurrency: 10_000,
+            background_threads: cores(),
             memory_budget_bytes: 4096 * MIB,
             instances: 2048,
             eviction: Eviction::LeastUseful,
@@ -60,6 +65,12 @@ impl Default for EngineConfig {
             log_queue_lines: 8192,
         }
     }
+}
+
+/// Cores of this machine that the process may use; one where the system does not say.
+fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(cores).unwrap_or(1)
 }
 
 /// Where compilation happens.
@@ -152,6 +163,7 @@ impl EngineConfig {
             ("code_bytes", self.code_bytes >= 8, "must be at least 8"),
             ("compile_slots", (1..=64).contains(&self.compile_slots), "must be 1 to 64"),
             ("concurrency", self.concurrency >= 1, "must be at least 1"),
+            ("background_threads", self.background_threads <= 1024, "must be at most 1024"),
             ("memory_budget_bytes", self.memory_budget_bytes >= MIB, "must be at least 1 MiB"),
             (
                 "instances",

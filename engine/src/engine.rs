@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::admission::EngineDoor;
 use crate::artifact::{ArtifactStore, SharedArtifactKey, SharedArtifacts, Sharing};
+use crate::background::Background;
 use crate::bounded;
 use crate::code::{Code, Content, Linkers};
 use crate::compile::Compilations;
@@ -84,6 +85,7 @@ pub(crate) struct EngineInner {
     eviction_cursor: AtomicUsize,
     artifact_hits: AtomicU64,
     pub(crate) door: EngineDoor,
+    pub(crate) background: Background,
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) log_drain: Option<Arc<LogDrain>>,
@@ -164,7 +166,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Builds the engine: reserves address space, opens the artifacts and starts two threads (three with a log sink).
+    /// Builds the engine: reserves address space, opens the artifacts and starts two threads (three with a log sink) and
+    /// those for functions that run long.
     ///
     /// # Errors
     /// Settings out of bounds, an artifact directory that cannot be used, threads that do not start. A machine that does not
@@ -189,6 +192,7 @@ impl EngineBuilder {
             }
             None => None,
         };
+        let background = Background::start(config.background_threads).map_err(thread)?;
         let inner = Arc::new(EngineInner {
             sharing: self.sharing,
             compilations: Arc::new(Compilations::new(&config)),
@@ -198,6 +202,7 @@ impl EngineBuilder {
             eviction_cursor: AtomicUsize::new(0),
             artifact_hits: AtomicU64::new(0),
             door: EngineDoor::new(config.concurrency),
+            background,
             ticker: Arc::new(ticker),
             budget: MemoryBudget::new(config.memory_budget_bytes),
             artifacts: Arc::new(artifacts),
@@ -271,6 +276,7 @@ impl Engine {
         let inner = &self.inner;
         let mut stats = EngineStats {
             invocations: inner.door.inside(),
+            in_background: inner.background.taken(),
             memory_bytes: inner.budget.used(),
             memory_budget_bytes: inner.budget.limit,
             compilations: inner.compilations.done.load(Ordering::Relaxed),

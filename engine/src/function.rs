@@ -86,15 +86,17 @@ impl Function {
         Ok(report)
     }
 
-    /// Runs one invocation to completion on the calling task, under whatever runtime it runs. Guests that use timers or
-    /// sockets through WASI need a tokio runtime with both enabled.
+    /// Runs one invocation to completion on the calling task, under whatever runtime it runs; if the function's calls ran long lately,
+    /// on one of the engine's own threads ([`EngineConfig::background_threads`](crate::EngineConfig)). Guests that use timers or sockets
+    /// through WASI need a tokio runtime with both enabled.
     ///
     /// # Errors
     /// [`InvokeError::Refused`] before the guest ran, [`InvokeError::Failure`] when the host failed. What the guest did wrong is in
     /// the [`Outcome`].
     ///
     /// # Cancel safety
-    /// Dropping the future ends the guest at once and frees its place; the instance never serves again.
+    /// Dropping the future ends the guest and frees its place, at once or, on a thread of the engine's own, at its next tick; the
+    /// instance never serves again.
     pub async fn invoke(&self, mut invocation: Invocation) -> Result<Outcome, InvokeError> {
         let revision = self.inner.current.load_full();
         let event = std::mem::take(&mut invocation.payload);

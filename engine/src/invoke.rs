@@ -1,8 +1,9 @@
 //! The straight line of one invocation, and the only place that calls a guest.
 //!
 //! Admission, then an instance (warm, fresh or made now), then the guest under its deadline, then the outcome; the instance goes
-//! back or away. Nothing here spawns, sends to a channel or moves to another thread. Dropping the future at any point releases
-//! everything by `Drop`: a half-run instance is never given back.
+//! back or away. Nothing here spawns, sends to a channel or moves to another thread, but for calls of functions that run long, which go to
+//! threads of their own before anything else. Dropping the future at any point releases everything by `Drop`: a half-run instance is
+//! never given back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::admission::Inside;
 use crate::answer::AnswerWriter;
 use crate::bounded;
 use crate::concurrent;
@@ -92,7 +94,7 @@ impl Traffic {
     }
 }
 
-/// Runs one invocation to its end on the calling task.
+/// Runs one invocation to its end: on the calling task, or, if calls of its function run long, on a thread for those.
 pub(crate) async fn invoke(
     engine: &Arc<EngineInner>,
     revision: &Arc<Revision>,
@@ -101,7 +103,67 @@ pub(crate) async fn invoke(
 ) -> Result<Outcome, InvokeError> {
     let arrived = Instant::now();
     check_size(&work, revision.shared.limits.payload_bytes)?;
-    let _inside = engine.door.enter()?;
+    let inside = engine.door.enter()?;
+    if revision.runs_behind() && engine.background.is_elsewhere() {
+        return Box::pin(behind((engine, inside), revision, invocation, work)).await;
+    }
+    invoke_here(engine, revision, invocation, work, arrived).await
+}
+
+/// An invocation that is inside for as long as this lives, whoever has it.
+struct InsideStill(Arc<EngineInner>);
+
+impl InsideStill {
+    fn of(engine: Arc<EngineInner>) -> Self {
+        engine.door.stay();
+        Self(engine)
+    }
+}
+
+impl Drop for InsideStill {
+    fn drop(&mut self) {
+        self.0.door.leave();
+    }
+}
+
+/// Runs one invocation on a thread for functions that run long.
+async fn behind(
+    (engine, inside): (&Arc<EngineInner>, Inside<'_>),
+    revision: &Arc<Revision>,
+    invocation: Invocation,
+    work: Work,
+) -> Result<Outcome, InvokeError> {
+    let failure = {
+        let (function, request_id) = (revision.shared.name.clone(), invocation.request_id.clone());
+        move |why: &str| InvokeError::Failure {
+            function: function.to_string(),
+            request_id: request_id.to_string(),
+            why: why.to_owned(),
+        }
+    };
+    let (here, revision) = (InsideStill::of(engine.clone()), revision.clone());
+    drop(inside);
+    let run = engine.background.run(async move {
+        invoke_here(&here.0, &revision, invocation, work, Instant::now()).await
+    });
+    let run = run.ok_or_else(|| failure("there is no thread for functions that run long"))?;
+    match run.await {
+        Ok(result) => result,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(failure("the engine ended before it")),
+        },
+    }
+}
+
+/// Runs one invocation to its end on the calling task.
+async fn invoke_here(
+    engine: &Arc<EngineInner>,
+    revision: &Arc<Revision>,
+    invocation: Invocation,
+    work: Work,
+    arrived: Instant,
+) -> Result<Outcome, InvokeError> {
     let ticker = &*revision.shared.ticker;
     let seat = work.seat();
     let (permit, permitted) = match revision.door.try_enter_for(seat.as_deref()) {
@@ -148,6 +210,7 @@ pub(crate) async fn invoke(
             why: "the instance vanished while it ran".to_owned(),
         });
     };
+    instance.ledger().note_end();
     let logged = instance.log.end();
     let outcome = course.outcome(result, logged, Some(Seen::of(&instance)));
     let verdict = revision.verdict(&instance, &outcome);

@@ -38,6 +38,7 @@
 mod admission;
 mod answer;
 mod artifact;
+mod background;
 mod bounded;
 mod code;
 mod compile;

@@ -1,9 +1,11 @@
-//! Work that may block - files, hashing much, the compiler - on a thread of its own, awaited from an async worker.
+//! Work that may block - files, hashing much, the compiler - on a thread of its own, behind those that serve, awaited from an async worker.
 //!
 //! Only loading a function comes here; an invocation never does. How many threads there are is bounded by the callers: one for each
 //! load in progress.
 
 use tokio::sync::oneshot;
+
+use crate::background::{NICENESS, go_behind};
 
 /// Runs `work` on a new thread. Dropping the future does not stop it.
 ///
@@ -17,6 +19,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
+            go_behind(NICENESS);
             // Nobody waits any more if the load was cancelled.
             let _ = answer.send(work());
         })

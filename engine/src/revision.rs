@@ -113,6 +113,11 @@ impl Revision {
                 .is_err()
     }
 
+    /// Whether a call is to run behind others. An instance that serves several belongs to a task of its own already.
+    pub(crate) fn runs_behind(&self) -> bool {
+        self.shared.pace.is_long() && self.several.is_none()
+    }
+
     /// Remembers that a call of this function took long. Not for ever: it may have been the machine that was busy.
     pub(crate) fn note_long_run(&self) {
         self.on_fiber.store(FIBER_CALLS, Ordering::Relaxed);

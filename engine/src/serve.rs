@@ -56,12 +56,16 @@ pub(crate) async fn serve(
     let mut running: Running = Box::pin(async move {
         invoke(&engine, &revision, invocation, Work::Http(Box::new(exchange))).await
     });
-    let first = poll_fn(|context| match running.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending if answer.has_head() && (!holds_back || answer.is_full()) => {
-            Poll::Ready(None)
+    let first = poll_fn(|context| {
+        if let Poll::Ready(result) = running.as_mut().poll(context) {
+            return Poll::Ready(Some(result));
         }
-        Poll::Pending => Poll::Pending,
+        // Before looking, so that what comes between the two wakes this task.
+        answer.watch(context.waker());
+        if answer.has_head() && (!holds_back || answer.is_full()) {
+            return Poll::Ready(None);
+        }
+        Poll::Pending
     });
     if let Some(result) = first.await {
         ended(result.as_ref());

@@ -16,12 +16,13 @@ use hearth_host_api::outgoing_http::{Egress, SystemResolver};
 use hearth_host_api::websocket::Connections;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
+use crate::background::Pace;
 use crate::cpu_meter;
 use crate::fault::Interrupted;
 use crate::memory_meter::{MemoryBudget, MemoryMeter};
 use crate::roster::Roster;
 use crate::tail_log::InstanceLog;
-use crate::ticker::Ticker;
+use crate::ticker::{TICK, Ticker};
 use crate::turn;
 use crate::websocket::Switchboard;
 use crate::{FunctionSpec, Identity, Invocation, Limits};
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<MemoryBudget>,
     /// Instances that there are.
     pub(crate) roster: Arc<Roster>,
+    /// Whether its calls run long.
+    pub(crate) pace: Pace,
     /// Open WebSockets of the function, whatever revision holds them.
     pub(crate) websockets: Arc<Connections>,
 }
@@ -89,6 +92,7 @@ impl Shared {
             ticker: around.ticker.clone(),
             budget: around.budget.clone(),
             roster: Arc::default(),
+            pace: Pace::default(),
             websockets: around.websockets.of(&spec.identity),
         }
     }
@@ -115,6 +119,8 @@ pub(crate) struct Ledger {
     cpu_time: Option<Duration>,
     /// Set while a call runs without a fiber.
     direct_until: Option<Instant>,
+    /// Whether what runs now has run for longer than a tick.
+    is_long: bool,
 }
 
 impl Ledger {
@@ -129,6 +135,7 @@ impl Ledger {
             deadline: Instant::now(),
             cpu_time: None,
             direct_until: None,
+            is_long: false,
         }
     }
 
@@ -137,6 +144,14 @@ impl Ledger {
         self.deadline = deadline;
         self.cpu_time = cpu_time;
         self.direct_until = None;
+        self.is_long = false;
+    }
+
+    /// Remembers of a call that has ended whether it ran long.
+    pub(crate) fn note_end(&self) {
+        if !self.is_long {
+            self.shared.pace.note_short();
+        }
     }
 
     /// The same for a call without a fiber.
@@ -173,6 +188,10 @@ impl Ledger {
         };
         if self.cpu_time.is_some_and(|limit| used >= limit) {
             return Err(wasmtime::Error::new(Interrupted::CpuLimit { used }));
+        }
+        if used >= TICK && !self.is_long {
+            self.is_long = true;
+            self.shared.pace.note_long();
         }
         match self.direct_until {
             Some(until) if now >= until => Err(wasmtime::Error::new(Interrupted::SliceOver)),

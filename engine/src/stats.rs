@@ -15,6 +15,8 @@ pub struct EngineStats {
     pub instances: u64,
     /// Invocations admitted and not ended, waiting ones included.
     pub invocations: u64,
+    /// Invocations since start on the threads for functions that run long.
+    pub in_background: u64,
     /// Linear memories and tables of all instances together.
     pub memory_bytes: u64,
     /// The budget for them.

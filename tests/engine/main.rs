@@ -10,6 +10,7 @@
     reason = "a test tells that it failed by panicking"
 )]
 
+mod background;
 mod compiling;
 mod faults;
 mod grants;

@@ -22,8 +22,8 @@ const CHILD_POLL: Duration = Duration::from_millis(2);
 /// The same for a child that nobody waits for.
 const CHILD_POLL_BEHIND: Duration = Duration::from_millis(20);
 
-/// How much kinder than everything else a compiler child is to the processor.
-const CHILD_NICENESS: i32 = 10;
+/// How much kinder to the processor a compiler child is than the thread that waits for it, which is behind others already.
+const CHILD_NICENESS: i32 = 5;
 
 /// How much longer than others a child may take that nobody waits for: it runs when nothing else does.
 const PATIENCE_BEHIND: u32 = 10;

@@ -17,8 +17,9 @@ use parking_lot::Mutex;
 use super::EngineInner;
 use super::loading::Job;
 use crate::artifact::Patience;
+use crate::background::go_behind;
 use crate::code::{Code, Content};
-use crate::compile::{Behind, go_behind};
+use crate::compile::{BEHIND_NICENESS, Behind};
 use crate::function::FunctionInner;
 use crate::{EngineConfig, LoadError, Tier};
 
@@ -160,7 +161,7 @@ impl EngineInner {
         }
         let (engine, optimising) = (Arc::downgrade(self), self.optimising.clone());
         let work = move || {
-            go_behind();
+            go_behind(BEHIND_NICENESS);
             while let Some(pending) = optimising.next() {
                 work_on(&engine, &optimising, &pending);
             }

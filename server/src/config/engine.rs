@@ -30,6 +30,9 @@ pub struct EngineSection {
     pub compile_timeout: Span,
     /// Invocations at once over all functions, waiting ones included. Default 10000.
     pub concurrency: u32,
+    /// Threads for functions whose calls run longer than a tick of 1 ms, behind those that serve callers. Default one for each core; with 0
+    /// such calls take turns on the threads that serve.
+    pub background_threads: u32,
     /// Linear memories and tables of all instances together. Default 4GiB.
     pub memory_budget: Size,
     /// Instances at once over all functions, busy and idle. Default 2048, at most 10000.
@@ -56,6 +59,7 @@ impl Default for EngineSection {
             compile_cpu_time: Span(child.cpu_time),
             compile_timeout: Span(child.timeout),
             concurrency: engine.concurrency,
+            background_threads: engine.background_threads,
             memory_budget: Size(engine.memory_budget_bytes),
             instances: engine.instances,
             artifact_budget: Size(engine.artifact_bytes),
@@ -75,6 +79,7 @@ impl EngineSection {
             fast_tier_bytes: self.compile_fast_from.0,
             compiler: Compiler::InProcess,
             concurrency: self.concurrency,
+            background_threads: self.background_threads,
             memory_budget_bytes: self.memory_budget.0,
             instances: self.instances,
             eviction: Eviction::default(),

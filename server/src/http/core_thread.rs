@@ -64,7 +64,11 @@ impl CoreThread {
         serving: Serving<H>,
         alive: mpsc::Sender<()>,
     ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Those are the threads beside this one, for what blocks: packages are unpacked there, and hashed.
+            .on_thread_start(hearth_platform::run_behind_callers)
+            .build()?;
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             if let Err(error) = runtime.block_on(run(listeners, serving)) {
                 tracing::error!(%error, "listener failed");

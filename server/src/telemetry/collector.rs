@@ -127,8 +127,13 @@ impl prometheus_client::collector::Collector for Collector {
 }
 
 /// What became of compiled code.
-fn code_counters(e: &EngineStats) -> [(&'static str, &'static str, u64); 8] {
+fn code_counters(e: &EngineStats) -> [(&'static str, &'static str, u64); 9] {
     [
+        (
+            "hearth_background_invocations",
+            "Invocations of functions that run long, on threads behind those that serve",
+            e.in_background,
+        ),
         ("hearth_compilations", "Compilations done", e.compilations),
         (
             "hearth_code_optimised",
