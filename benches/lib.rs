@@ -26,12 +26,26 @@ use std::time::Duration;
 /// When it is not there; it is committed.
 #[must_use]
 pub fn guest(name: &str) -> Vec<u8> {
-    let examples = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples"));
-    let path = match name.split_once('/') {
-        Some((folder, name)) => examples.join(folder).join(format!("{name}.wasm")),
-        None => examples.join(name).join(format!("{name}.wasm")),
-    };
+    let path = guest_path(name);
     std::fs::read(&path).unwrap_or_else(|why| panic!("guest {}: {why}", path.display()))
+}
+
+/// Whether a guest that is not committed was built.
+#[must_use]
+pub fn is_built(name: &str) -> bool {
+    guest_path(name).exists()
+}
+
+/// In the folder that `HEARTH_GUESTS_DIR` names, if it is there, or among the examples.
+fn guest_path(name: &str) -> PathBuf {
+    let inside = |guests: PathBuf| match name.split_once('/') {
+        Some((folder, name)) => guests.join(folder).join(format!("{name}.wasm")),
+        None => guests.join(name).join(format!("{name}.wasm")),
+    };
+    let named = std::env::var_os("HEARTH_GUESTS_DIR").map(|guests| inside(guests.into()));
+    named.filter(|path| path.exists()).unwrap_or_else(|| {
+        inside(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples")))
+    })
 }
 
 /// The same code under another content: a custom section that holds `number` is put behind it.

@@ -43,6 +43,9 @@ is_wanted() {
     return 1
 }
 
+# is_wanted_large NAME: those that are never committed only if they are named, or all are asked for.
+is_wanted_large() { [[ $all == yes ]] || { ((${#wanted[@]})) && is_wanted "$1"; }; }
+
 # done_with RELATIVE.wasm: says how large it came out.
 done_with() { printf '  %-46s %9s bytes\n' "$1" "$(stat -c %s "$out/$1")" >&2; }
 
@@ -205,30 +208,50 @@ event_function_wit() {
     sed '/import hearth:function\/caller/d' ../host-api/guest/wit/worlds.wit >target/wit/worlds.wit
     cp ../host-api/wit/function.wit target/wit/deps/function/
     cp ../host-api/wit/deps/logging.wit target/wit/deps/logging/
+    # What the Rust crate adds hook by hook.
+    cat >>target/wit/worlds.wit <<'world'
+
+world event-function-with-initializer {
+    include event-function;
+    include initialize-hook;
+}
+world
 }
 
+# Each NAME:WORLD is a guest whose source is NAME/*.js.
 build_javascript() {
-    say "JavaScript guests"
-    npm_packages componentize-js "@bytecodealliance/componentize-js@$componentize_js"
-    event_function_wit
-    mkdir -p "$out/js-hello"
-    cp js-hello/build.mjs target/componentize-js/build.mjs
-    node target/componentize-js/build.mjs js-hello/hello.js target/wit "$out/js-hello/js-hello.wasm"
-    done_with js-hello/js-hello.wasm
+    local guest name world
+    for guest in js-hello:event-function js-table:event-function-with-initializer; do
+        name=${guest%:*} world=${guest#*:}
+        is_wanted_large "$name" || continue
+        say "JavaScript: $name"
+        npm_packages componentize-js "@bytecodealliance/componentize-js@$componentize_js"
+        event_function_wit
+        mkdir -p "$out/$name"
+        cp build-javascript.mjs target/componentize-js/build.mjs
+        node target/componentize-js/build.mjs "$name/${name#js-}.js" target/wit "$world" "$out/$name/$name.wasm"
+        done_with "$name/$name.wasm"
+    done
 }
 
+# The same for NAME/*.py.
 build_python() {
-    say "Python guests"
-    if [[ ! -x target/componentize-py/bin/componentize-py ]]; then
-        python3 -c 'import ensurepip' 2>/dev/null || debian python3-venv
-        python3 -m venv target/componentize-py
-        target/componentize-py/bin/pip install --quiet "componentize-py==$componentize_py"
-    fi
-    event_function_wit
-    mkdir -p "$out/python-hello"
-    (cd python-hello && ../target/componentize-py/bin/componentize-py --quiet -d ../target/wit -w hearth:guest/event-function \
-        componentize hello -o "$out/python-hello/python-hello.wasm")
-    done_with python-hello/python-hello.wasm
+    local guest name world
+    for guest in python-hello:event-function python-table:event-function-with-initializer; do
+        name=${guest%:*} world=${guest#*:}
+        is_wanted_large "$name" || continue
+        say "Python: $name"
+        if [[ ! -x target/componentize-py/bin/componentize-py ]]; then
+            python3 -c 'import ensurepip' 2>/dev/null || debian python3-venv
+            python3 -m venv target/componentize-py
+            target/componentize-py/bin/pip install --quiet "componentize-py==$componentize_py"
+        fi
+        event_function_wit
+        mkdir -p "$out/$name"
+        (cd "$name" && ../target/componentize-py/bin/componentize-py --quiet -d ../target/wit -w "hearth:guest/$world" \
+            componentize "${name#python-}" -o "$out/$name/$name.wasm")
+        done_with "$name/$name.wasm"
+    done
 }
 
 # ---- comparison -----------------------------------------------------------------------------------------------------------------
@@ -259,6 +282,6 @@ build_text
 build_rust
 build_c
 build_assemblyscript
-if [[ $all == yes ]] || { ((${#wanted[@]})) && is_wanted js-hello; }; then build_javascript; fi
-if [[ $all == yes ]] || { ((${#wanted[@]})) && is_wanted python-hello; }; then build_python; fi
+build_javascript
+build_python
 if [[ $check == yes ]]; then compare; fi

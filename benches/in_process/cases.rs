@@ -1,5 +1,6 @@
 //! The comparisons: what the engine does, and the same done with bare wasmtime.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ pub const ALL: &[(&str, Make)] = &[
 pub struct Lab {
     runtime: Rc<Runtime>,
     engine: Engine,
+    /// What guests with an interpreter inside run on: it compiles them once, and fully before they are measured.
+    pub(crate) interpreters: OnceCell<Engine>,
     /// Contents that a cold start takes turns with: each was forgotten when its turn comes again.
     contents: u32,
     /// Functions at once, where many are asked for.
@@ -78,6 +81,7 @@ impl Lab {
         Self {
             runtime: Rc::new(runtime.expect("a runtime of one thread")),
             engine: Engine::builder().build().expect("an engine"),
+            interpreters: OnceCell::new(),
             contents: if is_quick { 8 } else { 32 },
             functions: if is_quick { 100 } else { 2_000 },
         }
@@ -88,7 +92,10 @@ impl Lab {
     }
 
     fn load_into(&self, engine: &Engine, name: &str, isolation: Isolation) -> Function {
-        let spec = FunctionSpec::new(name, guest(name)).isolation(isolation);
+        self.load_spec(engine, FunctionSpec::new(name, guest(name)).isolation(isolation))
+    }
+
+    pub(crate) fn load_spec(&self, engine: &Engine, spec: FunctionSpec) -> Function {
         self.runtime.block_on(engine.load(spec)).expect("an example loads")
     }
 

@@ -7,3 +7,4 @@ mod cases;
 mod snapshot;
 
 pub use cases::{ALL, Lab, Make};
+pub use snapshot::{INTERPRETED, Interpreted};

@@ -66,6 +66,28 @@ fn a_file_runs_without_a_server() {
     assert!(err(&stopped).contains("timed out"), "{}", err(&stopped));
 }
 
+/// A program's traceback was in the log of its initializer, and nobody saw that.
+#[test]
+fn what_a_failed_initializer_logged_is_shown() {
+    let server = Server::start();
+    let code = wat::parse_str(
+        r#"(module (import "hearth" "log" (func $log (param i32 i32 i32)))
+            (memory (export "memory") 1) (data (i32.const 16) "no such catalogue")
+            (func (export "alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "initialize") (result i32)
+                (call $log (i32.const 2) (i32.const 16) (i32.const 17)) (i32.const 1))
+            (func (export "handle") (param i32 i32) (result i64) (i64.const 0)))"#,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fails.wasm");
+    std::fs::write(&path, code.unwrap()).unwrap();
+    let failed = server.cli(&["run", path.to_str().unwrap(), "--isolation", "snapshot"]);
+    assert!(!failed.status.success());
+    let told = err(&failed);
+    assert!(told.contains("initializer of function `fails` failed"), "{told}");
+    assert!(told.contains("it logged:") && told.contains("no such catalogue"), "{told}");
+}
+
 #[test]
 fn a_granted_tmp_reaches_the_guest() {
     let server = Server::start();

@@ -1,6 +1,6 @@
 //! Functions that begin where their initializer ended: deployed, called, changed, and still there after a restart.
 
-use hearth_tests::{Server, guest_path};
+use hearth_tests::{Server, guest_path, guest_path_if_built};
 use serde_json::{Value, json};
 
 fn deploy(server: &Server, guest: &str, more: &[&str]) -> std::process::Output {
@@ -51,13 +51,31 @@ fn the_table_is_built_once_and_outlives_a_restart() {
 }
 
 #[test]
+fn a_component_in_javascript_keeps_its_catalogue_over_a_restart() {
+    // 12 MB, so it is not kept: CI builds it.
+    let Some(path) = guest_path_if_built("js-table") else { return };
+    let mut server = Server::start();
+    let arguments = ["deploy", path.to_str().unwrap(), "--name", "s/f", "--isolation", "snapshot"];
+    let deployed = server.cli(&[&arguments[..], &["--initialize-timeout", "60s"]].concat());
+    assert!(deployed.status.success(), "{}", told(&deployed));
+    let first = found(&server, r#""item-49999""#);
+    assert_eq!((&first["served"], &first["builtFor"]), (&json!(1), &json!("f")));
+    assert_eq!(found(&server, r#""item-49999""#), first, "an instance that nobody used");
+    server.restart();
+    assert_eq!(found(&server, r#""item-49999""#), first);
+    let logged = server.cli(&["logs", "s/f"]);
+    let logged = String::from_utf8_lossy(&logged.stdout).into_owned();
+    assert_eq!(logged.matches("building the catalogue").count(), 1, "{logged}");
+}
+
+#[test]
 fn an_initializer_that_fails_refuses_the_deployment_and_leaves_what_was_there() {
     let server = Server::start();
     assert!(deploy(&server, "rust-table", &[]).status.success());
     let before = found(&server, "9");
     for (guest, expected) in [
         ("bad/initialize-fails", "initializer of function `s/f` failed"),
-        ("bad/keeps-handle", "kept handles of the host"),
+        ("bad/keeps-handle", "kept handles of the host (an input stream, an output stream)"),
         ("wat-echo", "exports no initializer"),
         ("rust-http", "has no initializer"),
     ] {

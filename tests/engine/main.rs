@@ -14,6 +14,7 @@ mod background;
 mod compiling;
 mod faults;
 mod grants;
+mod interpreters;
 mod kinds;
 mod limits;
 mod loading;

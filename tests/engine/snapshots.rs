@@ -167,11 +167,13 @@ fn what_cannot_be_carried_over_is_refused_by_name() {
         let engine = engine();
         let table =
             counter("(table 1 funcref)", "(table.set (i32.const 0) (ref.null func)) (i32.const 0)");
+        let tag = counter(r#"(import "m" "t" (tag (param i32)))"#, "(i32.const 0)");
         let shifted = r#"(module (memory (export "memory") 1)
             (func (export "alloc") (param i32) (result i32) (i32.const 16))
             (func (export "handle") (param i32 i32) (result i64) (i64.const 0)))"#;
         let cases = [
             (snapshot(table), "table.set"),
+            (snapshot(tag), "imported tag"),
             (snapshot(wat::parse_str(shifted).unwrap()), "it exports no initializer"),
             (spec("rust-event").isolation(Isolation::Snapshot), "it exports no initializer"),
             (spec("rust-command").isolation(Isolation::Snapshot), "a command begins anew"),

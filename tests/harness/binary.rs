@@ -30,6 +30,13 @@ pub fn guest_path(name: &str) -> PathBuf {
     }
 }
 
+/// The same for a guest that is not kept in the repository, if it was built. Whoever names a folder of built guests wants all of them tested.
+#[must_use]
+pub fn guest_path_if_built(name: &str) -> Option<PathBuf> {
+    let path = guest_path(name);
+    (path.exists() || std::env::var_os("HEARTH_GUESTS_DIR").is_some()).then_some(path)
+}
+
 /// Its bytes.
 ///
 /// # Panics

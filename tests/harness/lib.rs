@@ -28,7 +28,7 @@ mod tls;
 mod websocket;
 mod wire;
 
-pub use binary::{binary, guest, guest_path, readme};
+pub use binary::{binary, guest, guest_path, guest_path_if_built, readme};
 pub use connection::Connection;
 pub use dialect::answering;
 pub use disk::Disk;

@@ -15,7 +15,9 @@ const NO_GUESTS: &[(&str, &str)] =
 /// Guests whose `.wasm` is not kept.
 const NOT_KEPT: &[(&str, &str)] = &[
     ("js-hello", "12 MB: an engine is inside"),
+    ("js-table", "12 MB: an engine is inside"),
     ("python-hello", "18 MB: an interpreter is inside"),
+    ("python-table", "18 MB: an interpreter is inside"),
 ];
 
 /// Guests whose source is another's.

@@ -4,6 +4,7 @@
 //! becomes the code that instances start from. It is kept as an artifact under a key that names everything the initializer could
 //! see, so a restart finds it there and runs nothing again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ use crate::{
 
 /// What the state may be read in, beside what the initializer took.
 const READING: Duration = Duration::from_secs(30);
+
+/// Why there is no snapshot of code that ends its reader.
+const UNEXPECTED: &str = "it has a construct that wizer, which takes the snapshot, does not know, such as an imported tag of exceptions";
 
 /// Lines of the initializer's log that its error tells, in bytes.
 const LOG_BYTES_TOLD: usize = 2048;
@@ -116,6 +120,10 @@ impl EngineInner {
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, LoadError> {
         let function = || job.function.clone();
+        // Wizer panics where it finds what it does not expect, such as an imported tag of exceptions: that is the guest's to change.
+        let work = move || {
+            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(UNEXPECTED.to_owned()))
+        };
         off_thread("hearth-snapshot", work)
             .await
             .map_err(|why| LoadError::Failure { function: function(), why })?
@@ -132,7 +140,7 @@ fn seen(spec: &FunctionSpec, code: &ArtifactKey) -> Result<Vec<u8>, LoadError> {
         .map_err(|why| LoadError::Failure { function: identity.to_string(), why: why.to_string() })
 }
 
-/// Takes the state of an instance. Blocks; wizer may panic on code that it does not expect, which ends the thread alone.
+/// Takes the state of an instance. Blocks.
 fn take(mut instance: Instance, code: &[u8]) -> Result<Vec<u8>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|why| format!("no runtime to read its state with: {why}"))?;

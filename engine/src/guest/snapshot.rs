@@ -60,8 +60,8 @@ impl Held for Preview1 {
 
 const FILES: &str =
     "its initializer left files open, or wrote some to /tmp, which every instance has for itself";
-const HANDLES: &str = "its initializer kept handles of the host, such as a stream it printed to, an open file or a connection; log \
-                       through wasi:logging there and close what was opened";
+const HANDLES: &str = "what it printed to, opened or connected to is the host's and cannot be carried over: log through wasi:logging \
+                       there, and leave printing, files and connections to the handler";
 
 /// A core instance whose state is read.
 pub(crate) struct CoreSource<'a, W: 'static> {
@@ -131,8 +131,10 @@ pub(crate) struct ComponentSource<'a> {
 
 impl Initialised for ComponentSource<'_> {
     async fn snapshot(&mut self, code: &[u8]) -> Result<Vec<u8>, String> {
-        if self.store.data_mut().holds_handles() {
-            return Err(HANDLES.to_owned());
+        let handles = self.store.data_mut().handles();
+        if !handles.is_empty() {
+            let kinds = Vec::from_iter(handles).join(", ");
+            return Err(format!("its initializer kept handles of the host ({kinds}); {HANDLES}"));
         }
         if self.store.data().has_written_tmp() {
             return Err(FILES.to_owned());

@@ -1,5 +1,7 @@
 //! Store data of components: WASI, HTTP, and the host API's own imports.
 
+use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +19,9 @@ use hearth_host_api::tmp::TmpView;
 use hearth_host_api::view::{HostView, InvocationFacts};
 use hearth_host_api::websocket::Connections;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::filesystem::{WasiFilesystemCtxView, WasiFilesystemView};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -68,14 +72,27 @@ impl ComponentState {
 
 /// What an instance holds that another could not take over.
 impl ComponentState {
-    /// Whether the guest has handles of the host.
-    pub(crate) fn holds_handles(&self) -> bool {
-        !self.table.is_empty()
+    /// What handles of the host the guest has, one word for each kind.
+    pub(crate) fn handles(&mut self) -> BTreeSet<&'static str> {
+        self.table.iter_mut().map(|held| handle_kind(held)).collect()
     }
 
     /// Whether there is anything in its `/tmp`.
     pub(crate) fn has_written_tmp(&self) -> bool {
         self.tmp.as_ref().is_some_and(|tmp| !tmp.is_empty())
+    }
+}
+
+/// What a person calls it.
+fn handle_kind(held: &dyn Any) -> &'static str {
+    if held.is::<DynOutputStream>() {
+        "an output stream"
+    } else if held.is::<DynInputStream>() {
+        "an input stream"
+    } else if held.is::<Descriptor>() {
+        "a file or directory"
+    } else {
+        "another"
     }
 }
 

@@ -1,9 +1,10 @@
 //! `hearth run FILE.wasm`: runs a file once with the engine in this process. Nothing is kept on disk.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use hearth_engine::{Engine, FunctionSpec, Invocation, LogType, Outcome};
+use hearth_engine::{Engine, FunctionSpec, Invocation, LoadError, LogType, Outcome};
 
 use super::deploy::read_code;
 use super::function_args::FunctionArgs;
@@ -36,6 +37,17 @@ pub(super) fn spec(name: &str, code: Vec<u8>, request: DeployRequest) -> Functio
     spec
 }
 
+/// Why it was not loaded. What an initializer logged is told here, because nothing keeps it.
+fn refused(error: &LoadError) -> String {
+    let mut told = format!("{error}\nhint: {}", error.hint());
+    if let LoadError::Initializer { log, .. } = error
+        && !log.is_empty()
+    {
+        let _ = write!(told, "\nit logged:\n{}", log.trim_end());
+    }
+    told
+}
+
 impl Run {
     pub(super) fn run(self, terminal: &Terminal) -> anyhow::Result<Ending> {
         let code = read_code(&self.path)?;
@@ -50,10 +62,7 @@ impl Run {
         let outcome = runtime()?.block_on(async {
             let progress = Progress::spinner(terminal, &format!("compiling {name}"));
             let engine = Engine::builder().build()?;
-            let function = engine
-                .load(spec)
-                .await
-                .map_err(|error| UsageError(format!("{error}\nhint: {}", error.hint())))?;
+            let function = engine.load(spec).await.map_err(|error| UsageError(refused(&error)))?;
             progress.say("running");
             let mut invocation = Invocation::new(event).log(log);
             invocation.load = Some(function.load_report());
