@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::catalog::ServiceEntry;
 use crate::error::{Kind, RequestError};
 use crate::gate::{Gate, GateLimits, Gated};
 use crate::name::{LATEST, Target};
@@ -170,8 +171,10 @@ pub enum NoGatewayRoute {
 impl Platform {
     /// Whether a function has triggers of this kind at a qualifier.
     pub fn has_gateway_trigger(&self, target: Target<'_>) -> bool {
-        let entry = self.inner().catalog.service(target.service);
-        entry.is_ok_and(|entry| entry.triggers.find_of(target.function, wanted(target)).is_some())
+        let has = |entry: &ServiceEntry| {
+            entry.triggers.with_first_of(target.function, wanted(target), |found| found.is_some())
+        };
+        self.inner().catalog.with_service(target.service, has).unwrap_or(false)
     }
 
     /// The way of a request to a function: the narrowest of its triggers at the qualifier that are for path and method.

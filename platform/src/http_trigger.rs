@@ -101,19 +101,23 @@ impl Platform {
     /// # Errors
     /// No such service; no HTTP trigger there, or one whose configuration cannot be read.
     pub fn http_trigger(&self, target: Target<'_>) -> Result<Arc<HttpTrigger>, RequestError> {
-        let entry = self.inner().catalog.service(target.service)?;
+        let Target { service, function, .. } = target;
         let qualifier = target.qualifier.filter(|text| !text.is_empty()).unwrap_or(LATEST);
         let wanted = |trigger: &Trigger| {
             trigger.kind == TriggerKind::Http && trigger.qualifier() == qualifier
         };
-        let trigger = entry.triggers.find_of(target.function, wanted).ok_or_else(|| {
-            let Target { service, function, .. } = target;
-            RequestError::NotFound {
+        let read = |found: Option<&Trigger>| match found {
+            Some(trigger) => {
+                trigger.http().map_err(|why| RequestError::invalid("trigger_config", why))
+            }
+            None => Err(RequestError::NotFound {
                 kind: Kind::HttpTrigger,
                 name: format!("{service}.{qualifier}/{function}"),
-            }
-        })?;
-        trigger.http().map_err(|why| RequestError::invalid("trigger_config", why))
+            }),
+        };
+        let catalog = &self.inner().catalog;
+        catalog
+            .with_service(service, |entry| entry.triggers.with_first_of(function, wanted, read))?
     }
 }
 

@@ -63,6 +63,11 @@ impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
         Self { inner, revision, invocation: Some(noted) }
     }
 
+    /// Who serves it.
+    pub(crate) fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
     pub(crate) fn end(mut self, result: Result<&Outcome, &PlatformError>) {
         if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
             let came = (&request_id, attempt, started_ms);

@@ -217,6 +217,13 @@ impl Id {
         id.as_bytes().try_into().map_or_else(|_| Self::Other(id.clone()), Self::Usual)
     }
 
+    fn last_byte(&self) -> u8 {
+        match self {
+            Self::Usual(bytes) => bytes.last().copied().unwrap_or_default(),
+            Self::Other(id) => id.bytes().next_back().unwrap_or_default(),
+        }
+    }
+
     fn as_str(&self) -> &str {
         match self {
             Self::Usual(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
@@ -290,7 +297,7 @@ impl Journal {
     }
 
     fn push(&self, record: Recent) {
-        let last = record.id.as_str().bytes().next_back().unwrap_or_default();
+        let last = record.id.last_byte();
         let Some(shard) = self.recent.get(usize::from(last) % SHARDS) else { return };
         let mut shard = shard.lock();
         while shard.len() >= self.config.recent.div_ceil(SHARDS).max(1) {

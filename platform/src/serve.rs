@@ -18,19 +18,19 @@ impl Platform {
     /// As [`invoke`](Self::invoke). What the guest does wrong is in what is returned, or the error of the response's body.
     pub async fn serve_revision(
         &self,
-        revision: Arc<Revision>,
+        revision: &Arc<Revision>,
         request: HttpRequest,
         mut invocation: Invocation,
-        ended: impl FnOnce(Result<&Outcome, &PlatformError>) + Send + 'static,
+        ended: impl FnOnce(&Revision, Result<&Outcome, &PlatformError>) + Send + 'static,
     ) -> Result<Served, PlatformError> {
         let inner = self.inner();
         let started_ms = inner.clock.now_ms();
         let noted = Noted::new(inner.clone(), revision.clone(), &invocation, started_ms);
         let end = move |result: Result<&Outcome, &PlatformError>| {
+            ended(noted.revision(), result);
             noted.end(result);
-            ended(result);
         };
-        let (running, function) = match inner.ready(&revision, &mut invocation, started_ms).await {
+        let (running, function) = match inner.ready(revision, &mut invocation, started_ms).await {
             Ok(ready) => ready,
             Err(error) => {
                 end(Err(&error));

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use hearth_engine::EngineStats;
 use hearth_platform::{Invoked, LogStore, Platform, PlatformError, Target};
@@ -126,16 +125,16 @@ fn has_port(host: &str) -> bool {
 }
 
 impl Handle for App {
-    async fn handle(self: Arc<Self>, request: Request, exchange: Exchange) -> Response {
-        dialect::serve(&self, request, exchange).await
+    async fn handle(&self, request: Request, exchange: Exchange) -> Response {
+        dialect::serve(self, request, exchange).await
     }
 
     fn reject(&self, _path: &str, rejection: Rejection) -> Response {
         dialect::reject(rejection)
     }
 
-    fn answered(&self, status: StatusCode, took: Duration) {
-        self.metrics.answered(status.as_u16(), took);
+    fn answered(&self, status: StatusCode) {
+        self.metrics.answered(status.as_u16());
     }
 }
 

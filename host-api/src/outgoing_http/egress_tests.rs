@@ -233,3 +233,14 @@ async fn https_to_a_peer_that_speaks_no_tls_fails_as_such() {
     let error = refused(&egress, &format!("https://127.0.0.1:{port}/")).await;
     assert!(matches!(error, Error::TlsProtocolError | Error::ConnectionTerminated), "{error:?}");
 }
+
+#[test]
+fn headers_of_a_connection_and_the_depth_are_not_a_guests() {
+    for name in wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS {
+        assert!(is_forbidden(&name), "{name}");
+    }
+    assert!(is_forbidden(&crate::outgoing_http::DEPTH_HEADER));
+    for name in ["content-length", "x-hearth", "hosts", "te"] {
+        assert!(!is_forbidden(&HeaderName::from_static(name)), "{name}");
+    }
+}

@@ -92,6 +92,16 @@ impl Catalog {
         self.services.load().get(name).cloned().ok_or_else(|| no_service(name))
     }
 
+    /// Looks at a service without counting another reference to it, which all cores would write to.
+    pub(crate) fn with_service<R>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&ServiceEntry) -> R,
+    ) -> Result<R, RequestError> {
+        let services = self.services.load();
+        services.get(name).map(|entry| look(entry)).ok_or_else(|| no_service(name))
+    }
+
     /// The newest revision of a function.
     pub(crate) fn revision(
         &self,

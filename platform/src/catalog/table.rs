@@ -13,6 +13,15 @@ use crate::service::{ListRequest, Page, page, page_where};
 #[derive(Debug)]
 pub(crate) struct Table<T>(ArcSwap<BTreeMap<String, Arc<T>>>);
 
+/// What the keys of a group begin with.
+fn beginning(group: &str) -> String {
+    // Without the machinery of formats: each request looks for its trigger.
+    let mut beginning = String::with_capacity(group.len() + 1);
+    beginning.push_str(group);
+    beginning.push('/');
+    beginning
+}
+
 impl<T> Default for Table<T> {
     fn default() -> Self {
         Self(ArcSwap::default())
@@ -34,21 +43,28 @@ impl<T> Table<T> {
         look(self.0.load().get(key).map(AsRef::as_ref))
     }
 
-    /// The first record that `wanted` wants of those whose keys begin with `group` and a slash.
-    pub(crate) fn find_of(&self, group: &str, wanted: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+    /// Looks at the first record that `wanted` wants of those whose keys begin with `group` and a slash, without counting another
+    /// reference to it.
+    pub(crate) fn with_first_of<R>(
+        &self,
+        group: &str,
+        wanted: impl Fn(&T) -> bool,
+        look: impl FnOnce(Option<&T>) -> R,
+    ) -> R {
         let rows = self.0.load();
-        let from = format!("{group}/");
+        let from = beginning(group);
         let mut held = rows.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));
-        held.by_ref()
+        let first = held
+            .by_ref()
             .take_while(|(key, _)| key.starts_with(&from))
-            .find(|(_, row)| wanted(row))
-            .map(|(_, row)| row.clone())
+            .find(|(_, row)| wanted(row));
+        look(first.map(|(_, row)| row.as_ref()))
     }
 
     /// All records that `wanted` wants of those whose keys begin with `group` and a slash.
     pub(crate) fn all_of(&self, group: &str, wanted: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         let rows = self.0.load();
-        let from = format!("{group}/");
+        let from = beginning(group);
         let held = rows.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));
         held.take_while(|(key, _)| key.starts_with(&from))
             .filter(|(_, row)| wanted(row))

@@ -70,7 +70,11 @@ fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destin
         qualifier,
         function: decode(function)?,
         path,
-        base_path: format!("{base}/").into(),
+        base_path: match uri.path().get(..=base.len()) {
+            // As nearly every path: a slash follows.
+            Some(base) => Cow::Borrowed(base),
+            None => Cow::Owned(format!("{base}/")),
+        },
         address: Address::Server,
         gate: None,
         domain: None,

@@ -3,22 +3,28 @@
 
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::header_value;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers in which proxies say for whom they ask.
-const FORWARDING: [HeaderName; 6] = [
-    FORWARDED,
-    FOR,
-    PROTO,
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// The address of the client, for the function.
+const CLIENT_IP: HeaderName = HeaderName::from_static("x-fc-client-ip");
+
+/// Whether it is a header in which proxies say for whom they ask.
+fn is_forwarding(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-proto"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-real-ip"
+    )
+}
 
 /// Most addresses that are looked at in a list of proxies.
 const HOPS_MAX: usize = 32;
@@ -114,8 +120,7 @@ impl Client {
         };
         match self.is_proxied {
             false => {
-                let is_said = |name: &&HeaderName| name.as_str().starts_with(['f', 'x']);
-                let said = headers.keys().filter(is_said).filter(|name| FORWARDING.contains(name));
+                let said = headers.keys().filter(|name| is_forwarding(name));
                 for name in said.cloned().collect::<Vec<_>>() {
                     headers.remove(name);
                 }
@@ -125,7 +130,7 @@ impl Client {
             }
             true => drop(headers.append(FOR, peer.clone())),
         }
-        headers.insert(HeaderName::from_static("x-fc-client-ip"), address);
+        headers.insert(CLIENT_IP, address);
     }
 }
 

@@ -19,6 +19,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::{Destination, hop};
 use crate::config::Size;
 use crate::dialect::function_compute::errors::WireError;
+use crate::dialect::function_compute::qualifier_value;
 use crate::http::{Exchange, RequestBody, header_value};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
@@ -68,10 +69,12 @@ pub(super) fn head(
     headers.reserve(SAID);
     match &exchange.trace_parent {
         Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
-        None => {
+        // Looking at the names there are costs less than asking for two that are not.
+        None if headers.keys().any(|name| name.as_str().starts_with("trace")) => {
             headers.remove(TRACE_PARENT);
             headers.remove(TRACE_STATE);
         }
+        None => {}
     }
     let qualifier = destination.qualifier.as_deref().unwrap_or(LATEST);
     headers.insert(REQUEST_ID, header_value(&exchange.request_id));
@@ -79,8 +82,8 @@ pub(super) fn head(
     headers.insert(CONTROL_PATH, HeaderValue::from_static("/http-invoke"));
     headers.insert(SERVICE, header_value(&destination.service));
     headers.insert(FUNCTION, header_value(&destination.function));
-    headers.insert(VERSION, header_value(revision.version()));
-    headers.insert(QUALIFIER, header_value(qualifier));
+    headers.insert(VERSION, qualifier_value(revision.version()));
+    headers.insert(QUALIFIER, qualifier_value(qualifier));
     destination.client.say(headers, &exchange.peer.said);
     Ok(parts)
 }

@@ -18,8 +18,8 @@ use super::answer::ERROR_TYPE;
 use super::grpc::TimedOut;
 use super::guest_request::is_ours;
 use super::hop;
-use crate::dialect::function_compute::{fault_body, report_headers};
-use crate::http::{Body, BodyBroke, Response, header_value};
+use crate::dialect::function_compute::{fault_body, qualifier_value, report_headers};
+use crate::http::{Body, BodyBroke, Response};
 
 /// Most bytes of headers that a function may answer with.
 const HEADER_BYTES_MAX: usize = 64 << 10;
@@ -79,7 +79,9 @@ pub(super) fn say(
 ) {
     match outcome {
         Some(outcome) => report_headers::insert(headers, outcome, revision, request_id),
-        None => drop(headers.insert(report_headers::VERSION, header_value(revision.version()))),
+        None => {
+            drop(headers.insert(report_headers::VERSION, qualifier_value(revision.version())));
+        }
     }
 }
 

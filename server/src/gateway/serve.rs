@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::dialect::function_compute::errors::WireError;
 use crate::dialect::function_compute::{InvocationKind, enqueue, invocation_kind, queue_options};
 use crate::http::{Accepted, Exchange, Request, RequestBody, Response, compress, read_body};
+use crate::telemetry::Metrics;
 
 /// Serves a request that was let through. Its place is free again when the response has ended.
 pub(super) async fn serve(
@@ -39,8 +40,11 @@ pub(super) async fn serve(
     let limit = app.settings.gateway.body_size;
     let (request, overflow) = guest_request::with_body(parts, body, limit);
     let invocation = invocation(destination, &exchange, log, depth);
-    let counted = counting(app, &revision);
-    let served = app.platform.serve_revision(revision.clone(), request, invocation, counted).await;
+    let metrics = app.metrics.clone();
+    let counted = move |revision: &Revision, result: Result<&Outcome, &PlatformError>| {
+        count(&metrics, revision, result);
+    };
+    let served = app.platform.serve_revision(&revision, request, invocation, counted).await;
     if overflow.happened() {
         return Err(guest_request::too_large(limit).into());
     }
@@ -96,9 +100,13 @@ pub(super) fn counting(
     revision: &Arc<Revision>,
 ) -> impl FnOnce(Result<&Outcome, &PlatformError>) + Send + 'static {
     let (metrics, revision) = (app.metrics.clone(), revision.clone());
-    move |result| match result {
+    move |result| count(&metrics, &revision, result)
+}
+
+fn count(metrics: &Metrics, revision: &Revision, result: Result<&Outcome, &PlatformError>) {
+    match result {
         Ok(outcome) => {
-            metrics.ran(revision.label(), outcome.result.as_ref().err(), &outcome.report)
+            metrics.ran(revision.label(), outcome.result.as_ref().err(), &outcome.report);
         }
         Err(error) => metrics.not_run(&revision.label(), error),
     }

@@ -25,8 +25,6 @@ mod tls;
 mod trace_context;
 mod transport;
 
-use std::sync::Arc;
-
 pub use body::{BodyBudget, BodyError, Reservation, read_body};
 pub use compression::{Accepted, compress};
 pub use connection::ConnectionBounds;
@@ -50,17 +48,14 @@ pub type Response = http::Response<Body>;
 /// What answers the requests of a listener.
 pub trait Handle: Send + Sync + 'static {
     /// Answers one request. It has one `Host` header (over HTTP/1.0 perhaps none) and its target is a path. Dropping the future must stop the work: the client has gone.
-    fn handle(
-        self: Arc<Self>,
-        request: Request,
-        exchange: Exchange,
-    ) -> impl Future<Output = Response> + Send;
+    fn handle(&self, request: Request, exchange: Exchange)
+    -> impl Future<Output = Response> + Send;
 
     /// The answer to a request that never got to a handler, in the words of the dialect it was meant for.
     fn reject(&self, path: &str, rejection: Rejection) -> Response;
 
     /// Is told of every answer; the default does nothing.
-    fn answered(&self, _status: http::StatusCode, _took: std::time::Duration) {}
+    fn answered(&self, _status: http::StatusCode) {}
 }
 
 /// Why a request never got to a handler.

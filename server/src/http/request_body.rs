@@ -27,8 +27,8 @@ pub struct RequestBody {
 impl RequestBody {
     /// The body of a request with such a header.
     pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
-        let is_held_back = headers.contains_key(EXPECT);
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        let is_held_back = incoming.is_some() && headers.contains_key(EXPECT);
         Self { incoming, is_held_back }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode, Uri, Version};
 
 use super::{
     Body, ConnectionBounds, Handle, Rejection, Request, Response, TraceParent, authority, framing,
@@ -68,7 +68,7 @@ pub(super) async fn answer<H: Handle>(
     let id: &str = hearth_platform::ordered_id().hyphenated().encode_lower(&mut id);
     let parent = request.headers().get(TRACE_PARENT).and_then(|value| value.to_str().ok());
     let trace_parent = parent.and_then(TraceParent::parse).map(|parent| parent.child().to_text());
-    let logged = AccessLine::new(&request);
+    let asked = Asked { method: request.method().clone(), uri: request.uri().clone() };
 
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = if over_bounds(&request, bounds) {
@@ -87,20 +87,19 @@ pub(super) async fn answer<H: Handle>(
             response
         }
         Ok(()) => {
-            let path = request.uri().clone();
             let exchange = Exchange {
                 request_id: id.into(),
                 trace_parent: trace_parent.clone(),
                 arrived,
                 peer,
             };
-            let handling = AssertUnwindSafe(handler.clone().handle(request, exchange));
+            let handling = AssertUnwindSafe(handler.handle(request, exchange));
             match handling.catch_unwind().await {
                 Ok(response) => response,
                 Err(panic) => {
                     let why = panic_text(&*panic);
                     tracing::error!(request_id = id, why, "a handler panicked");
-                    handler.reject(path.path(), Rejection::Panicked)
+                    handler.reject(asked.uri.path(), Rejection::Panicked)
                 }
             }
         }
@@ -111,8 +110,8 @@ pub(super) async fn answer<H: Handle>(
     if let Some(trace_parent) = &trace_parent {
         headers.insert(TRACE_PARENT, header_value(trace_parent));
     }
-    handler.answered(response.status(), arrived.elapsed());
-    logged.write(&response, id, trace_parent.as_deref(), arrived);
+    handler.answered(response.status());
+    asked.log(&response, id, trace_parent.as_deref(), arrived);
     if version == Version::HTTP_2 {
         leave_out_body(&mut response, is_head);
     }
@@ -151,27 +150,29 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// The part of an access line that the request knows; nothing is kept unless somebody listens.
-struct AccessLine(Option<(http::Method, String)>);
+/// What an access line says of the request.
+struct Asked {
+    method: Method,
+    uri: Uri,
+}
 
-impl AccessLine {
-    fn new(request: &Request) -> Self {
-        // Whether errors only or all are logged is the filter's business: see `telemetry::logging`.
-        if !tracing::enabled!(target: "hearth::access", tracing::Level::WARN) {
-            return Self(None);
+impl Asked {
+    /// Writes the line. Whether errors only or all are logged is the filter's business: see `telemetry::logging`.
+    fn log(&self, response: &Response, id: &str, trace_parent: Option<&str>, arrived: Instant) {
+        let is_error = response.status().is_server_error();
+        let is_told = match is_error {
+            true => tracing::enabled!(target: "hearth::access", tracing::Level::WARN),
+            false => tracing::enabled!(target: "hearth::access", tracing::Level::INFO),
+        };
+        if !is_told {
+            return;
         }
-        let path = request.uri().path();
-        let end = path.floor_char_boundary(LOGGED_PATH_BYTES);
-        let path = path.get(..end).unwrap_or_default().to_owned();
-        Self(Some((request.method().clone(), path)))
-    }
-
-    fn write(self, response: &Response, id: &str, trace_parent: Option<&str>, arrived: Instant) {
-        let Some((method, path)) = self.0 else { return };
+        let (method, path) = (&self.method, self.uri.path());
+        let path = path.get(..path.floor_char_boundary(LOGGED_PATH_BYTES)).unwrap_or_default();
         let status = response.status().as_u16();
         let micros = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
         let bytes = hyper::body::Body::size_hint(response.body()).exact();
-        if response.status().is_server_error() {
+        if is_error {
             tracing::warn!(target: "hearth::access", %method, path, status, micros, bytes, request_id = id, trace_parent);
         } else {
             tracing::info!(target: "hearth::access", %method, path, status, micros, bytes, request_id = id, trace_parent);

@@ -46,7 +46,7 @@ impl Drop for Counted {
 }
 
 impl Handle for Paths {
-    async fn handle(self: Arc<Self>, mut request: Request, _: Exchange) -> Response {
+    async fn handle(&self, mut request: Request, _: Exchange) -> Response {
         match request.uri().path() {
             "/echo" => {
                 let broke = |error: hyper::Error| BodyBroke { why: error.to_string() };

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_engine::{Fault, Report, StartKind};
 use hearth_platform::PlatformError;
@@ -277,7 +276,7 @@ impl Metrics {
     }
 
     /// Counts a response.
-    pub fn answered(&self, status: u16, _took: Duration) {
+    pub fn answered(&self, status: u16) {
         if let Some(counter) = self.responses.get(usize::from(status / 100).saturating_sub(1)) {
             counter.inc();
         }

@@ -58,8 +58,24 @@ pub(super) fn unless_known(response: Response, known: Option<&str>) -> Response 
 
 /// Bytes as the decimal megabytes that the dialect writes, rounded to the nearest hundredth.
 pub(crate) fn megabytes(bytes: u64) -> String {
-    let hundredths = bytes.saturating_mul(100).saturating_add(MIB / 2) / MIB;
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    let mut rest = bytes.saturating_mul(100).saturating_add(MIB / 2) / MIB;
+    // Digit by digit from the last on: it is on every response, and formatting is ten times the work.
+    let mut text = [b'0'; 24];
+    let mut length = 0;
+    for (at, place) in text.iter_mut().rev().enumerate() {
+        if at == 2 {
+            *place = b'.';
+            continue;
+        }
+        *place = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+        rest /= 10;
+        length = at + 1;
+        if rest == 0 && at > 2 {
+            break;
+        }
+    }
+    let text = text.get(text.len().saturating_sub(length)..).unwrap_or_default();
+    std::str::from_utf8(text).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -91,6 +107,9 @@ mod tests {
     #[test]
     fn megabytes_have_two_digits() {
         assert_eq!(megabytes(0), "0.00");
+        assert_eq!(megabytes(MIB / 20), "0.05");
+        assert_eq!(megabytes(MIB * 4096), "4096.00");
+        assert_eq!(megabytes(u64::MAX), "175921860444.15");
         assert_eq!(megabytes(MIB * 3 / 2), "1.50");
         assert_eq!(megabytes(89_338_675), "85.20");
     }

@@ -43,6 +43,10 @@ pub(crate) enum Kind {
 
 /// What the two headers say.
 pub(crate) fn kind(headers: &HeaderMap) -> Result<(Kind, LogType), WireError> {
+    // Most requests have neither, and to look through the names there are costs less than to ask for two.
+    if !headers.keys().any(|name| name.as_str().starts_with("x-fc-")) {
+        return Ok((Kind::Sync, LogType::None));
+    }
     let text = |name: &HeaderName| {
         headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     };

@@ -47,6 +47,7 @@ use crate::http::{Body, Exchange, Request, Response, read_body};
 pub use destination_event::DestinationEvents;
 pub(crate) use function_error::body as fault_body;
 pub(crate) use invoke::{Kind as InvocationKind, enqueue, kind as invocation_kind, queue_options};
+pub(crate) use report_headers::qualifier_value;
 pub use route::PREFIX;
 pub(crate) use route::decode;
 pub(crate) use wire::{time, time_ms};

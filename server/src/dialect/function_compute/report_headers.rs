@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hearth_engine::Outcome;
-use hearth_platform::Revision;
+use hearth_platform::{LATEST, Revision};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::etag::megabytes;
@@ -30,13 +30,21 @@ pub(crate) fn insert(
     // With the request's id and its trace, so that it grows once.
     headers.reserve(8);
     headers.insert(DURATION, HeaderValue::from(duration));
-    headers.insert(VERSION, header_value(revision.version()));
+    headers.insert(VERSION, qualifier_value(revision.version()));
     headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
     headers.insert(INSTANCE, instance(report.instance));
     headers.insert(START, HeaderValue::from_static(report.start.as_str()));
     if let Some(tail) = &outcome.tail_log {
         let text = tail_text(tail, outcome, revision, request_id);
         headers.insert(LOG_RESULT, header_value(&STANDARD.encode(text)));
+    }
+}
+
+/// A version or another qualifier as the value of a header; most are `LATEST`.
+pub(crate) fn qualifier_value(qualifier: &str) -> HeaderValue {
+    match qualifier {
+        LATEST => HeaderValue::from_static(LATEST),
+        other => header_value(other),
     }
 }
 

@@ -88,6 +88,9 @@ pub(crate) fn decode(element: &str) -> Option<Cow<'_, str>> {
     if element.is_empty() {
         return None;
     }
+    if !element.as_bytes().contains(&b'%') {
+        return Some(Cow::Borrowed(element));
+    }
     percent_decode_str(element).decode_utf8().ok()
 }
 
