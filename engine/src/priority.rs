@@ -69,7 +69,8 @@ fn set_attributes(niceness: i32, turn_ns: u64) -> std::io::Result<()> {
     if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use rustix::process::{getpid, getpriority_process};
 

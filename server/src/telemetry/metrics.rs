@@ -8,17 +8,18 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hearth_engine::{Fault, Report, StartKind};
 use hearth_platform::PlatformError;
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::collector::{Collector, FiguresSource};
+use super::spread::{SpreadCounter, SpreadHistogram};
 
 /// Functions with a label of their own.
 const LABELLED_FUNCTIONS: usize = 500;
@@ -73,38 +74,40 @@ struct ByStatus {
 #[derive(Debug)]
 struct FunctionSeries {
     label: String,
-    invocations: Counter,
+    invocations: SpreadCounter,
     timeouts: Counter,
-    cold_starts: Counter,
-    starts: [Counter; StartKind::ALL.len()],
-    invoke: Histogram,
-    initialize: Histogram,
+    cold_starts: SpreadCounter,
+    starts: [SpreadCounter; StartKind::ALL.len()],
+    invoke: SpreadHistogram,
+    initialize: SpreadHistogram,
 }
 
 /// A histogram family whose members are all made the same way.
-type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+type Histograms<L> = Family<L, SpreadHistogram, fn() -> SpreadHistogram>;
 
-fn durations() -> Histogram {
-    Histogram::new(SECONDS)
+fn durations() -> SpreadHistogram {
+    SpreadHistogram::new(SECONDS)
 }
 
 /// All figures of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    functions: RwLock<HashMap<String, Arc<FunctionSeries>>>,
-    invocations: Family<ByFunction, Counter>,
+    /// Read without a lock, and replaced as a whole by whoever holds `adding`.
+    functions: ArcSwap<HashMap<String, Arc<FunctionSeries>>>,
+    adding: Mutex<()>,
+    invocations: Family<ByFunction, SpreadCounter>,
     errors: Family<ByError, Counter>,
     timeouts: Family<ByFunction, Counter>,
-    cold_starts: Family<ByFunction, Counter>,
-    starts: Family<ByKind, Counter>,
+    cold_starts: Family<ByFunction, SpreadCounter>,
+    starts: Family<ByKind, SpreadCounter>,
     refusals: Family<ByReason, Counter>,
     invoke: Histograms<ByFunction>,
     initialize: Histograms<ByFunction>,
-    phases: [Histogram; 5],
-    memory: Histogram,
-    cpu: Histogram,
-    responses: [Counter; 5],
+    phases: [SpreadHistogram; 5],
+    memory: SpreadHistogram,
+    cpu: SpreadHistogram,
+    responses: [SpreadCounter; 5],
     failures: Counter,
 }
 
@@ -116,12 +119,13 @@ impl Metrics {
     pub fn new(source: Arc<dyn FiguresSource>) -> Self {
         let mut registry = Registry::default();
         let by_phase = Histograms::<ByPhase>::new_with_constructor(durations);
-        let by_status = Family::<ByStatus, Counter>::default();
+        let by_status = Family::<ByStatus, SpreadCounter>::default();
         let phases = PHASES.map(|phase| by_phase.get_or_create_owned(&ByPhase { phase }));
         let responses = ["1xx", "2xx", "3xx", "4xx", "5xx"]
             .map(|status| by_status.get_or_create_owned(&ByStatus { status }));
         let metrics = Self {
-            functions: RwLock::default(),
+            functions: ArcSwap::default(),
+            adding: Mutex::default(),
             invocations: Family::default(),
             errors: Family::default(),
             timeouts: Family::default(),
@@ -131,7 +135,9 @@ impl Metrics {
             invoke: Family::new_with_constructor(durations),
             initialize: Family::new_with_constructor(durations),
             phases,
-            memory: Histogram::new((0..12).map(|power| f64::from(1u32 << power) * 1_048_576.0)),
+            memory: SpreadHistogram::new(
+                (0..12).map(|power| f64::from(1u32 << power) * 1_048_576.0),
+            ),
             cpu: durations(),
             responses,
             failures: Counter::default(),
@@ -240,7 +246,22 @@ impl Metrics {
 
     /// Counts an invocation that ran.
     pub fn ran(&self, function: &str, fault: Option<&Fault>, report: &Report) {
-        let series = self.series(function);
+        let p = &report.phases;
+        self.with_series(function, |series| self.ran_as(series, fault, report));
+        let spent = [p.wait, p.compile, p.load, p.instantiate, p.run];
+        for (histogram, spent) in self.phases.iter().zip(spent) {
+            if !spent.is_zero() {
+                histogram.observe(spent.as_secs_f64());
+            }
+        }
+        self.cpu.observe(report.cpu_time.as_secs_f64());
+        // Exact far beyond any memory: f64 counts bytes up to 8 PiB.
+        #[allow(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
+        self.memory.observe(report.memory_peak_bytes as f64);
+    }
+
+    /// Counts with the figures of its function.
+    fn ran_as(&self, series: &FunctionSeries, fault: Option<&Fault>, report: &Report) {
         series.invocations.inc();
         if let Some(fault) = fault {
             let function = series.label.clone();
@@ -258,21 +279,11 @@ impl Metrics {
             series.cold_starts.inc();
         }
         let p = &report.phases;
-        let spent = [p.wait, p.compile, p.load, p.instantiate, p.run];
-        for (histogram, spent) in self.phases.iter().zip(spent) {
-            if !spent.is_zero() {
-                histogram.observe(spent.as_secs_f64());
-            }
-        }
         series.invoke.observe(p.run.as_secs_f64());
         let made = p.compile + p.load + p.instantiate;
         if !made.is_zero() {
             series.initialize.observe(made.as_secs_f64());
         }
-        self.cpu.observe(report.cpu_time.as_secs_f64());
-        // Exact far beyond any memory: f64 counts bytes up to 8 PiB.
-        #[allow(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
-        self.memory.observe(report.memory_peak_bytes as f64);
     }
 
     /// Counts a response.
@@ -282,15 +293,27 @@ impl Metrics {
         }
     }
 
-    fn series(&self, function: &str) -> Arc<FunctionSeries> {
-        if let Some(series) = self.functions.read().get(function) {
-            return series.clone();
+    /// Looks at the figures of a function, or at those that the ones without a label of their own share.
+    fn with_series<R>(&self, function: &str, look: impl FnOnce(&FunctionSeries) -> R) -> R {
+        {
+            let functions = self.functions.load();
+            let shared = || functions.get(OTHER).filter(|_| functions.len() >= LABELLED_FUNCTIONS);
+            if let Some(series) = functions.get(function).or_else(shared) {
+                return look(series);
+            }
         }
-        let mut functions = self.functions.write();
+        look(&self.add_series(function))
+    }
+
+    fn add_series(&self, function: &str) -> Arc<FunctionSeries> {
+        let _adding = self.adding.lock();
+        let mut functions = HashMap::clone(&self.functions.load());
         let label = if functions.len() < LABELLED_FUNCTIONS { function } else { OTHER };
         let made =
             functions.entry(label.to_owned()).or_insert_with(|| Arc::new(self.make_series(label)));
-        made.clone()
+        let made = made.clone();
+        self.functions.store(Arc::new(functions));
+        made
     }
 
     fn make_series(&self, label: &str) -> FunctionSeries {
@@ -338,7 +361,7 @@ mod tests {
     fn labels_are_bounded() {
         let metrics = Metrics::new(Arc::new(Nothing));
         for number in 0..LABELLED_FUNCTIONS + 20 {
-            metrics.series(&format!("s/f{number}")).invocations.inc();
+            metrics.with_series(&format!("s/f{number}"), |series| series.invocations.inc());
         }
         let text = metrics.encode().unwrap();
         assert!(text.contains("faas_invocations_total{function=\"s/f0\"} 1\n"), "{text}");

@@ -4,6 +4,7 @@ mod collector;
 mod logging;
 mod metrics;
 mod outgoing;
+mod spread;
 
 pub use collector::{Figures, FiguresSource};
 pub use logging::{LogGuard, start_logging};
