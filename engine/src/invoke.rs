@@ -5,6 +5,8 @@
 //! threads of their own before anything else. Dropping the future at any point releases everything by `Drop`: a half-run instance is
 //! never given back.
 
+mod behind;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::admission::Inside;
 use crate::answer::AnswerWriter;
 use crate::bounded;
 use crate::concurrent;
@@ -105,55 +106,9 @@ pub(crate) async fn invoke(
     check_size(&work, revision.shared.limits.payload_bytes)?;
     let inside = engine.door.enter()?;
     if revision.runs_behind() && engine.background.is_elsewhere() {
-        return Box::pin(behind((engine, inside), revision, invocation, work)).await;
+        return Box::pin(behind::invoke((engine, inside), revision, invocation, work)).await;
     }
     invoke_here(engine, revision, invocation, work, arrived).await
-}
-
-/// An invocation that is inside for as long as this lives, whoever has it.
-struct InsideStill(Arc<EngineInner>);
-
-impl InsideStill {
-    fn of(engine: Arc<EngineInner>) -> Self {
-        engine.door.stay();
-        Self(engine)
-    }
-}
-
-impl Drop for InsideStill {
-    fn drop(&mut self) {
-        self.0.door.leave();
-    }
-}
-
-/// Runs one invocation on a thread for functions that run long.
-async fn behind(
-    (engine, inside): (&Arc<EngineInner>, Inside<'_>),
-    revision: &Arc<Revision>,
-    invocation: Invocation,
-    work: Work,
-) -> Result<Outcome, InvokeError> {
-    let failure = {
-        let (function, request_id) = (revision.shared.name.clone(), invocation.request_id.clone());
-        move |why: &str| InvokeError::Failure {
-            function: function.to_string(),
-            request_id: request_id.to_string(),
-            why: why.to_owned(),
-        }
-    };
-    let (here, revision) = (InsideStill::of(engine.clone()), revision.clone());
-    drop(inside);
-    let run = engine.background.run(async move {
-        invoke_here(&here.0, &revision, invocation, work, Instant::now()).await
-    });
-    let run = run.ok_or_else(|| failure("there is no thread for functions that run long"))?;
-    match run.await {
-        Ok(result) => result,
-        Err(ended) => match ended.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(failure("the engine ended before it")),
-        },
-    }
 }
 
 /// Runs one invocation to its end on the calling task.

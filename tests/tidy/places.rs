@@ -142,6 +142,10 @@ const PLACES: &[Place] = &[
             ("platform/src/backup.rs", "copying the storage, by a command of its own"),
             ("platform/src/storage/code_store.rs", "hashing code, when it is stored or loaded"),
             ("platform/src/logs", "looking through log files"),
+            (
+                "server/src/dialect/function_compute/large.rs",
+                "reading code from JSON takes a tenth of a second",
+            ),
         ],
         spares_tests: true,
         instead: "waking another core costs more than a fresh instance; nothing from accept to guest may do it",
