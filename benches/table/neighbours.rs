@@ -1,5 +1,6 @@
 //! What a quiet function pays for a neighbour that misbehaves, over HTTP against a server with its defaults: the p99 of an echo at a low constant
-//! rate, alone and beside the neighbour, in turns. The neighbour's callers share the cores with the server.
+//! rate, alone and beside the neighbour, in turns. The neighbour's callers share the cores with the server, but give
+//! way to it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -24,6 +25,9 @@ const QUIET_CONNECTIONS: usize = 64;
 
 /// The quiet one's callers would be on machines of their own, so its generator goes before what spins on this one, where that is allowed.
 const BEFORE_OTHERS: i32 = -10;
+
+/// So would the neighbour's: what they send, and the code they encode, takes no share of the server's.
+const AFTER_OTHERS: i32 = 10;
 
 /// How long a neighbour misbehaves before it is looked at what that costs.
 const LEAD: Duration = Duration::from_millis(500);
@@ -151,6 +155,8 @@ impl<'a> Offender<'a> {
 
     /// Until it is over; a deployment that was begun is waited for.
     fn offend(&self, is_over: &AtomicBool) -> Result<(), String> {
+        // The threads and processes that it starts are the same.
+        let _ = setpriority_process(None, AFTER_OTHERS);
         match self {
             Self::Calls(plan) => {
                 let report = run(plan).map_err(|why| why.to_string())?;

@@ -20,6 +20,7 @@ use crate::fault::CallFailure;
 use crate::function::FunctionInner;
 use crate::instance::{Instance, Retirement};
 use crate::invoke::{NoInstance, make};
+use crate::priority::compute_behind;
 use crate::revision::Revision;
 
 /// Time between two passes while there are functions.
@@ -85,6 +86,8 @@ impl Keeper {
         let (shared, engine) = (self.shared.clone(), Arc::downgrade(engine));
         let thread =
             std::thread::Builder::new().name("hearth-keeper".to_owned()).spawn(move || {
+                // Instances that held much take milliseconds to take apart.
+                compute_behind();
                 Rounds { shared, engine, runtime, cursor: 0, pauses: Vec::new() }.run()
             })?;
         *self.thread.lock() = Some(thread);

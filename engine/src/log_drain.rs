@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::log_batch::LogBatch;
 use crate::log_lines::{LogLine, LogSink};
+use crate::priority::compute_behind;
 
 /// How long a line may lie before the sink sees it.
 const PERIOD: Duration = Duration::from_millis(20);
@@ -71,9 +72,12 @@ impl LogDrain {
             delivered: Condvar::new(),
         });
         let on_thread = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("hearth-log".to_owned())
-            .spawn(move || on_thread.run(&*sink))?;
+        let thread =
+            std::thread::Builder::new().name("hearth-log".to_owned()).spawn(move || {
+                // A flood keeps it busy. What it does not get to write are the flood's own lines.
+                compute_behind();
+                on_thread.run(&*sink);
+            })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

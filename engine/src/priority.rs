@@ -25,7 +25,7 @@ pub fn compute_behind() {
     set(BEHIND, LONG_TURN_NS);
 }
 
-/// The same, but kinder by `niceness` and in turns of the usual length, for threads that now and then do something that is not urgent.
+/// The same as [`compute_behind`], but kinder by `niceness` and in turns of the usual length, for threads that now and then do something that is not urgent.
 /// 10 leaves a tenth of a core beside a thread that never sleeps.
 pub fn run_behind(niceness: i32) {
     set(niceness, USUAL_TURN);
