@@ -43,7 +43,8 @@ fn a_client_gets_the_coding_that_it_likes_best() {
     for (accepted, coding) in [("gzip", "gzip"), ("gzip, br", "br"), ("br;q=0.1, gzip", "gzip")] {
         let asked = [TEXT, ("accept-encoding", accepted), ("x-answer-etag", "\"1\"")];
         let reply = ask(&server, "POST", "/echo", &asked, &text);
-        assert_eq!((reply.status, reply.header("content-encoding")), (200, Some(coding)));
+        let seen = (reply.status, reply.header("content-encoding"));
+        assert_eq!(seen, (200, Some(coding)), "{}", reply.text());
         assert_eq!(reply.header("vary"), Some("accept-encoding"));
         assert_eq!(reply.header("etag"), Some("W/\"1\""), "other bytes of the same");
         assert_eq!(reply.header("content-length"), None);

@@ -180,17 +180,19 @@ impl HttpBody for Streaming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
-        if let Some(first) = &self.first {
-            let first = first.len() as u64;
-            let exact = hint.exact();
-            hint.set_lower(hint.lower().saturating_add(first));
-            if let Some(exact) = exact {
-                hint = SizeHint::with_exact(exact.saturating_add(first));
-            }
-        }
-        hint
+        let first = self.first.as_ref().map_or(0, Bytes::len);
+        size(first as u64, &self.body.size_hint())
     }
+}
+
+/// What is known of the size of some bytes and what follows them.
+fn size(first: u64, rest: &SizeHint) -> SizeHint {
+    if let Some(rest) = rest.exact() {
+        return SizeHint::with_exact(rest.saturating_add(first));
+    }
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(first));
+    hint
 }
 
 /// Headers that say how a message is framed or read, which is over when its trailers come.
@@ -230,6 +232,16 @@ mod tests {
         let fit = fit(Frame::trailers(trailers)).into_trailers().unwrap();
         let left: Vec<_> = fit.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-kept"]);
+    }
+
+    #[test]
+    fn the_first_bytes_count_with_the_rest_whether_it_is_whole_or_not() {
+        assert_eq!(size(3, &SizeHint::with_exact(4)).exact(), Some(7));
+        assert_eq!(size(0, &SizeHint::with_exact(4)).exact(), Some(4));
+        let mut some = SizeHint::new();
+        some.set_lower(4);
+        let (lower, exact) = (size(3, &some).lower(), size(3, &some).exact());
+        assert_eq!((lower, exact), (7, None));
     }
 
     fn checked(status: u16, headers: &[(&'static str, &str)]) -> Result<(), &'static str> {
