@@ -1,6 +1,6 @@
 //! Fields that mean nothing to WebAssembly: kept, given back, and told of once; what would be a lie is refused.
 
-use hearth_tests::{Server, guest};
+use hearth_tests::{Server, guest, guest_path};
 use serde_json::{Value, json};
 
 use crate::http_trigger::trigger;
@@ -129,6 +129,49 @@ fn several_calls_at_once_are_for_guests_that_can() {
     }
     let answer = server.invoke("can", "hello");
     assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+}
+
+#[test]
+fn the_command_line_says_so_too() {
+    let server = Server::start();
+    let deploy = |name: &str| {
+        let path = guest_path(name);
+        let function = format!("s/{name}");
+        let arguments = ["deploy", path.to_str().unwrap(), "--name", &function];
+        server.cli(&[&arguments[..], &["--concurrency", "4", "--format", "json"]].concat())
+    };
+    let reply = |ran: std::process::Output| -> serde_json::Value {
+        serde_json::from_slice(&ran.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)))
+    };
+    let can = reply(deploy("rust-http-p3"));
+    assert_eq!(
+        (&can["function"]["concurrency"], &can["without_effect"]),
+        (&json!(4), &json!(null))
+    );
+    let cannot = reply(deploy("rust-http"));
+    assert_eq!(cannot["without_effect"], json!(["concurrency"]));
+    let told = server.cli(&[
+        "deploy",
+        guest_path("rust-event").to_str().unwrap(),
+        "--name",
+        "s/e",
+        "--concurrency",
+        "2",
+    ]);
+    assert!(told.status.success());
+    let beyond = deploy("rust-http-p3");
+    assert!(beyond.status.success());
+    let refused = server.cli(&[
+        "deploy",
+        guest_path("rust-http-p3").to_str().unwrap(),
+        "--name",
+        "s/n",
+        "--concurrency",
+        "0",
+    ]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("oncurrency"), "{refused:?}");
 }
 
 #[test]

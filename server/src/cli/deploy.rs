@@ -39,6 +39,9 @@ pub(super) struct Deploy {
     /// Most instances at once, hence its concurrency [default: 100]
     #[arg(long, value_name = "N")]
     max_instances: Option<u32>,
+    /// Invocations that one instance serves at once, for `wasi:http` 0.3 components alone [default: 1]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
     /// An idle instance is dropped after this time [default: 60s]
     #[arg(long, value_name = "TIME")]
     idle_time: Option<Span>,
@@ -66,6 +69,7 @@ impl Deploy {
         request.description = self.description;
         request.min_ready = self.min_ready;
         request.max_instances = self.max_instances;
+        request.concurrency = self.concurrency;
         request.idle_time = self.idle_time;
         request.uses = self.uses;
         request.queue = self.queue;
@@ -97,6 +101,12 @@ impl Deploy {
             "{} {name} ({size}, ready in {took})",
             terminal.paint(Style::Green, done)
         ));
+        for setting in &reply.without_effect {
+            terminal.note(&format!(
+                "{}: {setting} has no effect on this function: its instances serve one invocation at a time",
+                terminal.paint(Style::Yellow, "warning")
+            ));
+        }
         if let Some(url) = &reply.url {
             terminal.line(url)?;
             return Ok(Ending::Done);

@@ -38,6 +38,7 @@ pub(super) async fn deploy(
     }
     let wanted = Wanted::from(&asked)?;
     let (service, name) = (ServiceName::parse(service)?, FunctionName::parse(name)?);
+    let asks_for_several = asked.concurrency.is_some_and(|many| many > 1);
     let web = asked.http.as_deref().map(http_url::auth_type).transpose()?;
     let http = &app.settings.http;
     let (code, _held) =
@@ -63,7 +64,12 @@ pub(super) async fn deploy(
         None => None,
     };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(answer(&json!(DeployReply { created, took_ms, function: view(&function), url })))
+    let without_effect = match asks_for_several && !function.serves_several() {
+        true => vec!["concurrency".to_owned()],
+        false => Vec::new(),
+    };
+    let function = view(&function);
+    Ok(answer(&json!(DeployReply { created, took_ms, function, without_effect, url })))
 }
 
 /// The code that is in the body or in an object, if there is any.
@@ -158,6 +164,7 @@ async fn create(
     settings.initialization_timeout_s =
         wanted.initialize_s.unwrap_or(settings.initialization_timeout_s);
     settings.cpu_ms = wanted.cpu_ms.flatten();
+    settings.instance_concurrency = asked.concurrency.unwrap_or(settings.instance_concurrency);
     settings.description = asked.description.unwrap_or_default();
     settings.environment = asked.environment.unwrap_or_default();
     settings.grants = asked.grants.unwrap_or_default();
@@ -182,6 +189,7 @@ async fn change(
         cpu_ms: wanted.cpu_ms,
         environment: asked.environment,
         pool: Some(pool),
+        instance_concurrency: asked.concurrency,
         isolation: asked.isolation,
         grants: asked.grants,
         code,

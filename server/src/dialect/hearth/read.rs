@@ -32,6 +32,7 @@ pub(super) fn view(function: &Function) -> FunctionView {
         isolation: settings.isolation,
         min_ready: settings.pool.min_ready,
         max_instances: settings.pool.max_instances,
+        concurrency: settings.instance_concurrency,
         environment: settings.environment.clone(),
         grants: settings.grants.clone(),
         modified: time(function.modified_ms),

@@ -50,6 +50,9 @@ pub struct DeployRequest {
     /// Most instances at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_instances: Option<u32>,
+    /// Invocations that one instance serves at once, 1 to 200; more than 1 is for HTTP functions of WASI 0.3 that are reused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// An idle instance is dropped after this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_time: Option<Span>,
@@ -141,6 +144,8 @@ pub struct FunctionView {
     pub min_ready: u32,
     /// Most instances at once.
     pub max_instances: u32,
+    /// Invocations that one instance may serve at once.
+    pub concurrency: u32,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// What it may reach outside its instance.
@@ -158,6 +163,9 @@ pub struct DeployReply {
     pub took_ms: u64,
     /// The function now.
     pub function: FunctionView,
+    /// Settings that were asked for and have no effect on this code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_effect: Vec<String>,
     /// Where it answers HTTP requests, if that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
