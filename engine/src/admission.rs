@@ -3,76 +3,88 @@
 //! Both rights are guards: they end with the invocation, however it ends.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::bounded;
 use crate::cpu_meter::CpuMeter;
+use crate::pool::Pool;
+use crate::presence::Presence;
 use crate::seat::Seat;
 use crate::ticker::Ticker;
 use crate::{PoolPolicy, Refusal};
 
 /// The engine's door.
-#[derive(Debug)]
 pub(crate) struct EngineDoor {
-    inside: AtomicU64,
+    presence: Arc<Presence>,
+    /// Goes while somebody is inside.
+    clock: Arc<Ticker>,
     limit: u32,
-    is_draining: AtomicBool,
+}
+
+impl std::fmt::Debug for EngineDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineDoor").field("presence", &self.presence).finish_non_exhaustive()
+    }
 }
 
 /// One invocation inside the engine.
 #[derive(Debug)]
 pub(crate) struct Inside<'a> {
-    door: &'a EngineDoor,
+    presence: &'a Presence,
 }
 
 impl EngineDoor {
-    pub(crate) fn new(limit: u32) -> Self {
-        Self { inside: AtomicU64::new(0), limit, is_draining: AtomicBool::new(false) }
+    pub(crate) fn new(limit: u32, clock: Arc<Ticker>) -> Self {
+        Self { presence: clock.presence().clone(), clock, limit }
     }
 
     /// Lets an invocation in, unless the engine is full or draining.
     pub(crate) fn enter(&self) -> Result<Inside<'_>, Refusal> {
         // Counted first: draining waits until the count is zero, so whoever saw no draining is waited for.
-        let before = self.inside.fetch_add(1, Ordering::SeqCst);
-        let inside = Inside { door: self };
-        if self.is_draining.load(Ordering::SeqCst) {
+        let before = self.presence.enter();
+        let inside = Inside { presence: &self.presence };
+        if before.is_draining() {
             return Err(Refusal::Draining);
         }
-        if before >= u64::from(self.limit) {
+        if before.invocations() >= u64::from(self.limit) {
             return Err(Refusal::EngineBusy { limit: self.limit });
+        }
+        if before.clock_sleeps() {
+            self.clock.wake();
         }
         Ok(inside)
     }
 
     /// Counts an invocation that is inside already once more, until [`leave`](Self::leave), for whoever goes on with it.
     pub(crate) fn stay(&self) {
-        self.inside.fetch_add(1, Ordering::SeqCst);
+        self.presence.enter();
     }
 
     pub(crate) fn leave(&self) {
-        self.inside.fetch_sub(1, Ordering::SeqCst);
+        self.presence.leave();
     }
 
     pub(crate) fn inside(&self) -> u64 {
-        self.inside.load(Ordering::SeqCst)
+        self.presence.now().invocations()
     }
 
     /// Lets nobody in from now on.
     pub(crate) fn close(&self) {
-        self.is_draining.store(true, Ordering::SeqCst);
+        self.presence.drain();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.is_draining.load(Ordering::SeqCst)
+        self.presence.now().is_draining()
     }
 }
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.door.inside.fetch_sub(1, Ordering::SeqCst);
+        self.presence.leave();
     }
 }
 
@@ -86,7 +98,23 @@ pub(crate) struct FunctionDoor {
 }
 
 /// The right of one invocation to have an instance.
-pub(crate) type Permit<'a> = SemaphorePermit<'a>;
+#[derive(Debug)]
+pub(crate) struct Permit<'a> {
+    door: &'a FunctionDoor,
+}
+
+impl Permit<'_> {
+    /// Keeps the right beyond the invocation; [`FunctionDoor::resume`] takes it up again or [`FunctionDoor::leave`] gives it back.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.door.leave();
+    }
+}
 
 impl FunctionDoor {
     pub(crate) fn new(policy: &PoolPolicy) -> Self {
@@ -101,7 +129,13 @@ impl FunctionDoor {
 
     /// A permit, if there is one that nobody waits for.
     pub(crate) fn try_enter(&self) -> Option<Permit<'_>> {
-        self.permits.try_acquire().ok()
+        self.permits.try_acquire().ok()?.forget();
+        Some(self.resume())
+    }
+
+    /// Takes up a right that was kept.
+    pub(crate) fn resume(&self) -> Permit<'_> {
+        Permit { door: self }
     }
 
     /// The same for one that may have a seat: whoever was admitted for it before needs no second permit.
@@ -109,22 +143,26 @@ impl FunctionDoor {
         if seat.is_some_and(Seat::holds_permit) { Some(None) } else { self.try_enter().map(Some) }
     }
 
-    /// Gives back a permit that was kept beyond its invocation.
+    /// Gives back a right that was kept.
     pub(crate) fn leave(&self) {
         self.permits.add_permits(1);
     }
 
-    /// Waits for a permit, first come first served, at most as long as the policy and `deadline` allow.
+    /// Waits for a permit, first come first served, at most as long as the policy and `deadline` allow. Rights that rest in the pool
+    /// with their instances are called in.
     pub(crate) async fn queue(
         &self,
         function: &str,
-        ticker: &Ticker,
+        (ticker, pool): (&Ticker, &Pool),
         deadline: Option<Instant>,
     ) -> Result<Permit<'_>, Refusal> {
         let limit = self.limit;
         let queued = Queued::enter(&self.waiting);
+        // Whoever parks an instance from now on sees that somebody waits.
+        pool.settle(self);
         if queued.before >= self.policy.queue {
-            return Err(Refusal::QueueFull {
+            // Now every right that is not free is that of an invocation that has not ended, so nobody is refused for one that rests.
+            return self.try_enter().ok_or_else(|| Refusal::QueueFull {
                 function: function.to_owned(),
                 limit,
                 waiting: queued.before,
@@ -136,7 +174,10 @@ impl FunctionDoor {
         let mut unmeasured = CpuMeter::default();
         let permit = pin!(self.permits.acquire());
         match bounded::until(ticker, (started, until), &mut unmeasured, permit).await {
-            Ok(Ok(permit)) => Ok(permit),
+            Ok(Ok(permit)) => {
+                permit.forget();
+                Ok(self.resume())
+            }
             Ok(Err(_)) => Err(Refusal::Draining),
             Err(_) if ticker.is_cancelled() => Err(Refusal::Draining),
             Err(_) => Err(Refusal::WaitedTooLong {
@@ -153,7 +194,7 @@ impl FunctionDoor {
     }
 
     pub(crate) fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::SeqCst)
     }
 }
 
@@ -165,12 +206,12 @@ struct Queued<'a> {
 
 impl<'a> Queued<'a> {
     fn enter(waiting: &'a AtomicU32) -> Self {
-        Self { waiting, before: waiting.fetch_add(1, Ordering::Relaxed) }
+        Self { waiting, before: waiting.fetch_add(1, Ordering::SeqCst) }
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -15,10 +15,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::bounded;
+use crate::course::{Course, Seen};
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::{CallFailure, TimeLimits, classify};
-use crate::invoke::{Course, NoInstance, Seen, aim_log, make, take_warm};
+use crate::invoke::{NoInstance, make, take_warm};
 use crate::pool::thread_number;
 use crate::revision::Revision;
 use crate::state::Own;
@@ -190,7 +191,7 @@ pub(crate) async fn invoke(
     course.phases.instantiate = begun - arrived;
     revision.count_start(course.start);
     let log = InstanceLog::new(engine.log_drain.clone());
-    aim_log(revision, &log, &invocation);
+    shared.aim_log(&log, &invocation);
     let deadline = begun + shared.limits.timeout;
     let deadline = invocation.deadline.map_or(deadline, |asked| asked.min(deadline));
     let cpu_time = shared.limits.cpu_time;
@@ -263,7 +264,7 @@ async fn try_enter(
     let Some(place) = several.place(most) else {
         return Ok(several.slot(|_| true));
     };
-    let instance = match take_warm(revision, None, invocation, course) {
+    let instance = match take_warm(revision, (None, None), invocation, course) {
         Some(instance) => instance,
         None => make(engine, revision, Some(invocation), &mut course.cpu).await?,
     };

@@ -180,7 +180,7 @@ impl EngineBuilder {
         let plain = wasmtime.engine(Flavor::Plain)?;
         let linkers =
             Linkers::new(plain).map_err(|why| BuildError::Wasmtime { why: format!("{why:#}") })?;
-        let ticker = Ticker::start().map_err(thread)?;
+        let ticker = Arc::new(Ticker::start().map_err(thread)?);
         ticker.watch(plain);
         let path = self.artifact_dir.clone().unwrap_or_else(std::env::temp_dir);
         let artifacts = ArtifactStore::open(self.artifact_dir, config.artifact_bytes)
@@ -201,9 +201,9 @@ impl EngineBuilder {
             revisions: RwLock::default(),
             eviction_cursor: AtomicUsize::new(0),
             artifact_hits: AtomicU64::new(0),
-            door: EngineDoor::new(config.concurrency),
+            door: EngineDoor::new(config.concurrency, ticker.clone()),
             background,
-            ticker: Arc::new(ticker),
+            ticker,
             budget: MemoryBudget::new(config.memory_budget_bytes),
             artifacts: Arc::new(artifacts),
             log_drain,
@@ -301,7 +301,7 @@ impl Engine {
         stats.optimisations_failed = optimised.failed;
         for revision in inner.revisions.read().iter().filter_map(Weak::upgrade) {
             stats.functions += u64::from(!revision.pool.is_closed());
-            stats.instances += u64::from(revision.pool.idle() + revision.busy());
+            stats.instances += u64::from(revision.idle() + revision.busy());
         }
         stats.websockets = inner.websockets.open();
         stats

@@ -97,10 +97,14 @@ impl Function {
     /// # Cancel safety
     /// Dropping the future ends the guest and frees its place, at once or, on a thread of the engine's own, at its next tick; the
     /// instance never serves again.
-    pub async fn invoke(&self, mut invocation: Invocation) -> Result<Outcome, InvokeError> {
-        let revision = self.inner.current.load_full();
+    pub fn invoke(
+        &self,
+        mut invocation: Invocation,
+    ) -> impl Future<Output = Result<Outcome, InvokeError>> + Send {
+        // Not counted among its holders unless somebody replaces it meanwhile: two atomic changes less.
+        let revision = self.inner.current.load();
         let event = std::mem::take(&mut invocation.payload);
-        invoke(&self.inner.engine, &revision, invocation, Work::Event(event)).await
+        invoke(&self.inner.engine, revision, invocation, Work::Event(event))
     }
 
     /// Serves one HTTP request with an HTTP function and returns when the guest has begun to answer or has ended without. The
@@ -159,7 +163,7 @@ impl Function {
     pub async fn prewarm(&self, count: u32) -> Result<u32, InvokeError> {
         let revision = self.inner.current.load_full();
         let count = count.min(revision.policy.max_instances);
-        while revision.pool.idle() < count {
+        while revision.idle() < count {
             let made = make(&self.inner.engine, &revision, None, &mut CpuMeter::default()).await;
             let instance = made.map_err(|none| match none {
                 NoInstance::Refused(refusal) => InvokeError::Refused(refusal),
@@ -173,7 +177,7 @@ impl Function {
                 break;
             }
         }
-        Ok(revision.pool.idle())
+        Ok(revision.idle())
     }
 
     /// The ids of the instances of the current code that there are, at rest or at work, oldest first: those of
@@ -192,9 +196,9 @@ impl Function {
         let revision = self.inner.current.load();
         FunctionStats {
             identity: revision.shared.identity.clone(),
-            running: revision.door.running(),
+            running: revision.running(),
             waiting: revision.door.waiting(),
-            idle: revision.pool.idle(),
+            idle: revision.idle(),
             tier: revision.code.tier(),
             max_instances: revision.policy.max_instances,
             starts: revision.starts(),

@@ -3,11 +3,13 @@
 //! An instance that ended badly is dropped, never called again: only [`Verdict::Keep`] leads back to a pool, and it is made from
 //! a clean end alone.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 
 use crate::Fault;
 use crate::code::{Code, Linked};
@@ -24,13 +26,17 @@ use crate::roster::Entered;
 use crate::state::{
     ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
 };
-use crate::tail_log::InstanceLog;
+use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
 use hearth_host_api::tmp::Preview1;
 
 /// A guest that can be called.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the smallest guests are called most, and an instance lies on the heap already"
+)]
 enum Sandbox {
-    Core(Box<CoreGuest<()>>),
+    Core(CoreGuest<()>),
     CoreWasi(Box<CoreGuest<Preview1>>),
     Command(Box<CoreCommand>),
     ComponentCommand(Box<ComponentCommand>),
@@ -39,8 +45,11 @@ enum Sandbox {
     HttpP3(Box<HttpP3>),
 }
 
-/// One instance of a revision.
-pub(crate) struct Instance {
+/// One instance of a revision; moving it moves a pointer.
+pub(crate) struct Instance(Box<Body>);
+
+/// What an instance is made of.
+pub(crate) struct Body {
     /// Unique in this process.
     pub(crate) id: u64,
     /// Invocations it has served.
@@ -52,6 +61,20 @@ pub(crate) struct Instance {
     pub(crate) log: InstanceLog,
     sandbox: Sandbox,
     _entered: Entered,
+}
+
+impl Deref for Instance {
+    type Target = Body;
+
+    fn deref(&self) -> &Body {
+        &self.0
+    }
+}
+
+impl DerefMut for Instance {
+    fn deref_mut(&mut self) -> &mut Body {
+        &mut self.0
+    }
 }
 
 impl std::fmt::Debug for Instance {
@@ -144,7 +167,7 @@ impl Instance {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let sandbox = start_sandbox(code, shared, &log, prepare).await?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mut instance = Self {
+        let mut instance = Self(Box::new(Body {
             id,
             uses: 0,
             idle_since: Instant::now(),
@@ -152,7 +175,7 @@ impl Instance {
             log,
             sandbox,
             _entered: shared.roster.enter(id),
-        };
+        }));
         instance.ledger_mut().meter.started();
         Ok(instance)
     }
@@ -183,13 +206,27 @@ impl Instance {
         }
     }
 
-    /// Calls the guest. `entry` is looked at for kind 4 only.
-    pub(crate) async fn call(
+    /// Ends what it served; returns what was logged.
+    pub(crate) fn end(&mut self) -> Logged {
+        match &self.sandbox {
+            Sandbox::Core(_) => self.ledger_mut().end(),
+            _ => self.log.end(),
+        }
+    }
+
+    /// Calls a guest of kind 4 whose imports cannot block on the caller's stack; none for any other.
+    pub(crate) fn call_direct(
         &mut self,
-        entry: Entry,
-        work: Work,
+        event: &[u8],
         limit: u64,
-    ) -> Result<Bytes, CallFailure> {
+    ) -> Option<Result<Bytes, CallFailure>> {
+        let Sandbox::Core(guest) = &mut self.sandbox else { return None };
+        // Without a fiber there is nothing to wait on.
+        guest.call(Entry::Direct, event, limit).now_or_never()
+    }
+
+    /// Calls the guest.
+    pub(crate) async fn call(&mut self, work: Work, limit: u64) -> Result<Bytes, CallFailure> {
         let work = match work {
             Work::WebSocket(call) => return Box::pin(self.tell(*call)).await,
             work => work,
@@ -202,7 +239,7 @@ impl Instance {
             (_, Work::Http(_) | Work::WebSocket(_)) => return Err(CallFailure::Fault(no_http())),
         };
         match &mut self.sandbox {
-            Sandbox::Core(guest) => guest.call(entry, &event, limit).await,
+            Sandbox::Core(guest) => guest.call(Entry::Fiber, &event, limit).await,
             Sandbox::CoreWasi(guest) => guest.call(Entry::Fiber, &event, limit).await,
             Sandbox::Command(guest) => Box::pin(guest.call(event, limit)).await,
             Sandbox::ComponentCommand(guest) => Box::pin(guest.call(event, limit)).await,
@@ -291,7 +328,7 @@ async fn start_sandbox(
             let mut state = CoreState::new(shared.clone(), log.clone(), ());
             prepare(&mut state.ledger);
             let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
-            Ok(Sandbox::Core(Box::new(guest)))
+            Ok(Sandbox::Core(guest))
         }
         Linked::CoreWasi(pre, exports) => {
             let mut wasi = wasi_for(shared, log).map_err(host_resource)?;

@@ -42,8 +42,8 @@ pub struct Invocation {
     pub payload: Bytes,
     /// Whether to return the tail log.
     pub log: LogType,
-    /// What the caller asked for: a version, an alias or `LATEST`.
-    pub qualifier: Arc<str>,
+    /// What the caller asked for: a version or an alias; `LATEST` if none.
+    pub qualifier: Option<Arc<str>>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// How many functions called one another to get here; 0 from outside.
@@ -69,7 +69,7 @@ impl Invocation {
             request_id: fresh_id(),
             payload: payload.into(),
             log: LogType::None,
-            qualifier: latest(),
+            qualifier: None,
             attempt: 1,
             depth: 0,
             trigger: None,
@@ -78,6 +78,11 @@ impl Invocation {
             max_instances: None,
             load: None,
         }
+    }
+
+    /// What the caller asked for, `LATEST` included.
+    pub fn qualifier(&self) -> &str {
+        self.qualifier.as_deref().unwrap_or(LATEST)
     }
 
     /// Sets the request id.
@@ -101,8 +106,5 @@ fn fresh_id() -> Arc<str> {
     Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text))
 }
 
-/// `LATEST`, shared: an invocation without a qualifier allocates nothing for it.
-fn latest() -> Arc<str> {
-    static LATEST: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from("LATEST"));
-    LATEST.clone()
-}
+/// The qualifier of what stands now.
+pub(crate) const LATEST: &str = "LATEST";

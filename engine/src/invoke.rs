@@ -5,32 +5,31 @@
 //! threads of their own before anything else. Dropping the future at any point releases everything by `Drop`: a half-run instance is
 //! never given back.
 
+mod at_once;
 mod behind;
 
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::answer::AnswerWriter;
+use self::at_once::AtOnce;
+use crate::admission::Permit;
 use crate::bounded;
 use crate::concurrent;
+use crate::course::{Course, Seen};
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::{CallFailure, Interrupted, TimeLimits, classify};
-use crate::guest::core::Entry;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::memory_meter::Denied;
 use crate::revision::Revision;
 use crate::seat::Seat;
 use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
-use crate::{
-    Fault, Invocation, InvokeError, LoadSource, LogType, Outcome, Phases, Refusal, Report,
-    StartKind, Tier,
-};
+use crate::{Fault, Invocation, InvokeError, Outcome, Refusal, StartKind};
 
 /// Instances of other functions that are dropped, at most, to make room for one.
 const EVICTIONS_MAX: usize = 64;
@@ -59,89 +58,72 @@ pub(crate) enum NoInstance {
     Fault(Fault, Logged),
 }
 
-/// What is known of an invocation as it goes.
-pub(crate) struct Course {
-    pub(crate) phases: Phases,
-    pub(crate) start: StartKind,
-    tier: Tier,
-    pub(crate) cpu: CpuMeter,
-    traffic: Traffic,
-    /// Bytes logged while its instance was made, if one was.
-    initialize_log_bytes: Option<u64>,
-}
-
-/// How many bytes went in and out.
-enum Traffic {
-    /// An event of so many bytes; the answer is in the outcome.
-    Event(u64),
-    /// A request's body and its response's, counted as they pass.
-    Http(Arc<AtomicU64>, AnswerWriter),
-}
-
-impl Traffic {
-    fn of(work: &Work) -> Self {
-        match work {
-            Work::Event(_) | Work::WebSocket(_) => Self::Event(work.size()),
-            Work::Http(exchange) => Self::Http(exchange.read.clone(), exchange.answer.clone()),
-        }
-    }
-
-    /// Bytes of the payload and, given the result, of the answer.
-    fn count(&self, result: &Result<Bytes, Fault>) -> (u64, u64) {
-        match self {
-            Self::Event(bytes) => (*bytes, result.as_ref().map_or(0, |answer| answer.len() as u64)),
-            Self::Http(read, answer) => (read.load(Ordering::Relaxed), answer.written()),
-        }
-    }
-}
-
 /// Runs one invocation to its end: on the calling task, or, if calls of its function run long, on a thread for those.
-pub(crate) async fn invoke(
+///
+/// No `async fn`, which would move its arguments once more: an invocation has two hundred bytes, and a move of it costs a tenth of what
+/// calling a small guest does. So it stays where it is until the account of its instance takes it. And whatever may have to wait is boxed:
+/// the future has two thousand bytes otherwise, and is moved by each caller, wherever it ends.
+pub(crate) fn invoke<R>(
     engine: &Arc<EngineInner>,
-    revision: &Arc<Revision>,
+    revision: R,
     invocation: Invocation,
     work: Work,
-) -> Result<Outcome, InvokeError> {
-    let arrived = Instant::now();
-    check_size(&work, revision.shared.limits.payload_bytes)?;
-    let inside = engine.door.enter()?;
-    if revision.runs_behind() && engine.background.is_elsewhere() {
-        return Box::pin(behind::invoke((engine, inside), revision, invocation, work)).await;
+) -> impl Future<Output = Result<Outcome, InvokeError>> + Send
+where
+    R: Deref<Target = Arc<Revision>> + Send + Sync,
+{
+    let mut asked = Some(invocation);
+    async move {
+        let arrived = Instant::now();
+        check_size(&work, revision.shared.limits.payload_bytes)?;
+        let inside = engine.door.enter()?;
+        if revision.runs_behind() && engine.background.is_elsewhere() {
+            return Box::pin(behind::invoke((engine, inside), &revision, asked, work)).await;
+        }
+        match at_once::invoke(engine, &revision, &mut asked, &work, arrived) {
+            Some(AtOnce::Ended(result)) => result,
+            Some(AtOnce::GoesOn(begun)) => Box::pin(go_on(engine, begun, work)).await,
+            None => Box::pin(invoke_here(engine, &revision, &mut asked, work, arrived)).await,
+        }
     }
-    invoke_here(engine, revision, invocation, work, arrived).await
 }
 
 /// Runs one invocation to its end on the calling task.
 async fn invoke_here(
     engine: &Arc<EngineInner>,
     revision: &Arc<Revision>,
-    invocation: Invocation,
+    asked: &mut Option<Invocation>,
     work: Work,
     arrived: Instant,
 ) -> Result<Outcome, InvokeError> {
-    let ticker = &*revision.shared.ticker;
+    let Some(invocation) = asked else { return Err(vanished(revision, "invocation")) };
     let seat = work.seat();
-    let (permit, permitted) = match revision.door.try_enter_for(seat.as_deref()) {
-        Some(permit) => (permit, arrived),
-        None => {
-            let queue = revision.door.queue(&revision.shared.name, ticker, invocation.deadline);
-            (Some(Box::pin(queue).await?), Instant::now())
-        }
+    let parked = if seat.is_none() { revision.take_parked() } else { None };
+    let (parked, permit, permitted) = match parked {
+        Some((instance, permit)) => (Some(instance), Some(permit), arrived),
+        None => match revision.try_enter(seat.as_deref()) {
+            Some(permit) => (None, permit, arrived),
+            None => {
+                let queue = Box::pin(revision.queue(invocation.deadline));
+                (None, Some(queue.await?), Instant::now())
+            }
+        },
     };
-    let _running = ticker.running();
     let mut course = Course::begin(revision, &work, permitted - arrived);
-    note_load(&mut course, &invocation);
+    course.note_load(invocation);
     if let Some(several) = &revision.several {
+        let Some(invocation) = asked.take() else { return Err(vanished(revision, "invocation")) };
         return Box::pin(concurrent::invoke(engine, (revision, several), invocation, work, course))
             .await;
     }
-    let asked = (invocation.depth, invocation.deadline);
-    let (instance, begun) = match take_warm(revision, seat.as_deref(), &invocation, &mut course) {
+    let bounds = (invocation.depth, invocation.deadline);
+    let from = (parked, seat.as_deref());
+    let (instance, begun) = match take_warm(revision, from, invocation, &mut course) {
         Some(mut instance) => {
-            instance.ledger_mut().invocation = Some(invocation);
+            instance.ledger_mut().invocation = asked.take();
             (Ok(instance), permitted)
         }
-        None => (make_now(engine, revision, &invocation, &mut course).await, Instant::now()),
+        None => (make_now(engine, revision, invocation, &mut course).await, Instant::now()),
     };
     let instance = match instance {
         Ok(instance) => instance,
@@ -152,28 +134,64 @@ async fn invoke_here(
             return Ok(course.outcome(Err(fault), logged, None));
         }
     };
-    let mut lent = Lent { engine, revision, instance: Some(instance) };
     course.phases.instantiate = begun - permitted;
     revision.count_start(course.start);
-    let result = run(engine, &mut lent, asked, work, begun, &mut course).await?;
+    let lent = Lent { engine, revision, instance: Some(instance) };
+    let mut begun = Begun { lent, permit, course, begun, deadline: bounds.1 };
+    let result = run(engine, &mut begun, bounds.0, work).await?;
+    conclude(engine, begun, seat.as_deref(), result)
+}
+
+/// An invocation that has its instance.
+struct Begun<'a> {
+    lent: Lent<'a>,
+    permit: Option<Permit<'a>>,
+    course: Course,
+    begun: Instant,
+    /// When it ends at the latest, if whoever asked said so.
+    deadline: Option<Instant>,
+}
+
+impl Begun<'_> {
+    /// When it is to have ended.
+    fn deadline(&self) -> Instant {
+        let deadline = self.begun + self.lent.revision.shared.limits.timeout;
+        self.deadline.map_or(deadline, |asked| asked.min(deadline))
+    }
+}
+
+/// Puts the instance to rest, or lets it go, and says what came of the invocation.
+fn conclude(
+    engine: &EngineInner,
+    mut begun: Begun<'_>,
+    seat: Option<&Seat>,
+    result: Result<Bytes, Fault>,
+) -> Result<Outcome, InvokeError> {
+    let (revision, course) = (begun.lent.revision, &mut begun.course);
     let ended = course.cpu.ended();
-    course.phases.run = ended.saturating_duration_since(begun);
-    let Some(instance) = lent.instance.take() else {
-        return Err(InvokeError::Failure {
-            function: revision.shared.name.to_string(),
-            request_id: String::new(),
-            why: "the instance vanished while it ran".to_owned(),
-        });
+    course.phases.run = ended.saturating_duration_since(begun.begun);
+    let Some(mut instance) = begun.lent.instance.take() else {
+        return Err(vanished(revision, "instance"));
     };
     instance.ledger().note_end();
-    let logged = instance.log.end();
+    let logged = instance.end();
     let outcome = course.outcome(result, logged, Some(Seen::of(&instance)));
     let verdict = revision.verdict(&instance, &outcome);
+    let permit = begun.permit.take();
     match seat {
         Some(seat) if verdict.may_go_on() => seat.keep(instance, permit),
-        _ => revision.give_back(engine, instance, verdict, ended),
+        _ => revision.rest(engine, (instance, permit), verdict, ended),
     }
     Ok(outcome)
+}
+
+/// What must not be: it was there before.
+fn vanished(revision: &Revision, what: &str) -> InvokeError {
+    InvokeError::Failure {
+        function: revision.shared.name.to_string(),
+        request_id: String::new(),
+        why: format!("the {what} vanished while it ran"),
+    }
 }
 
 /// Refuses an event that is too large; the body of a request passes by and has no size here.
@@ -185,47 +203,30 @@ fn check_size(work: &Work, limit_bytes: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Says in the report what an invocation paid for loading the code.
-fn note_load(course: &mut Course, invocation: &Invocation) {
-    let Some(load) = &invocation.load else { return };
-    course.phases.compile = load.compile;
-    course.phases.load = load.load;
-    course.start = match load.source {
-        LoadSource::Compiled => StartKind::Compiled,
-        LoadSource::Artifact => StartKind::Loaded,
-        LoadSource::Resident => StartKind::Warm,
-    };
-}
-
-/// Takes a waiting instance, if there is one, and notes what kind of start this is.
+/// Takes a waiting instance, unless it came with the right to run, and notes what kind of start this is.
 pub(crate) fn take_warm(
     revision: &Revision,
-    seat: Option<&Seat>,
+    (parked, seat): (Option<Instance>, Option<&Seat>),
     invocation: &Invocation,
     course: &mut Course,
 ) -> Option<Instance> {
-    let instance = match seat {
-        None => revision.pool.take(revision.is_reused()),
+    let instance = parked.or_else(|| match seat {
+        None => revision.take(),
         // What it begins with has served nobody, and what it goes on with nobody else.
         Some(seat) => seat.take().or_else(|| revision.pool.take_one(|one| one.uses == 0)),
-    };
+    });
     let is_unused = instance.as_ref().is_none_or(|instance| instance.uses == 0);
     if course.start == StartKind::Warm && is_unused {
         course.start = StartKind::Fresh;
     }
-    let instance = instance?;
-    aim_log(revision, &instance.log, invocation);
+    let mut instance = instance?;
+    if revision.code.can_run_direct() {
+        // All it can write passes its ledger, which aims the log when there is something to write.
+        instance.ledger_mut().put_off_log();
+    } else {
+        revision.shared.aim_log(&instance.log, invocation);
+    }
     Some(instance)
-}
-
-/// Aims an instance's log at an invocation.
-pub(crate) fn aim_log(revision: &Revision, log: &InstanceLog, invocation: &Invocation) {
-    let limits = &revision.shared.limits;
-    let tail_bytes = match invocation.log {
-        LogType::Tail => limits.tail_log_bytes as usize,
-        LogType::None => 0,
-    };
-    log.begin((&invocation.request_id, &revision.shared.name), tail_bytes, limits.log_bytes);
 }
 
 /// Makes an instance for an invocation and notes what was logged meanwhile.
@@ -253,7 +254,7 @@ pub(crate) async fn make(
         let nobody = || Invocation::new(Bytes::new()).request_id("");
         let owner = invocation
             .map_or_else(nobody, |invocation| Invocation { load: None, ..invocation.clone() });
-        aim_log(revision, &log, &owner);
+        shared.aim_log(&log, &owner);
         let limit = shared.limits.initialize_timeout;
         let begun = Instant::now();
         let deadline = begun + limit;
@@ -316,33 +317,46 @@ fn has_room(engine: &EngineInner, refusal: &Refusal) -> bool {
 /// Calls the guest. An error here means that the engine refused to go on; what the guest did wrong is in the result.
 async fn run(
     engine: &EngineInner,
-    lent: &mut Lent<'_>,
-    (depth, asked): (u32, Option<Instant>),
+    begun: &mut Begun<'_>,
+    depth: u32,
     work: Work,
-    begun: Instant,
-    course: &mut Course,
 ) -> Result<Result<Bytes, Fault>, InvokeError> {
-    let revision = lent.revision;
-    let deadline = begun + revision.shared.limits.timeout;
-    let deadline = asked.map_or(deadline, |asked| asked.min(deadline));
     // On another guest's fiber there is no stack for a second guest.
     if let Work::Event(event) = &work
         && depth == 0
-        && revision.may_run_direct()
+        && begun.lent.revision.may_run_direct()
     {
-        let times = (begun, deadline);
-        let event = Work::Event(event.clone());
-        let called = call(lent, Entry::Direct, event, times, course).await;
+        let called = call_direct(begun, event);
         if !matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
-            return Ok(finish(lent, called));
+            return Ok(finish(&begun.lent, called));
         }
-        Box::pin(restart(engine, lent, course)).await?;
-        let again = call(lent, Entry::Fiber, work, (Instant::now(), deadline), course);
-        let called = Box::pin(again).await;
-        return Ok(finish(lent, called));
+        return Box::pin(run_again(engine, begun, work)).await;
     }
-    let called = call(lent, Entry::Fiber, work, (begun, deadline), course).await;
-    Ok(finish(lent, called))
+    let from = begun.begun;
+    // On its own, so that neither is larger than the allocator has at hand.
+    let called = Box::pin(call(begun, work, from)).await;
+    Ok(finish(&begun.lent, called))
+}
+
+/// Calls the guest on a fiber after it ran too long without.
+async fn run_again(
+    engine: &EngineInner,
+    begun: &mut Begun<'_>,
+    work: Work,
+) -> Result<Result<Bytes, Fault>, InvokeError> {
+    restart(engine, &mut begun.lent, &mut begun.course).await?;
+    let called = call(begun, work, Instant::now()).await;
+    Ok(finish(&begun.lent, called))
+}
+
+/// The rest of an invocation that ran too long without a fiber.
+async fn go_on(
+    engine: &EngineInner,
+    mut begun: Begun<'_>,
+    work: Work,
+) -> Result<Outcome, InvokeError> {
+    let result = run_again(engine, &mut begun, work).await?;
+    conclude(engine, begun, None, result)
 }
 
 /// Replaces an instance that ran too long without a fiber by one that serves the same invocation. What it did so far stays
@@ -381,94 +395,41 @@ async fn restart(
     }
 }
 
-async fn call(
-    lent: &mut Lent<'_>,
-    entry: Entry,
-    work: Work,
-    (begun, deadline): (Instant, Instant),
-    course: &mut Course,
-) -> Result<Bytes, CallFailure> {
-    let shared = &lent.revision.shared;
-    let Some(instance) = &mut lent.instance else {
+/// Calls the guest on this stack: nothing is awaited.
+fn call_direct(begun: &mut Begun<'_>, event: &[u8]) -> Result<Bytes, CallFailure> {
+    let deadline = begun.deadline();
+    let limits = &begun.lent.revision.shared.limits;
+    let cancelled = Err(CallFailure::Interrupted(Interrupted::Cancelled));
+    let Some(instance) = &mut begun.lent.instance else { return cancelled };
+    instance.uses = instance.uses.saturating_add(1);
+    instance.ledger_mut().arm_direct(begun.begun, deadline, limits.cpu_time);
+    let _measured = begun.course.cpu.enter(begun.begun);
+    instance.call_direct(event, limits.answer_bytes).unwrap_or(cancelled)
+}
+
+async fn call(begun: &mut Begun<'_>, work: Work, from: Instant) -> Result<Bytes, CallFailure> {
+    let deadline = begun.deadline();
+    let shared = &begun.lent.revision.shared;
+    let Some(instance) = &mut begun.lent.instance else {
         return Err(CallFailure::Interrupted(Interrupted::Cancelled));
     };
     instance.uses = instance.uses.saturating_add(1);
     instance.is_frozen = false;
-    let ledger = instance.ledger_mut();
-    match entry {
-        Entry::Direct => ledger.arm_direct(begun, deadline, shared.limits.cpu_time),
-        Entry::Fiber => ledger.arm(deadline, shared.limits.cpu_time),
-    }
-    let work = pin!(instance.call(entry, work, shared.limits.answer_bytes));
-    match bounded::until(&shared.ticker, (begun, deadline), &mut course.cpu, work).await {
+    instance.ledger_mut().arm(deadline, shared.limits.cpu_time);
+    let work = pin!(instance.call(work, shared.limits.answer_bytes));
+    let course = &mut begun.course;
+    match bounded::until(&shared.ticker, (from, deadline), &mut course.cpu, work).await {
         Ok(called) => called,
         Err(interrupted) => Err(CallFailure::Interrupted(interrupted)),
     }
 }
 
-fn finish(lent: &mut Lent<'_>, called: Result<Bytes, CallFailure>) -> Result<Bytes, Fault> {
-    let limits = &lent.revision.shared.limits;
-    let times =
-        TimeLimits { timeout: limits.timeout, cpu_time: limits.cpu_time, is_initializing: false };
+fn finish(lent: &Lent<'_>, called: Result<Bytes, CallFailure>) -> Result<Bytes, Fault> {
     called.map_err(|failure| {
+        let limits = &lent.revision.shared.limits;
+        let (timeout, cpu_time) = (limits.timeout, limits.cpu_time);
+        let times = TimeLimits { timeout, cpu_time, is_initializing: false };
         let denied = lent.instance.as_ref().and_then(|instance| instance.ledger().meter.denied());
         classify(failure, denied, times)
     })
-}
-
-/// What the outcome says of the instance that served.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
-    pub(crate) id: u64,
-    pub(crate) memory_peak_bytes: u64,
-}
-
-impl Seen {
-    pub(crate) fn of(instance: &Instance) -> Self {
-        Self { id: instance.id, memory_peak_bytes: instance.ledger().meter.peak() }
-    }
-}
-
-impl Course {
-    fn begin(revision: &Revision, work: &Work, wait: Duration) -> Self {
-        Self {
-            phases: Phases { wait, ..Phases::default() },
-            start: StartKind::Warm,
-            tier: revision.load.tier,
-            cpu: CpuMeter::default(),
-            traffic: Traffic::of(work),
-            initialize_log_bytes: None,
-        }
-    }
-
-    pub(crate) fn outcome(
-        self,
-        result: Result<Bytes, Fault>,
-        logged: Logged,
-        seen: Option<Seen>,
-    ) -> Outcome {
-        let run = self.phases.run;
-        let (payload_bytes, answer_bytes) = self.traffic.count(&result);
-        let report = Report {
-            start: self.start,
-            tier: self.tier,
-            billed: Duration::from_millis(
-                u64::try_from(run.as_micros().div_ceil(1000)).unwrap_or(u64::MAX),
-            ),
-            cpu_time: self.cpu.used(),
-            memory_peak_bytes: seen.map_or(0, |seen| seen.memory_peak_bytes),
-            payload_bytes,
-            answer_bytes,
-            log_bytes: logged.bytes,
-            // Without an instance, making it is all that was logged.
-            initialize_log_bytes: match seen {
-                Some(_) => self.initialize_log_bytes,
-                None => Some(logged.bytes),
-            },
-            log_lines_dropped: logged.dropped,
-            instance: seen.map_or(0, |seen| seen.id),
-            phases: self.phases,
-        };
-        Outcome { result, tail_log: logged.tail, report }
-    }
 }

@@ -224,14 +224,14 @@ impl Rounds {
             return;
         }
         let policy = &revision.policy;
-        if revision.pool.idle() > 0 {
+        if revision.idle() > 0 {
             for instance in revision.pool.take_expired(policy.idle_time, policy.min_ready) {
                 self.retire(revision, instance, Retirement::Idle);
             }
             self.freeze(revision);
         }
         let wanted = wanted_idle(revision);
-        if revision.pool.idle() < wanted && !self.is_paused(revision) && !engine.door.is_closed() {
+        if revision.idle() < wanted && !self.is_paused(revision) && !engine.door.is_closed() {
             self.fill(engine, revision, wanted);
         }
     }
@@ -239,8 +239,8 @@ impl Rounds {
     /// Makes instances ahead of need.
     fn fill(&mut self, engine: &EngineInner, revision: &Arc<Revision>, wanted: u32) {
         for _ in 0..MADE_PER_PASS {
-            let alive = revision.pool.idle() + revision.busy();
-            if revision.pool.idle() >= wanted || alive >= revision.policy.max_instances {
+            let alive = revision.idle() + revision.busy();
+            if revision.idle() >= wanted || alive >= revision.policy.max_instances {
                 return;
             }
             let _running = engine.ticker.running();
@@ -336,19 +336,19 @@ impl Rounds {
                 continue;
             }
             let after = Arc::new(before.with(code));
-            let wanted = before.pool.idle() + before.busy();
+            let wanted = before.idle() + before.busy();
             self.fill(engine, &after, wanted.min(MADE_PER_PASS));
             if function.succeed(&before, after.clone()) {
                 engine.keeper.watch(engine, &after);
                 self.dispose(&before);
             } else {
-                drop(after.pool.close());
+                drop(after.pool.close(&after.door));
             }
         }
     }
 
     fn dispose(&self, revision: &Arc<Revision>) {
-        for instance in revision.pool.close() {
+        for instance in revision.pool.close(&revision.door) {
             self.retire(revision, instance, Retirement::Replaced);
         }
     }

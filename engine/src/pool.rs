@@ -3,14 +3,30 @@
 //! Kept in one stack per thread (up to a bound): an invocation takes the instance that its own thread used last, whose memory is
 //! in that core's cache, and looks at other threads' only when its own has none. How many may run at once is not decided here
 //! but by admission.
+//!
+//! What a thread used last is *parked* beside its stack, together with the right to run: an invocation that finds it there pays one
+//! atomic exchange, and one when it parks it again. Whoever else wants it, or the right, settles the pool first.
+//!
+//! Why nothing that is parked is overlooked, though no lock is held. Whoever parks (1) exchanges the slot, (2) says [`SOME`], (3) looks whether
+//! the pool is closed and (4) whether anybody waits. Whoever settles (a) says [`SETTLING`], (b) empties the slots, (c) says [`NONE`] unless
+//! [`SOME`] was said meanwhile.
+//! - Is (1) before (b), (b) finds it. Is it after, then (2) is after (a), for both exchange the same word, and says [`SOME`] anew.
+//! - Who waits counts itself and then settles. Does it find [`NONE`], then before (2), and (4) sees its count. Does it settle and miss (1), then
+//!   (1) is after its (b), and (4) sees its count. Else it has the right.
+//! - Closing says so and then empties the slots: does it miss (1), then (3) sees it, and whoever parks takes back what it parked or
+//!   finds that another did.
+//!
+//! Between (1) and (2) nobody else can have the instance or the right. That is as before (1), for the invocation has not ended yet.
 
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_utils::atomic::AtomicCell;
 use parking_lot::Mutex;
 
+use crate::admission::FunctionDoor;
 use crate::instance::{Instance, Retirement};
 
 /// Most stacks per pool; more threads share.
@@ -20,13 +36,41 @@ const SHARDS_MAX: usize = 16;
 static SHARDS: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX));
 
+/// Nothing is parked.
+const NONE: u8 = 0;
+/// Something may be.
+const SOME: u8 = 1;
+/// Somebody puts it on the stacks.
+const SETTLING: u8 = 2;
+
+/// What one thread left, on a cache line that no other thread writes to.
+#[derive(Default)]
+#[repr(align(64))]
+struct Shard {
+    /// What it used last, with the right to run. Exchanged as one word, so it needs no lock.
+    parked: AtomicCell<Option<Instance>>,
+    stack: Mutex<Vec<Instance>>,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("stack", &self.stack).finish_non_exhaustive()
+    }
+}
+
 /// Instances at rest.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    shards: Box<[Mutex<Vec<Instance>>]>,
+    shards: Box<[Shard]>,
+    /// Those on a stack.
     idle: AtomicU32,
+    /// Whether any may be parked: [`NONE`], [`SOME`] or [`SETTLING`]. Whoever parks says so afterwards, and whoever settles says so before
+    /// and looks again if somebody said so meanwhile: none is overlooked.
+    parked: AtomicU8,
+    /// Held while settling, so that nothing on its way to a stack is missed by whoever wants it.
+    settling: Mutex<()>,
     /// Set once the code is replaced: nothing comes back any more.
-    is_closed: std::sync::atomic::AtomicBool,
+    is_closed: AtomicBool,
     retired: [AtomicU64; Retirement::ALL.len()],
 }
 
@@ -43,8 +87,10 @@ pub(crate) struct Resting {
 impl Pool {
     pub(crate) fn new() -> Self {
         Self {
-            shards: (0..*SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..*SHARDS).map(|_| Shard::default()).collect(),
             idle: AtomicU32::new(0),
+            parked: AtomicU8::new(NONE),
+            settling: Mutex::default(),
             is_closed: false.into(),
             retired: Default::default(),
         }
@@ -56,13 +102,100 @@ impl Pool {
         Self { retired: other.retired.each_ref().map(count), ..Self::new() }
     }
 
+    fn own(&self) -> Option<&Shard> {
+        self.shards.get(thread_number() % self.shards.len())
+    }
+
+    /// Takes what this thread parked. The right to run comes with it: [`FunctionDoor::resume`].
+    pub(crate) fn take_parked(&self) -> Option<Instance> {
+        self.own()?.parked.take()
+    }
+
+    /// Parks an instance that served, with the right to run of whoever it served; that right is given back here if it does not stay.
+    /// Gives back the instance if the pool is closed.
+    pub(crate) fn park(
+        &self,
+        mut instance: Instance,
+        now: Instant,
+        door: &FunctionDoor,
+    ) -> Result<(), Instance> {
+        instance.idle_since = now;
+        let Some(own) = self.own() else {
+            door.leave();
+            return Err(instance);
+        };
+        if let Some(before) = own.parked.swap(Some(instance)) {
+            drop(self.unpark(own, before, door));
+        }
+        if self.parked.load(Ordering::SeqCst) != SOME {
+            self.parked.swap(SOME, Ordering::SeqCst);
+        }
+        if self.is_closed() {
+            let Some(instance) = own.parked.take() else { return Ok(()) };
+            door.leave();
+            return Err(instance);
+        }
+        // Either this sees who waits, or who waits sees what is parked.
+        if door.waiting() > 0 {
+            self.settle(door);
+        }
+        Ok(())
+    }
+
+    /// Puts all that is parked on the stacks and gives back the rights that it had.
+    pub(crate) fn settle(&self, door: &FunctionDoor) {
+        if self.parked.load(Ordering::SeqCst) == NONE {
+            return;
+        }
+        let mut left = Vec::new();
+        let settling = self.settling.lock();
+        let turn = |from, to| {
+            self.parked.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        };
+        if turn(SOME, SETTLING) {
+            for shard in &self.shards {
+                let Some(instance) = shard.parked.take() else { continue };
+                left.extend(self.unpark(shard, instance, door).err());
+            }
+            turn(SETTLING, NONE);
+        }
+        drop(settling);
+        // Taken apart where nobody waits for it.
+        drop(left);
+    }
+
+    /// Puts one on the stack beside, where its thread finds it first; gives it back if the pool is closed.
+    fn unpark(
+        &self,
+        shard: &Shard,
+        instance: Instance,
+        door: &FunctionDoor,
+    ) -> Result<(), Instance> {
+        let unparked = self.insert(shard, instance, Vec::push);
+        if unparked.is_err() {
+            self.count(Retirement::Replaced);
+        }
+        door.leave();
+        unparked
+    }
+
     /// Takes the instance used last, from this thread's stack if it has one. With `prefers_used` one that never served is taken
-    /// only where no thread has another.
-    pub(crate) fn take(&self, prefers_used: bool) -> Option<Instance> {
-        if self.idle.load(Ordering::Acquire) == 0 {
+    /// only where no thread has another; then what other threads parked is taken as well, but only if none lies here.
+    pub(crate) fn take(&self, prefers_used: bool, door: &FunctionDoor) -> Option<Instance> {
+        let is_used = |one: &mut Instance| one.uses > 0;
+        if prefers_used {
+            if self.idle() > 0
+                && let Some(own) = self.own()
+                && let Some(instance) = self.pop_from(own, is_used)
+            {
+                return Some(instance);
+            }
+            self.settle(door);
+        }
+        if self.idle() == 0 {
             return None;
         }
-        let used = if prefers_used { self.pop(|one| one.uses > 0) } else { None };
+        let used = if prefers_used { self.pop(is_used) } else { None };
         used.or_else(|| self.pop(|_| true))
     }
 
@@ -70,27 +203,32 @@ impl Pool {
     fn pop(&self, is_wanted: impl Fn(&mut Instance) -> bool) -> Option<Instance> {
         let own = thread_number();
         let count = self.shards.len();
-        for step in 0..count {
+        (0..count).find_map(|step| {
             let shard = self.shards.get((own + step) % count)?;
-            let taken = shard.lock().pop_if(&is_wanted);
-            if let Some(instance) = taken {
-                self.idle.fetch_sub(1, Ordering::Release);
-                return Some(instance);
-            }
-        }
-        None
+            self.pop_from(shard, &is_wanted)
+        })
+    }
+
+    fn pop_from(
+        &self,
+        shard: &Shard,
+        is_wanted: impl Fn(&mut Instance) -> bool,
+    ) -> Option<Instance> {
+        let taken = shard.stack.lock().pop_if(is_wanted)?;
+        self.idle.fetch_sub(1, Ordering::Release);
+        Some(taken)
     }
 
     /// Puts an instance to rest; gives it back if the pool is closed.
-    pub(crate) fn put(&self, mut instance: Instance, now: Instant) -> Result<(), Box<Instance>> {
+    pub(crate) fn put(&self, mut instance: Instance, now: Instant) -> Result<(), Instance> {
         instance.idle_since = now;
-        self.insert(instance, Vec::push)
+        self.insert_here(instance, Vec::push)
     }
 
     /// Puts an instance below all others of its sort, for the keeper: those that served last are taken first, and those that never
     /// did last.
-    pub(crate) fn put_below(&self, instance: Instance) -> Result<(), Box<Instance>> {
-        self.insert(instance, |shard, instance| {
+    pub(crate) fn put_below(&self, instance: Instance) -> Result<(), Instance> {
+        self.insert_here(instance, |shard, instance| {
             let unused = match instance.uses {
                 0 => 0,
                 _ => shard.partition_point(|other| other.uses == 0),
@@ -99,24 +237,34 @@ impl Pool {
         })
     }
 
-    fn insert(
+    fn insert_here(
         &self,
         instance: Instance,
         place: impl FnOnce(&mut Vec<Instance>, Instance),
-    ) -> Result<(), Box<Instance>> {
-        let own = thread_number() % self.shards.len();
-        let Some(shard) = self.shards.get(own) else { return Err(Box::new(instance)) };
-        let mut shard = shard.lock();
-        // Under the lock, so that closing either sees this instance or is seen here.
-        if self.is_closed.load(Ordering::Acquire) {
-            return Err(Box::new(instance));
+    ) -> Result<(), Instance> {
+        match self.own() {
+            Some(own) => self.insert(own, instance, place),
+            None => Err(instance),
         }
-        place(&mut shard, instance);
+    }
+
+    fn insert(
+        &self,
+        shard: &Shard,
+        instance: Instance,
+        place: impl FnOnce(&mut Vec<Instance>, Instance),
+    ) -> Result<(), Instance> {
+        let mut stack = shard.stack.lock();
+        // Under the lock, so that closing either sees this instance or is seen here.
+        if self.is_closed() {
+            return Err(instance);
+        }
+        place(&mut stack, instance);
         self.idle.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
-    /// Instances at rest.
+    /// Instances at rest on a stack.
     pub(crate) fn idle(&self) -> u32 {
         self.idle.load(Ordering::Acquire)
     }
@@ -126,7 +274,7 @@ impl Pool {
         let now = Instant::now();
         let mut taken = Vec::new();
         for shard in &self.shards {
-            let mut shard = shard.lock();
+            let mut shard = shard.stack.lock();
             let mut spare = self.idle().saturating_sub(keep);
             let is_expired = |instance: &mut Instance| {
                 let rested = now.saturating_duration_since(instance.idle_since);
@@ -145,7 +293,7 @@ impl Pool {
     /// Takes out one instance that `is_wanted`, leaving all others where invocations find them.
     pub(crate) fn take_one(&self, is_wanted: impl Fn(&Instance) -> bool) -> Option<Instance> {
         for shard in &self.shards {
-            let mut shard = shard.lock();
+            let mut shard = shard.stack.lock();
             if let Some(position) = shard.iter().position(&is_wanted) {
                 self.idle.fetch_sub(1, Ordering::Release);
                 return Some(shard.remove(position));
@@ -161,7 +309,7 @@ impl Pool {
         }
         let mut all: Option<Resting> = None;
         for shard in &self.shards {
-            for instance in shard.lock().iter() {
+            for instance in shard.stack.lock().iter() {
                 let all =
                     all.get_or_insert(Resting { count: 0, bytes: 0, oldest: instance.idle_since });
                 all.count += 1;
@@ -175,7 +323,7 @@ impl Pool {
     /// Takes out the instance that has rested longest, to make room for another function's.
     pub(crate) fn take_oldest(&self) -> Option<Instance> {
         for shard in &self.shards {
-            let mut shard = shard.lock();
+            let mut shard = shard.stack.lock();
             let rested = shard.iter().enumerate().min_by_key(|(_, instance)| instance.idle_since);
             if let Some(position) = rested.map(|(position, _)| position) {
                 self.idle.fetch_sub(1, Ordering::Release);
@@ -186,11 +334,15 @@ impl Pool {
     }
 
     /// Takes out everything and keeps the pool empty from now on.
-    pub(crate) fn close(&self) -> Vec<Instance> {
-        self.is_closed.store(true, Ordering::Release);
+    pub(crate) fn close(&self, door: &FunctionDoor) -> Vec<Instance> {
+        self.is_closed.store(true, Ordering::SeqCst);
         let mut taken = Vec::new();
         for shard in &self.shards {
-            taken.append(&mut shard.lock());
+            if let Some(instance) = shard.parked.take() {
+                taken.push(instance);
+                door.leave();
+            }
+            taken.append(&mut shard.stack.lock());
         }
         self.idle.store(0, Ordering::Release);
         taken
@@ -198,7 +350,7 @@ impl Pool {
 
     /// Whether the pool was closed.
     pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+        self.is_closed.load(Ordering::SeqCst)
     }
 
     /// Counts an instance that went.
@@ -230,4 +382,14 @@ pub(crate) fn thread_number() -> usize {
             number
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_parked_is_exchanged_without_a_lock() {
+        assert!(AtomicCell::<Option<Instance>>::is_lock_free());
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::admission::FunctionDoor;
+use crate::admission::{FunctionDoor, Permit};
 use crate::code::Code;
 use crate::concurrent::Several;
 use crate::engine::EngineInner;
@@ -12,9 +12,11 @@ use crate::engine::evicting::Demand;
 use crate::instance::{Instance, Retirement, Verdict};
 use crate::limits::MIB;
 use crate::pool::Pool;
+use crate::seat::Seat;
 use crate::state::{Shared, Surroundings};
 use crate::{
-    FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, Outcome, PoolPolicy, StartKind,
+    FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, Outcome, PoolPolicy, Refusal,
+    StartKind,
 };
 
 /// Largest tail that may be asked for.
@@ -40,6 +42,8 @@ pub(crate) struct Revision {
     /// How often it was called lately.
     pub(crate) demand: Demand,
     isolation: Isolation,
+    /// Whether an instance that served rests with the right to run.
+    parks: bool,
     starts: [AtomicU64; StartKind::ALL.len()],
     /// Calls that go on a fiber before one is tried without again.
     on_fiber: AtomicU32,
@@ -71,6 +75,7 @@ impl Revision {
             shared: Arc::new(Shared::new(spec, around)),
             several: (policy.concurrency > 1).then(|| Several::new(policy.concurrency)),
             isolation,
+            parks: isolation == Isolation::Reuse && policy.concurrency == 1,
             pool: Pool::new(),
             door: FunctionDoor::new(&policy),
             demand: Demand::since(0),
@@ -90,6 +95,7 @@ impl Revision {
             code,
             several: self.several.as_ref().map(|_| Several::new(self.policy.concurrency)),
             isolation: self.isolation,
+            parks: self.parks,
             pool: Pool::after(&self.pool),
             door: FunctionDoor::new(&self.policy),
             demand: Demand::since(self.starts().iter().sum()),
@@ -99,11 +105,6 @@ impl Revision {
         }
     }
 
-    /// Whether an instance serves one invocation after another.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.isolation == Isolation::Reuse
-    }
-
     /// Whether a call may be tried without a fiber.
     pub(crate) fn may_run_direct(&self) -> bool {
         self.code.can_run_direct()
@@ -111,6 +112,11 @@ impl Revision {
                 .on_fiber
                 .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
                 .is_err()
+    }
+
+    /// Whether the next call may; unlike [`may_run_direct`](Self::may_run_direct) it counts nothing.
+    pub(crate) fn runs_direct_now(&self) -> bool {
+        self.code.can_run_direct() && self.on_fiber.load(Ordering::Relaxed) == 0
     }
 
     /// Whether a call is to run behind others. An instance that serves several belongs to a task of its own already.
@@ -123,11 +129,50 @@ impl Revision {
         self.on_fiber.store(FIBER_CALLS, Ordering::Relaxed);
     }
 
+    /// The instance that this thread used last, with the right to run, if it was left with it.
+    pub(crate) fn take_parked(&self) -> Option<(Instance, Permit<'_>)> {
+        if !self.parks {
+            return None;
+        }
+        self.pool.take_parked().map(|instance| (instance, self.door.resume()))
+    }
+
+    /// The right to run for one that may have a seat, if there is one that nobody waits for.
+    pub(crate) fn try_enter(&self, seat: Option<&Seat>) -> Option<Option<Permit<'_>>> {
+        self.door.try_enter_for(seat).or_else(|| {
+            self.pool.settle(&self.door);
+            self.door.try_enter_for(seat)
+        })
+    }
+
+    /// Waits for the right to run until the policy's end or `deadline`.
+    pub(crate) async fn queue(&self, deadline: Option<Instant>) -> Result<Permit<'_>, Refusal> {
+        let around = (&*self.shared.ticker, &self.pool);
+        self.door.queue(&self.shared.name, around, deadline).await
+    }
+
+    /// An instance that waits, one that served before if it is to serve again.
+    pub(crate) fn take(&self) -> Option<Instance> {
+        self.pool.take(self.isolation == Isolation::Reuse, &self.door)
+    }
+
+    /// Instances that wait for an invocation.
+    pub(crate) fn idle(&self) -> u32 {
+        self.pool.settle(&self.door);
+        self.pool.idle()
+    }
+
+    /// Invocations with the right to run.
+    pub(crate) fn running(&self) -> u32 {
+        self.pool.settle(&self.door);
+        self.door.running()
+    }
+
     /// Instances at work now.
     pub(crate) fn busy(&self) -> u32 {
         match &self.several {
             Some(several) => several.instances(),
-            None => self.door.running(),
+            None => self.running(),
         }
     }
 
@@ -150,6 +195,25 @@ impl Revision {
             Verdict::Retire(Retirement::UsedUp)
         } else {
             Verdict::Keep
+        }
+    }
+
+    /// Puts an instance to rest after its invocation, with the right to run if it may serve again, or lets it go.
+    pub(crate) fn rest(
+        &self,
+        engine: &EngineInner,
+        (instance, permit): (Instance, Option<Permit<'_>>),
+        verdict: Verdict,
+        now: Instant,
+    ) {
+        match (verdict, permit) {
+            (Verdict::Keep, Some(permit)) if self.parks => {
+                permit.keep();
+                if self.pool.park(instance, now, &self.door).is_err() {
+                    self.pool.count(Retirement::Replaced);
+                }
+            }
+            (verdict, _permit) => self.give_back(engine, instance, verdict, now),
         }
     }
 

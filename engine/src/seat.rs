@@ -59,7 +59,7 @@ impl Seat {
     pub(crate) fn keep(&self, instance: Instance, permit: Option<Permit<'_>>) {
         let mut place = self.place.lock();
         if let Some(permit) = permit {
-            permit.forget();
+            permit.keep();
             place.holds_permit = true;
         }
         place.instance = Some(instance);

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use hearth_host_api::Grants;
 use hearth_host_api::caller::FunctionCaller;
 use hearth_host_api::config::Settings;
@@ -21,11 +22,11 @@ use crate::cpu_meter;
 use crate::fault::Interrupted;
 use crate::memory_meter::{MemoryBudget, MemoryMeter};
 use crate::roster::Roster;
-use crate::tail_log::InstanceLog;
+use crate::tail_log::{InstanceLog, Logged};
 use crate::ticker::{TICK, Ticker};
 use crate::turn;
 use crate::websocket::Switchboard;
-use crate::{FunctionSpec, Identity, Invocation, Limits};
+use crate::{FunctionSpec, Identity, Invocation, Limits, LogType};
 
 mod component;
 mod core;
@@ -97,6 +98,15 @@ impl Shared {
         }
     }
 
+    /// Aims a log at an invocation.
+    pub(crate) fn aim_log(&self, log: &InstanceLog, invocation: &Invocation) {
+        let tail_bytes = match invocation.log {
+            LogType::Tail => self.limits.tail_log_bytes as usize,
+            LogType::None => 0,
+        };
+        log.begin((&invocation.request_id, &self.name), tail_bytes, self.limits.log_bytes);
+    }
+
     /// The `/tmp` of a new instance, empty, if the function was granted one.
     pub(crate) fn new_tmp(&self) -> Option<Disk> {
         self.grants.tmp.map(|granted| Disk::new(granted.bounds(), self.budget.clone()))
@@ -112,6 +122,8 @@ pub(crate) struct Ledger {
     pub(crate) log: InstanceLog,
     /// The instance's own log.
     home_log: InstanceLog,
+    /// Whether it is still to be aimed at the invocation, of which nothing was logged so far.
+    is_log_due: bool,
     pub(crate) invocation: Option<Invocation>,
     /// The requests that it serves at once; none where it serves one at a time.
     tasks: Option<Box<Tasks>>,
@@ -130,6 +142,7 @@ impl Ledger {
             shared,
             home_log: log.clone(),
             log,
+            is_log_due: false,
             invocation: None,
             tasks: None,
             deadline: Instant::now(),
@@ -137,6 +150,33 @@ impl Ledger {
             direct_until: None,
             is_long: false,
         }
+    }
+
+    /// Leaves it to the first line to aim the log; then [`aimed_log`](Self::aimed_log) is its only way.
+    pub(crate) fn put_off_log(&mut self) {
+        self.is_log_due = true;
+    }
+
+    /// The log, aimed at the invocation.
+    pub(crate) fn aimed_log(&mut self) -> &InstanceLog {
+        if std::mem::take(&mut self.is_log_due)
+            && let Some(invocation) = &self.invocation
+        {
+            self.shared.aim_log(&self.log, invocation);
+        }
+        &self.log
+    }
+
+    /// Ends the invocation, of which no import is left that could ask for it, and its log.
+    pub(crate) fn end(&mut self) -> Logged {
+        // Here, where it is in the caches, and not when the next one takes its place.
+        let log = self.invocation.as_ref().map(|invocation| invocation.log);
+        self.invocation = None;
+        if !std::mem::take(&mut self.is_log_due) {
+            return self.log.end();
+        }
+        let tail = (log == Some(LogType::Tail)).then(Bytes::new);
+        Logged { tail, ..Logged::default() }
     }
 
     /// Arms the time limits of what runs next.

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::presence::Presence;
 
 /// Distance of two epochs: the longest a guest runs before it yields or its deadline is looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -27,10 +29,8 @@ pub(crate) struct Ticker {
 }
 
 struct Shared {
-    /// Guests running now.
-    running: AtomicUsize,
-    /// Whether the thread sleeps until someone notifies it.
-    parked: AtomicBool,
+    /// Guests running now, and whether the thread sleeps until someone notifies it.
+    presence: Arc<Presence>,
     stopped: AtomicBool,
     /// Set once, when draining ran out of time: every guest ends at its next tick or wake.
     cancelled: AtomicBool,
@@ -49,8 +49,7 @@ impl Ticker {
     /// Starts the thread.
     pub(crate) fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            running: AtomicUsize::new(0),
-            parked: AtomicBool::new(false),
+            presence: Arc::default(),
             stopped: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             next_key: AtomicU64::new(0),
@@ -79,12 +78,20 @@ impl Ticker {
 
     /// Says that a guest runs until the guard drops, so that epochs advance.
     pub(crate) fn running(&self) -> Running<'_> {
-        // SeqCst pairs with the thread's own store to `parked` and load of `running`: one of the two sees the other.
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
-        if self.shared.parked.load(Ordering::SeqCst) {
-            self.shared.notify();
+        if self.shared.presence.enter_other().clock_sleeps() {
+            self.wake();
         }
         Running { shared: &self.shared }
+    }
+
+    /// Who runs. Invocations count themselves in and wake the clock if it sleeps; all others go through [`running`](Self::running).
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        &self.shared.presence
+    }
+
+    /// Has the clock go on.
+    pub(crate) fn wake(&self) {
+        self.shared.notify();
     }
 
     /// Ends every running guest at its next chance. There is no way back.
@@ -125,7 +132,7 @@ pub(crate) struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.shared.running.fetch_sub(1, Ordering::Release);
+        self.shared.presence.leave_other();
     }
 }
 
@@ -151,7 +158,7 @@ impl Alarm<'_> {
         };
         self.armed = Some((key, waker.clone()));
         // Awake, the thread looks at the queue each tick; parked, it must learn of a new earliest deadline.
-        if is_first && self.shared.parked.load(Ordering::SeqCst) {
+        if is_first && self.shared.presence.now().clock_sleeps() {
             self.shared.notify();
         }
     }
@@ -180,7 +187,7 @@ impl Shared {
         let mut quiet_ticks = 0;
         let mut due = Vec::new();
         while !self.stopped.load(Ordering::SeqCst) {
-            if self.running.load(Ordering::SeqCst) == 0 {
+            if self.presence.now().is_empty() {
                 quiet_ticks += 1;
             } else {
                 quiet_ticks = 0;
@@ -198,14 +205,14 @@ impl Shared {
     /// Sleeps until a guest runs or the earliest deadline comes.
     fn park(&self) {
         let mut queue = self.queue.lock();
-        self.parked.store(true, Ordering::SeqCst);
-        if self.running.load(Ordering::SeqCst) == 0 && !self.stopped.load(Ordering::SeqCst) {
+        let present = self.presence.clock_falls_asleep();
+        if present.is_empty() && !self.stopped.load(Ordering::SeqCst) {
             match queue.deadlines.first_key_value().map(|((at, _), _)| *at) {
                 Some(at) => drop(self.wake.wait_until(&mut queue, at)),
                 None => self.wake.wait(&mut queue),
             }
         }
-        self.parked.store(false, Ordering::SeqCst);
+        self.presence.clock_is_awake();
     }
 
     /// A tick, or less if a deadline comes sooner.

@@ -54,7 +54,7 @@ impl PlatformCaller {
         invocation.deadline = Some(call.deadline);
         invocation.trace_parent = call.trace_parent.map(Arc::from);
         if let Some(qualifier) = &call.target.qualifier {
-            invocation.qualifier = Arc::from(qualifier.as_str());
+            invocation.qualifier = Some(Arc::from(qualifier.as_str()));
         }
         let left = call.deadline.saturating_duration_since(Instant::now());
         let invoked = tokio::time::timeout(left, platform.invoke(revision, invocation))

@@ -1,6 +1,6 @@
 //! Each kind of guest answers an event, and what it logs comes back in order.
 
-use hearth_engine::{Fault, GuestKind, Invocation, StartKind};
+use hearth_engine::{Fault, FunctionSpec, GuestKind, Invocation, LogType, StartKind};
 
 use crate::world::{engine, engine_and_lines, eventually, invoke, load, story, tail};
 
@@ -125,4 +125,80 @@ fn a_thread_without_a_runtime_can_invoke() {
     assert!(outcome.result.is_ok());
     let nested = story(async { function.invoke_blocking(Invocation::new("{}")) });
     assert!(nested.unwrap_err().to_string().contains("inside an async runtime"));
+}
+
+#[test]
+fn a_line_is_of_the_call_that_wrote_it_and_who_writes_none_has_none() {
+    let guest = r#"(module
+        (import "hearth" "log" (func $log (param i32 i32 i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "line")
+        (func (export "alloc") (param i32) (result i32) i32.const 8)
+        (func (export "handle") (param i32 i32) (result i64)
+            (if (i32.eq (local.get 1) (i32.const 2))
+                (then (call $log (i32.const 2) (i32.const 0) (i32.const 4))))
+            i64.const 0))"#;
+    story(async {
+        let (engine, seen) = engine_and_lines();
+        let spec = FunctionSpec::new("sometimes", wat::parse_str(guest).unwrap());
+        let function = engine.load(spec).await.unwrap();
+        for (id, event, wanted) in
+            [("a", "x", ""), ("b", "xx", "INFO line\n"), ("c", "x", ""), ("d", "xx", "INFO line\n")]
+        {
+            let invocation = Invocation::new(event).request_id(id).log(LogType::Tail);
+            let outcome = function.invoke(invocation).await.unwrap();
+            assert_eq!((id, tail(&outcome).as_str()), (id, wanted));
+            assert_eq!(outcome.report.log_bytes, wanted.len() as u64);
+        }
+        let silent = function.invoke(Invocation::new("x")).await.unwrap();
+        assert_eq!(silent.tail_log, None);
+        let lines = || {
+            seen.0
+                .lock()
+                .unwrap()
+                .iter()
+                .map(|line| line.request_id.to_string())
+                .collect::<Vec<_>>()
+        };
+        eventually("both lines are there", || lines() == ["b", "d"]).await;
+    });
+}
+
+#[test]
+fn a_warm_call_that_takes_too_long_without_a_fiber_begins_anew_on_one() {
+    // A byte more is a loop of some ten milliseconds, two more one without an end.
+    let guest = r#"(module
+        (memory (export "memory") 1) (global $served (mut i32) (i32.const 0))
+        (func (export "alloc") (param i32) (result i32) i32.const 8)
+        (func (export "handle") (param i32 i32) (result i64)
+            (local $left i32)
+            (global.set $served (i32.add (global.get $served) (i32.const 1)))
+            (local.set $left (i32.const 30000000))
+            (if (i32.gt_u (local.get 1) (i32.const 1)) (then (loop $again
+                (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                (br_if $again (i32.or (local.get $left) (i32.eq (local.get 1) (i32.const 3)))))))
+            (i32.store8 (i32.const 0) (i32.add (global.get $served) (i32.const 48)))
+            i64.const 1))"#;
+    story(async {
+        let limits = crate::world::timeout(1000);
+        let spec = FunctionSpec::new("slow", wat::parse_str(guest).unwrap()).limits(limits);
+        let engine = engine();
+        let function = engine.load(spec.clone()).await.unwrap();
+        assert_eq!(invoke(&function, "x").await.result.unwrap(), "1");
+        let warm = invoke(&function, "x").await;
+        assert_eq!((warm.report.start, &warm.result.unwrap()[..]), (StartKind::Warm, &b"2"[..]));
+        let slow = invoke(&function, "xx").await;
+        // What it did before it was too long is unseen, and its instance is another.
+        assert_eq!(slow.result.unwrap(), "1");
+        assert_ne!(slow.report.instance, warm.report.instance);
+        let stats = function.stats();
+        assert!(stats.retired.contains(&("restarted", 1)), "{:?}", stats.retired);
+        assert_eq!((stats.running, stats.idle), (0, 1));
+        assert_eq!(invoke(&function, "x").await.result.unwrap(), "2");
+
+        let function = engine.load(spec).await.unwrap();
+        assert_eq!(invoke(&function, "x").await.result.unwrap(), "1");
+        let endless = invoke(&function, "xxx").await;
+        assert!(matches!(endless.result, Err(Fault::Timeout { .. })), "{:?}", endless.result);
+        assert_eq!((function.stats().running, function.stats().idle), (0, 0));
+    });
 }

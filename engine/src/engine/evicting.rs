@@ -71,6 +71,7 @@ impl EngineInner {
             let revision = revisions.get((start + passed) % count).and_then(Weak::upgrade);
             passed += 1;
             let Some(revision) = revision else { continue };
+            revision.pool.settle(&revision.door);
             let Some(resting) = revision.pool.resting() else { continue };
             looked_at += 1;
             let worth = worth(self.config.eviction, &revision, &resting, now);

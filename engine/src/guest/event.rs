@@ -7,6 +7,7 @@ use wasmtime::component::{Instance, InstancePre};
 
 use crate::fault::{CallFailure, bounded};
 use crate::guest::snapshot::ComponentSource;
+use crate::invocation::LATEST;
 use crate::state::{ComponentState, HasLedger};
 use crate::{Fault, Invocation};
 
@@ -31,7 +32,7 @@ impl std::fmt::Debug for EventComponent {
 pub(super) struct Facts {
     shared: std::sync::Arc<crate::state::Shared>,
     request_id: std::sync::Arc<str>,
-    qualifier: std::sync::Arc<str>,
+    qualifier: Option<std::sync::Arc<str>>,
     trigger: Option<crate::TriggerFacts>,
     trace_parent: Option<std::sync::Arc<str>>,
     deadline_ms: u64,
@@ -46,7 +47,7 @@ impl Facts {
         let of = |get: fn(&Invocation) -> std::sync::Arc<str>| invocation.map_or_else(none, get);
         Self {
             request_id: of(|invocation| invocation.request_id.clone()),
-            qualifier: of(|invocation| invocation.qualifier.clone()),
+            qualifier: invocation.and_then(|invocation| invocation.qualifier.clone()),
             trigger: invocation.and_then(|invocation| invocation.trigger.clone()),
             trace_parent: invocation.and_then(|invocation| invocation.trace_parent.clone()),
             attempt: invocation.map_or(0, |invocation| invocation.attempt),
@@ -60,7 +61,7 @@ impl Facts {
             request_id: &self.request_id,
             service: &self.shared.identity.service,
             function: &self.shared.identity.function,
-            qualifier: &self.qualifier,
+            qualifier: self.qualifier.as_deref().unwrap_or(LATEST),
             version: &self.shared.identity.version,
             memory_limit_bytes: self.shared.limits.memory_bytes,
             deadline_ms: self.deadline_ms,

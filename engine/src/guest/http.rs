@@ -89,10 +89,11 @@ fn request(
         .header("x-fc-service-name", &identity.service)
         .header("x-fc-function-name", &identity.function)
         .header("x-fc-version-id", &identity.version);
-    if let Some(Invocation { request_id, qualifier, trace_parent, .. }) = invocation {
-        request =
-            request.header("x-fc-request-id", &**request_id).header("x-fc-qualifier", &**qualifier);
-        if let Some(trace_parent) = trace_parent {
+    if let Some(invocation) = invocation {
+        request = request
+            .header("x-fc-request-id", &*invocation.request_id)
+            .header("x-fc-qualifier", invocation.qualifier());
+        if let Some(trace_parent) = &invocation.trace_parent {
             request = request.header("traceparent", &**trace_parent);
         }
     }

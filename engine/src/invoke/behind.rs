@@ -30,11 +30,12 @@ impl Drop for InsideStill {
 pub(super) async fn invoke(
     (engine, inside): (&Arc<EngineInner>, Inside<'_>),
     revision: &Arc<Revision>,
-    invocation: Invocation,
+    mut asked: Option<Invocation>,
     work: Work,
 ) -> Result<Outcome, InvokeError> {
     let failure = {
-        let (function, request_id) = (revision.shared.name.clone(), invocation.request_id.clone());
+        let request_id = asked.as_ref().map(|asked| asked.request_id.clone()).unwrap_or_default();
+        let function = revision.shared.name.clone();
         move |why: &str| InvokeError::Failure {
             function: function.to_string(),
             request_id: request_id.to_string(),
@@ -44,7 +45,7 @@ pub(super) async fn invoke(
     let (here, revision) = (InsideStill::of(engine.clone()), revision.clone());
     drop(inside);
     let run = engine.background.run(async move {
-        invoke_here(&here.0, &revision, invocation, work, Instant::now()).await
+        invoke_here(&here.0, &revision, &mut asked, work, Instant::now()).await
     });
     let run = run.ok_or_else(|| failure("there is no thread for functions that run long"))?;
     match run.await {

@@ -12,6 +12,8 @@ use wasmtime::Memory;
 use wasmtime_wasi::WasiCtxBuilder;
 
 use super::{HasLedger, Ledger, Shared};
+use crate::Invocation;
+use crate::invocation::LATEST;
 use crate::tail_log::InstanceLog;
 
 /// The preview 1 context of a new instance: what `wasi` says, and the function's `/tmp`.
@@ -62,7 +64,7 @@ impl<W> CoreState<W> {
             "requestId": invocation.map_or("", |invocation| &invocation.request_id),
             "service": shared.identity.service,
             "function": shared.identity.function,
-            "qualifier": invocation.map_or("LATEST", |invocation| &invocation.qualifier),
+            "qualifier": invocation.map_or(LATEST, Invocation::qualifier),
             "version": shared.identity.version,
             "memoryLimitBytes": shared.limits.memory_bytes,
             "deadlineMs": self.ledger.deadline_ms(),
@@ -87,7 +89,7 @@ impl<W: 'static> HasLedger for CoreState<W> {
 
 impl<W: Send + 'static> CoreView for CoreState<W> {
     fn log(&mut self, level: Level, message: &str) {
-        self.ledger.log.entry(level, "", message);
+        self.ledger.aimed_log().entry(level, "", message);
     }
 
     fn fail(&mut self, message: &[u8]) -> Result<(), AbiViolation> {

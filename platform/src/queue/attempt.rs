@@ -73,7 +73,7 @@ impl Execute for Inner {
         invocation.trace_parent = ticket.trace_parent.as_deref().map(Arc::from);
         invocation.trigger = ticket.trigger.clone().map(|(name, kind)| TriggerFacts { name, kind });
         if let Some(qualifier) = &ticket.qualifier {
-            invocation.qualifier = Arc::from(qualifier.as_str());
+            invocation.qualifier = Some(Arc::from(qualifier.as_str()));
         }
         let result = if ticket.is_request {
             self.replay(&revision, invocation).await

@@ -83,7 +83,7 @@ impl Catalog {
             return Ok(Running(None));
         }
         let function = revision.function();
-        let qualifier: &str = &invocation.qualifier;
+        let qualifier = invocation.qualifier();
         let qualifier = if qualifier.is_empty() { LATEST } else { qualifier };
         let key = key(function.service.as_str(), qualifier, function.name.as_str());
         let Some(config) = self.on_demand.get(&key) else { return Ok(Running(None)) };

@@ -113,7 +113,7 @@ async fn a_maximum_is_held_per_qualifier() {
     let revision = platform.resolve(alias).unwrap();
     let admit = |qualifier: &str| {
         let mut invocation = hearth_engine::Invocation::new("");
-        invocation.qualifier = qualifier.into();
+        invocation.qualifier = Some(qualifier.into());
         catalog.admit(&revision, &mut invocation)
     };
     let first = admit("prod").unwrap();

@@ -89,7 +89,7 @@ fn invocation(
     invocation.depth = depth;
     invocation.trace_parent = exchange.trace_parent.clone();
     if let Some(qualifier) = &destination.qualifier {
-        invocation.qualifier = Arc::from(qualifier.as_ref());
+        invocation.qualifier = Some(Arc::from(qualifier.as_ref()));
     }
     invocation
 }

@@ -98,7 +98,7 @@ pub(super) async fn invoke(
     invocation.trace_parent = exchange.trace_parent;
     invocation.depth = depth_of(&parts.headers);
     if let Some(qualifier) = &service.qualifier {
-        invocation.qualifier = Arc::from(qualifier.as_ref());
+        invocation.qualifier = Some(Arc::from(qualifier.as_ref()));
     }
     let invoked = app.platform.invoke_revision(revision, invocation).await;
     app.metrics_of(target, &invoked);

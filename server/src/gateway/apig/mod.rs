@@ -141,7 +141,7 @@ fn invocation(
     invocation.trigger = Some(TriggerFacts { name: route.name.clone(), kind: KIND.to_owned() });
     invocation.deadline = route.trigger.timeout.map(|limit| exchange.arrived + limit);
     if let Some(qualifier) = &destination.qualifier {
-        invocation.qualifier = Arc::from(qualifier.as_ref());
+        invocation.qualifier = Some(Arc::from(qualifier.as_ref()));
     }
     invocation
 }

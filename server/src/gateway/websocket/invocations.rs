@@ -47,7 +47,7 @@ impl Invocations {
         invocation.depth = self.depth;
         invocation.trace_parent = self.trace_parent.clone();
         if let Some(qualifier) = &self.qualifier {
-            invocation.qualifier = qualifier.clone();
+            invocation.qualifier = Some(qualifier.clone());
         }
         invocation
     }
