@@ -142,6 +142,7 @@ const PLACES: &[Place] = &[
             ("platform/src/backup.rs", "copying the storage, by a command of its own"),
             ("platform/src/storage/code_store.rs", "hashing code, when it is stored or loaded"),
             ("platform/src/logs", "looking through log files"),
+            ("server/src/http/body.rs", "letting go of a large body takes milliseconds"),
             (
                 "server/src/dialect/function_compute/large.rs",
                 "reading code from JSON takes a tenth of a second",

@@ -137,12 +137,68 @@ async fn collect(
         }
         whole.extend_from_slice(&piece);
     }
-    Ok(whole.freeze())
+    Ok(match whole.len() < LARGE_BYTES {
+        true => whole.freeze(),
+        false => Bytes::from_owner(LetGoAside(Some(whole))),
+    })
+}
+
+/// From this size on a body is let go of beside the threads that serve, in bytes: giving 30 MiB back to the system takes milliseconds.
+const LARGE_BYTES: usize = 1 << 20;
+
+/// What is dropped on a thread for what blocks, where there is one.
+struct LetGoAside<T: Send + 'static>(Option<T>);
+
+impl<T: AsRef<[u8]> + Send> AsRef<[u8]> for LetGoAside<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], AsRef::as_ref)
+    }
+}
+
+impl<T: Send> Drop for LetGoAside<T> {
+    fn drop(&mut self) {
+        let held = self.0.take();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(held));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tells where it was dropped.
+    struct Witness(std::sync::mpsc::Sender<std::thread::ThreadId>);
+
+    impl AsRef<[u8]> for Witness {
+        fn as_ref(&self) -> &[u8] {
+            b"held"
+        }
+    }
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            let _ = self.0.send(std::thread::current().id());
+        }
+    }
+
+    #[test]
+    fn what_is_large_is_let_go_beside_who_serves() {
+        let (sender, dropped) = std::sync::mpsc::channel();
+        let held = || Bytes::from_owner(LetGoAside(Some(Witness(sender.clone()))));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let serving = std::thread::current().id();
+        runtime.block_on(async {
+            let body = held();
+            let part = body.slice(1..3);
+            drop(body);
+            assert_eq!((&*part, dropped.try_recv().is_err()), (&b"el"[..], true));
+        });
+        assert_ne!(dropped.recv().unwrap(), serving);
+        drop(held());
+        assert_eq!(dropped.recv().unwrap(), serving, "where there is no other thread");
+    }
 
     #[test]
     fn the_budget_is_given_back() {
