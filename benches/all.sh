@@ -8,5 +8,8 @@
 # or the path; workerd from $WORKERD or target/peers/node_modules; resvg from $RESVG, target/peers/bin or the path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[[ -n ${BENCH_BUILT:-} ]] || cargo build --quiet --profile bench -p hearth -p hearth-benches --bins
+# Figures are of what users run; in --quick, which only shows that it works, of the same code without the long link.
+profile=release
+for argument; do [[ $argument != --quick ]] || profile=bench; done
+[[ -n ${BENCH_BUILT:-} ]] || cargo build --quiet --profile $profile -p hearth -p hearth-benches --bins
 exec "${BENCH_PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}/table" "$@"
