@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     /// Tells where it was dropped.
-    struct Witness(std::sync::mpsc::Sender<std::thread::ThreadId>);
+    struct Witness(std::sync::mpsc::SyncSender<std::thread::ThreadId>);
 
     impl AsRef<[u8]> for Witness {
         fn as_ref(&self) -> &[u8] {
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_large_is_let_go_beside_who_serves() {
-        let (sender, dropped) = std::sync::mpsc::channel();
+        let (sender, dropped) = std::sync::mpsc::sync_channel(2);
         let held = || Bytes::from_owner(LetGoAside(Some(Witness(sender.clone()))));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let serving = std::thread::current().id();
