@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use hearth_tests::{Reply, Server, guest, guest_path};
+use hearth_tests::{Reply, Server, eventually, guest, guest_path};
 use serde_json::{Value, json};
 
 /// What a bad guest must end as.
@@ -159,9 +159,10 @@ fn each_ends_as_what_it_is() {
         check(&server, &row);
     }
     assert_eq!(server.metric("hearth_running_invocations"), 0.0);
-    // Instances of the largest guests are gone; what is left is code and pools.
-    let grown = server.resident_bytes().saturating_sub(before);
-    assert!(grown < 256 << 20, "{grown} bytes more are held");
+    // Instances of the largest guests are taken apart behind who serves; what is left is code and pools.
+    eventually("the memory of the largest is given back", || {
+        server.resident_bytes().saturating_sub(before) < 256 << 20
+    });
 }
 
 #[test]
