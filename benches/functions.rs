@@ -12,6 +12,7 @@
     reason = "a test or a bench tells that it failed by panicking"
 )]
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
@@ -165,26 +166,44 @@ impl Drop for Server {
 }
 
 fn start(options: &Options, dir: &Path) -> Start {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match try_start(options, dir) {
+            Ok(start) => return start,
+            // Whoever filled the directory may still be on its way out.
+            Err(said) => assert!(Instant::now() < until, "the server is not ready: {said}"),
+        }
+    }
+}
+
+/// What the server said where it ended, or was not ready in time.
+fn try_start(options: &Options, dir: &Path) -> Result<Start, String> {
     let ports = dir.join("ports.json");
     // There is none the first time.
     let _ = std::fs::remove_file(&ports);
     let program = options.value("--hearth").map_or_else(beside_this, PathBuf::from);
     let mut command = Command::new(&program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(dir);
-    command.arg("--port-file").arg(&ports).stdout(Stdio::null()).stderr(Stdio::null());
+    command.arg("--port-file").arg(&ports).stdout(Stdio::null()).stderr(Stdio::piped());
     let began = Instant::now();
     let server = command.spawn().unwrap_or_else(|why| {
         panic!("{}: {why}; `cargo build --release -p hearth` makes it", program.display())
     });
-    let server = Server(server);
+    let mut server = Server(server);
     while !ports.exists() {
-        assert!(began.elapsed() < PATIENCE, "the server is not ready");
+        let has_ended = server.0.try_wait().expect("it was started here").is_some();
+        if has_ended || began.elapsed() > PATIENCE {
+            let _ = server.0.kill();
+            let mut said = String::new();
+            let _ = server.0.stderr.take().map(|mut told| told.read_to_string(&mut said));
+            return Err(said);
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
     let ready = began.elapsed();
     // What a start leaves to be done behind it belongs to it.
     std::thread::sleep(Duration::from_millis(500));
-    Start { ready, resident_kib: resident_kib(server.0.id()) }
+    Ok(Start { ready, resident_kib: resident_kib(server.0.id()) })
 }
 
 /// The server that was built with this bench.
