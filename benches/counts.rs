@@ -2,7 +2,7 @@
 //!
 //! Allocations are those of the calling thread. Instructions are counted by valgrind, which runs this program twice with different
 //! numbers of calls: the difference is the calls' alone. Both are compared with `counts.txt`; more than a tolerance above it fails.
-//! `HEARTH_UPDATE=1` writes the file.
+//! `UPDATE_EXPECTED=1` writes the file.
 
 #![allow(
     clippy::expect_used,
@@ -148,7 +148,7 @@ fn main() -> ExitCode {
     let costs: Vec<_> = CASES.iter().map(|case| (case.0, cost(case))).collect();
     let table = table(&costs);
     print!("{table}");
-    if std::env::var_os("HEARTH_UPDATE").is_some() {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
         std::fs::write(WRITTEN, table).expect("the figures are written");
         return ExitCode::SUCCESS;
     }
@@ -213,7 +213,7 @@ fn valgrind(arguments: &[&str]) -> Option<String> {
 
 fn table(costs: &[(&str, Cost)]) -> String {
     let mut table = format!(
-        "# What one call costs; made by cargo bench -p hearth-benches --bench counts with HEARTH_UPDATE=1.\n{:24} {:>12} {:>12} {:>14}\n",
+        "# What one call costs; made by cargo bench -p hearth-benches --bench counts with UPDATE_EXPECTED=1.\n{:24} {:>12} {:>12} {:>14}\n",
         "# call", "allocations", "bytes", "instructions"
     );
     for (name, Cost { allocations, bytes, instructions }) in costs {
@@ -231,7 +231,7 @@ fn compare(written: &str, costs: &[(&str, Cost)]) -> Vec<String> {
         let name = name.replace(' ', "-");
         let line = written.lines().find(|line| line.split_whitespace().next() == Some(&*name));
         let Some(line) = line else {
-            complaints.push(format!("{name} is not written down; run with HEARTH_UPDATE=1"));
+            complaints.push(format!("{name} is not written down; run with UPDATE_EXPECTED=1"));
             continue;
         };
         let mut figures = line.split_whitespace().skip(1).map(|word| word.parse::<u64>().ok());

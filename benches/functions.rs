@@ -166,14 +166,7 @@ impl Drop for Server {
 }
 
 fn start(options: &Options, dir: &Path) -> Start {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match try_start(options, dir) {
-            Ok(start) => return start,
-            // Whoever filled the directory may still be on its way out.
-            Err(said) => assert!(Instant::now() < until, "the server is not ready: {said}"),
-        }
-    }
+    try_start(options, dir).unwrap_or_else(|said| panic!("the server is not ready: {said}"))
 }
 
 /// What the server said where it ended, or was not ready in time.

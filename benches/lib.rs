@@ -36,13 +36,13 @@ pub fn is_built(name: &str) -> bool {
     guest_path(name).exists()
 }
 
-/// In the folder that `HEARTH_GUESTS_DIR` names, if it is there, or among the examples.
+/// In the folder that `GUEST_EXAMPLES_DIR` names, if it is there, or among the examples.
 fn guest_path(name: &str) -> PathBuf {
     let inside = |guests: PathBuf| match name.split_once('/') {
         Some((folder, name)) => guests.join(folder).join(format!("{name}.wasm")),
         None => guests.join(name).join(format!("{name}.wasm")),
     };
-    let named = std::env::var_os("HEARTH_GUESTS_DIR").map(|guests| inside(guests.into()));
+    let named = std::env::var_os("GUEST_EXAMPLES_DIR").map(|guests| inside(guests.into()));
     named.filter(|path| path.exists()).unwrap_or_else(|| {
         inside(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples")))
     })

@@ -4,7 +4,7 @@
 #   ./build.sh                 rebuild every committed guest in place
 #   ./build.sh wat-echo trap   only these (a folder's name, or a bad guest's)
 #   ./build.sh --out DIR       write the .wasm files to DIR, laid out like this folder; tests read them from there when
-#                              HEARTH_GUESTS_DIR names it
+#                              GUEST_EXAMPLES_DIR names it
 #   ./build.sh --check         build into target/check and compare with what is committed: text guests must be equal byte for
 #                              byte, the others may differ by toolchain and only their sizes are compared, for the reader
 #   ./build.sh --all           JavaScript and Python too (12 and 18 MB, never committed)

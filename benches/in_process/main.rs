@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p hearth-benches --bench in_process`; `-- --quick` only shows that it works, `-- --format json` is for programs,
 //! `-- cold` makes only the comparisons with that word. One thread; ours with deadline and limits on. Guests in JavaScript and Python are
-//! compared where `guest-examples/build.sh --all` or, into the folder that `HEARTH_GUESTS_DIR` names, `--all --out` made them.
+//! compared where `guest-examples/build.sh --all` or, into the folder that `GUEST_EXAMPLES_DIR` names, `--all --out` made them.
 
 #![allow(
     clippy::expect_used,

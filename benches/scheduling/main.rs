@@ -76,7 +76,7 @@ fn main() {
 }
 
 /// The variable that makes this program a server: the place of its way among [`WAYS`].
-const SERVE: &str = "HEARTH_BENCH_SCHEDULING";
+const SERVE: &str = "BENCH_SCHEDULING";
 
 /// A server of one way, which ends with this.
 struct Server {

@@ -95,7 +95,7 @@ pub use hearth_host_api::caller::{CallError, CalleePattern, FunctionCaller, Gues
 pub use hearth_host_api::key_value::KeyValue;
 pub use hearth_host_api::outgoing_http::{
     DEPTH_HEADER, EgressCounts, FetchBounds, FetchError, HTTP_DEPTH_MAX, PostError, SystemResolver,
-    depth_of, fetch, post,
+    depth_of, fetch, is_of_one_hop, post,
 };
 pub use hearth_host_api::websocket::{CLOSE_REASON_BYTES_MAX, Line, LineBounds, Message, Outgoing};
 pub use hearth_host_api::{Access, DirectoryGrant, Grants};

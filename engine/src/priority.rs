@@ -3,15 +3,17 @@
 //! Two means, which the system's scheduler weighs together. A *niceness* is a smaller share beside others. A long *turn* is being asked
 //! seldom how the processor is to be shared, and in return letting others pass: since Linux 6.12 a thread that wakes goes before one whose
 //! turn is longer. Of 250 calls a second beside guests that spin on every core one in a hundred waits for 4 ms where those are like all
-//! threads, for 1.0 to 1.5 ms where they are kinder by 5, for 0.12 to 0.36 ms where their turns are long as well; alone for 0.2 ms. Short
-//! turns for those who serve do the same, but cost a tenth of the throughput where callers are on the same machine.
+//! threads, for 1.0 to 1.5 ms where they are kinder by 5, for 0.12 to 0.36 ms where their turns are long as well; alone for 0.2 ms (on a day
+//! on which the machine was less quiet, 0.1 to 2.5 ms, whether turns were of 10 or of 100 ms). Short turns for those who serve do the same,
+//! but cost a tenth of the throughput where callers are on the same machine.
 
 /// How much kinder the threads are that do what a caller waits for, but not alone: guests that run long, loading, unpacking. Beside a thread
 /// that never sleeps they still have a quarter of a core.
 const BEHIND: i32 = 5;
 
 /// Longer than those of others by far, so that whoever wakes goes first, in nanoseconds. Not the longest that Linux gives, 100 ms: where
-/// all cores are taken a thread that wakes waits for some of its own turns, and a deployment took 2 s then where it takes 0.5 s now.
+/// all cores are taken a thread that wakes waits for some of its own turns: beside four processes that spin a deployment took 1.0 s then, and
+/// takes 0.3 s now (medians of ten; 0.8 to 3.0 and 0.1 to 0.4).
 const LONG_TURN_NS: u64 = 10_000_000;
 
 /// What gives a thread turns of the usual length.
@@ -23,11 +25,16 @@ const USUAL_TURN: u64 = 0;
 ///
 /// Where a niceness is the process's and not the thread's, as on systems other than Linux, it does nothing.
 pub fn compute_behind() {
-    set(BEHIND, LONG_TURN_NS);
+    compute_behind_by(BEHIND);
 }
 
-/// The same as [`compute_behind`], but kinder by `niceness` and in turns of the usual length, for threads that now and then do something that is not urgent.
-/// 10 leaves a tenth of a core beside a thread that never sleeps.
+/// The same, but kinder by `niceness`: for what nobody waits for.
+pub(crate) fn compute_behind_by(niceness: i32) {
+    set(niceness, LONG_TURN_NS);
+}
+
+/// The same as [`compute_behind`], but kinder by `niceness` and in turns of the usual length, for threads that now and then do something
+/// that is not urgent. 10 leaves a tenth of a core beside a thread that never sleeps.
 pub fn run_behind(niceness: i32) {
     set(niceness, USUAL_TURN);
 }

@@ -134,44 +134,25 @@ fn several_calls_at_once_are_for_guests_that_can() {
 #[test]
 fn the_command_line_says_so_too() {
     let server = Server::start();
-    let deploy = |name: &str| {
-        let path = guest_path(name);
-        let function = format!("s/{name}");
-        let arguments = ["deploy", path.to_str().unwrap(), "--name", &function];
-        server.cli(&[&arguments[..], &["--concurrency", "4", "--format", "json"]].concat())
+    let deploy = |guest: &str, concurrency: &str, format: &str| {
+        let (path, name) = (guest_path(guest), format!("s/{guest}"));
+        let what = ["deploy", path.to_str().unwrap(), "--name", &name];
+        server.cli(&[&what[..], &["--concurrency", concurrency, "--format", format]].concat())
     };
-    let reply = |ran: std::process::Output| -> serde_json::Value {
-        serde_json::from_slice(&ran.stdout)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)))
+    let reply = |ran: std::process::Output| -> Value {
+        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+        serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{told}"))
     };
-    let can = reply(deploy("rust-http-p3"));
-    assert_eq!(
-        (&can["function"]["concurrency"], &can["without_effect"]),
-        (&json!(4), &json!(null))
-    );
-    let cannot = reply(deploy("rust-http"));
+    let can = reply(deploy("rust-http-p3", "4", "json"));
+    assert_eq!((&can["function"]["concurrency"], can.get("without_effect")), (&json!(4), None));
+    let cannot = reply(deploy("rust-http", "4", "json"));
     assert_eq!(cannot["without_effect"], json!(["concurrency"]));
-    let told = server.cli(&[
-        "deploy",
-        guest_path("rust-event").to_str().unwrap(),
-        "--name",
-        "s/e",
-        "--concurrency",
-        "2",
-    ]);
-    assert!(told.status.success());
-    let beyond = deploy("rust-http-p3");
-    assert!(beyond.status.success());
-    let refused = server.cli(&[
-        "deploy",
-        guest_path("rust-http-p3").to_str().unwrap(),
-        "--name",
-        "s/n",
-        "--concurrency",
-        "0",
-    ]);
-    assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("oncurrency"), "{refused:?}");
+    let told = deploy("rust-event", "2", "human");
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(told.status.success() && said.contains("concurrency has no effect"), "{said}");
+    let refused = deploy("rust-event", "0", "human");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("oncurrency"), "{said}");
 }
 
 #[test]

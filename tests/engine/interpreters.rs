@@ -1,5 +1,5 @@
 //! Isolation `snapshot` for guests in JavaScript and Python, where an interpreter and its heap are carried over. They are too large to be
-//! kept: CI builds them, and these tests run where `HEARTH_GUESTS_DIR` names a folder or `guest-examples/build.sh NAME` made them.
+//! kept: CI builds them, and these tests run where `GUEST_EXAMPLES_DIR` names a folder or `guest-examples/build.sh NAME` made them.
 
 use std::time::Duration;
 

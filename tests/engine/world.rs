@@ -16,7 +16,7 @@ pub(crate) fn story<T>(story: impl Future<Output = T>) -> T {
 
 /// Where the built guests are.
 fn guests() -> PathBuf {
-    std::env::var_os("HEARTH_GUESTS_DIR").map_or_else(
+    std::env::var_os("GUEST_EXAMPLES_DIR").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../guest-examples")),
         PathBuf::from,
     )
@@ -37,7 +37,7 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     reason = "whoever reads the test's output shall know that it tested nothing"
 )]
 pub(crate) fn guest_if_built(name: &str) -> Option<Vec<u8>> {
-    let is_wanted = std::env::var_os("HEARTH_GUESTS_DIR").is_some();
+    let is_wanted = std::env::var_os("GUEST_EXAMPLES_DIR").is_some();
     let is_built = guests().join(name).join(format!("{name}.wasm")).exists();
     if !is_wanted && !is_built {
         eprintln!("{name} is not built (guest-examples/build.sh {name}): not tested");

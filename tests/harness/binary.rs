@@ -22,7 +22,7 @@ pub fn readme() -> String {
 /// The built file of an example, or of a bad guest as `bad/NAME`.
 #[must_use]
 pub fn guest_path(name: &str) -> PathBuf {
-    let guests = std::env::var_os("HEARTH_GUESTS_DIR")
+    let guests = std::env::var_os("GUEST_EXAMPLES_DIR")
         .map_or_else(|| root().join("guest-examples"), PathBuf::from);
     match name.strip_prefix("bad/") {
         Some(bad) => guests.join("bad").join(format!("{bad}.wasm")),
@@ -34,7 +34,7 @@ pub fn guest_path(name: &str) -> PathBuf {
 #[must_use]
 pub fn guest_path_if_built(name: &str) -> Option<PathBuf> {
     let path = guest_path(name);
-    (path.exists() || std::env::var_os("HEARTH_GUESTS_DIR").is_some()).then_some(path)
+    (path.exists() || std::env::var_os("GUEST_EXAMPLES_DIR").is_some()).then_some(path)
 }
 
 /// Its bytes.

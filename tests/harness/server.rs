@@ -75,7 +75,6 @@ impl Start {
         let home = tempfile::tempdir().expect("a temporary directory");
         let data_dir = self.data_dir.clone().unwrap_or_else(|| home.path().join("data"));
         let mut command = Command::new("timeout");
-        command.env_remove("HEARTH_GUESTS_DIR");
         command.arg("30").arg(binary()).arg("serve").arg("--data-dir").arg(&data_dir);
         if !self.arguments.iter().any(|argument| argument == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -126,11 +125,7 @@ impl Server {
         };
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&self.data_dir);
         command.arg("--port-file").arg(&ports).args(&self.arguments);
-        command
-            .stdout(Stdio::null())
-            .stderr(log.expect("a log file"))
-            .env("NO_COLOR", "1")
-            .env_remove("HEARTH_GUESTS_DIR");
+        command.stdout(Stdio::null()).stderr(log.expect("a log file")).env("NO_COLOR", "1");
         self.process = Some(command.spawn().expect("the server's binary starts"));
         eventually("the server's start", || {
             let ended = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
@@ -364,8 +359,7 @@ impl Server {
         command
             .args(arguments)
             .env("HEARTH_SERVER", format!("http://{}", self.address()))
-            .env("NO_COLOR", "1")
-            .env_remove("HEARTH_GUESTS_DIR");
+            .env("NO_COLOR", "1");
         command.output().expect("the command line starts")
     }
 
@@ -376,11 +370,7 @@ impl Server {
     #[must_use]
     pub fn cli_in_repository(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary());
-        command
-            .args(arguments)
-            .current_dir(root())
-            .env("NO_COLOR", "1")
-            .env_remove("HEARTH_GUESTS_DIR");
+        command.args(arguments).current_dir(root()).env("NO_COLOR", "1");
         command.env("HEARTH_SERVER", format!("http://{}", self.address()));
         command.output().expect("the command line starts")
     }
@@ -393,7 +383,7 @@ impl Server {
     pub fn cli_start(&self, arguments: &[&str]) -> Running {
         let mut command = Command::new(binary());
         command.args(arguments).env("HEARTH_SERVER", format!("http://{}", self.address()));
-        Running::spawn(command.env("NO_COLOR", "1").env_remove("HEARTH_GUESTS_DIR"))
+        Running::spawn(command.env("NO_COLOR", "1"))
     }
 
     /// Resident memory of the process, in bytes.

@@ -117,7 +117,7 @@ settings=()
 if [[ " ${languages[*]} " == *' python '* && " ${nouns[*]} " == *' objects '* ]]; then
     install_store
     mkdir -m 700 "$scratch/store"
-    "$sdk/store/bin/python" "$here/store.py" "$scratch/store" "${HEARTH_GUESTS_DIR:-$root/guest-examples}" >"$sdk/store.log" 2>&1 &
+    "$sdk/store/bin/python" "$here/store.py" "$scratch/store" "${GUEST_EXAMPLES_DIR:-$root/guest-examples}" >"$sdk/store.log" 2>&1 &
     store=$!
     for ((tries = 0; ; tries++)); do
         [[ ! -e $scratch/store/settings.toml ]] || break
@@ -128,8 +128,7 @@ if [[ " ${languages[*]} " == *' python '* && " ${nouns[*]} " == *' objects '* ]]
     settings=(--config "$scratch/store/settings.toml")
 fi
 
-# Variables that begin like a setting of the server's are read as one.
-env -u HEARTH_GUESTS_DIR "$binary" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports.json" \
+"$binary" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports.json" \
     ${settings[@]+"${settings[@]}"} \
     >"$sdk/server.log" 2>&1 &
 server=$!
@@ -140,7 +139,7 @@ for ((tries = 0; ; tries++)); do
     sleep 0.1
 done
 SDK_TESTS_URL=$(sed -n 's/.*"url" *: *"\([^"]*\)".*/\1/p' "$scratch/ports.json")
-export SDK_TESTS_URL SDK_TESTS_GUESTS=${HEARTH_GUESTS_DIR:-$root/guest-examples} SDK_TESTS_FILTER=$filter
+export SDK_TESTS_URL SDK_TESTS_GUESTS=${GUEST_EXAMPLES_DIR:-$root/guest-examples} SDK_TESTS_FILTER=$filter
 signed=without
 ((!SDK_TESTS_SIGNED)) || signed=with
 echo "server $SDK_TESTS_URL, $signed signatures; its log is $sdk/server.log"

@@ -235,6 +235,24 @@ fn searched(source: &Source, place: &Place) -> bool {
         && !(place.spares_tests && source.is_test())
 }
 
+/// A server takes what begins with `HEARTH_` for a setting, and refuses one that it does not know.
+#[test]
+fn a_variable_of_tests_is_not_taken_for_a_setting() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.is_test()) {
+        for (number, (code, text)) in source.code.iter().zip(&source.strings).enumerate() {
+            if (code.contains("var(") || code.contains("var_os(")) && text.contains("HEARTH_") {
+                let path = source.path;
+                found.push(format!(
+                    "{path}:{}: a server started with it set refuses it; let it begin with what it is for",
+                    number + 1
+                ));
+            }
+        }
+    }
+    settle("variable of a test that a server refuses", &found);
+}
+
 #[test]
 fn each_thing_is_in_its_place() {
     let mut found = Vec::new();

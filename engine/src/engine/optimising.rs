@@ -21,7 +21,7 @@ use crate::artifact::Patience;
 use crate::code::{Code, Content};
 use crate::compile::{BEHIND_NICENESS, Behind};
 use crate::function::FunctionInner;
-use crate::priority::{compute_behind, run_behind};
+use crate::priority::compute_behind_by;
 use crate::{EngineConfig, LoadError, Tier};
 
 /// Code that waits may take so many times the memory of the largest that is accepted.
@@ -162,8 +162,7 @@ impl EngineInner {
         }
         let (engine, optimising) = (Arc::downgrade(self), self.optimising.clone());
         let work = move || {
-            run_behind(BEHIND_NICENESS);
-            compute_behind();
+            compute_behind_by(BEHIND_NICENESS);
             while let Some(pending) = optimising.next() {
                 work_on(&engine, &optimising, &pending);
             }

@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tracing::debug;
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::depth;
+use super::depth::{self, DEPTH_HEADER};
+use super::hop::is_of_one_hop;
 use super::pool::{Keeping, Shelf};
 use super::send::{self, Timeouts, Way};
 use super::tls::Trust;
@@ -242,7 +243,7 @@ impl EgressHooks {
     }
 
     /// Sets how many functions called one another to get to the invocation that the instance serves next. Its requests say one more,
-    /// under [`DEPTH_HEADER`](super::DEPTH_HEADER), and are refused from [`HTTP_DEPTH_MAX`](super::HTTP_DEPTH_MAX) on.
+    /// under [`DEPTH_HEADER`], and are refused from [`HTTP_DEPTH_MAX`](super::HTTP_DEPTH_MAX) on.
     pub fn set_depth(&mut self, depth: u32) {
         self.depth = depth;
     }
@@ -250,20 +251,8 @@ impl EgressHooks {
 
 /// The headers that a guest can neither write nor see.
 fn is_forbidden(name: &HeaderName) -> bool {
-    // By their texts: a constant array of names is made and taken apart each time it is looked at, and each header of each request is.
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "transfer-encoding"
-            | "upgrade"
-            | "host"
-            | "http2-settings"
-            | "x-hearth-depth"
-    )
+    let name = name.as_str();
+    is_of_one_hop(name) || name == "host" || name == DEPTH_HEADER.as_str()
 }
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;

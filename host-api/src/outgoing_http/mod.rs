@@ -26,6 +26,7 @@ mod depth;
 mod destination;
 mod egress;
 mod fetch;
+mod hop;
 mod pool;
 mod post;
 mod resolve;
@@ -48,6 +49,7 @@ pub use depth::{DEPTH_HEADER, HTTP_DEPTH_MAX, depth_of};
 pub use destination::{Destination, HttpScheme};
 pub use egress::{Egress, EgressHooks};
 pub use fetch::{FetchBounds, FetchError, fetch};
+pub use hop::is_of_one_hop;
 pub use pool::{
     CONNECTION_AGE_MAX, IDLE_IN_ALL_MAX, IDLE_PER_ADDRESS_MAX, IDLE_PER_FUNCTION_MAX, IDLE_TIME,
 };

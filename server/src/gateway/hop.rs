@@ -1,22 +1,8 @@
 //! Headers that end at the next hop: they speak of the connection and not of the request, so they are never passed on.
 
+use hearth_engine::is_of_one_hop;
 use http::HeaderMap;
 use http::header::{CONNECTION, HeaderName, TE};
-
-/// Whether a header, in lower case, is for one hop.
-fn is_of_one_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-    )
-}
 
 /// Headers that `connection` may name without effect: who passes them on relies on them.
 const NOT_TO_BE_NAMED: [&str; 5] = ["host", "content-length", "content-type", "date", "te"];

@@ -178,7 +178,7 @@ fn waited() -> WireError {
 #[test]
 fn the_table_is_what_the_code_answers() {
     let mut table = "# Errors of the Function Compute dialect\n\nKept equal to the code by a test; run it with \
-        `HEARTH_UPDATE=1` to write it anew.\n\n| error | status | code | message |\n|---|---|---|---|\n"
+        `UPDATE_EXPECTED=1` to write it anew.\n\n| error | status | code | message |\n|---|---|---|---|\n"
         .to_owned();
     for (name, error) in
         examples().into_iter().chain(examples_of_loading()).chain(examples_of_objects())
@@ -187,7 +187,7 @@ fn the_table_is_what_the_code_answers() {
         writeln!(table, "| {name} | {status} | {code} | {} |", error.message).unwrap();
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/dialect/function_compute/errors.md");
-    if std::env::var_os("HEARTH_UPDATE").is_some() {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
         std::fs::write(path, &table).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
