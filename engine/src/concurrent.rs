@@ -266,7 +266,10 @@ async fn try_enter(
     };
     let instance = match take_warm(revision, (None, None), invocation, course) {
         Some(instance) => instance,
-        None => make(engine, revision, Some(invocation), &mut course.cpu).await?,
+        None => {
+            let whom = (Some(invocation), Instant::now());
+            make(engine, revision, whom, &mut course.cpu).await?
+        }
     };
     instance.log.end();
     drive::start(engine, revision, place, instance).map(Some)

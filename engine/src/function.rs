@@ -1,6 +1,7 @@
 //! A loaded function: the handle an embedder invokes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -164,7 +165,8 @@ impl Function {
         let revision = self.inner.current.load_full();
         let count = count.min(revision.policy.max_instances);
         while revision.idle() < count {
-            let made = make(&self.inner.engine, &revision, None, &mut CpuMeter::default()).await;
+            let (whom, mut cpu) = ((None, Instant::now()), CpuMeter::default());
+            let made = make(&self.inner.engine, &revision, whom, &mut cpu).await;
             let instance = made.map_err(|none| match none {
                 NoInstance::Refused(refusal) => InvokeError::Refused(refusal),
                 NoInstance::Fault(fault, _) => InvokeError::Failure {

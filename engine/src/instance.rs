@@ -11,11 +11,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use crate::Fault;
 use crate::code::{Code, Linked};
 use crate::fault::CallFailure;
 use crate::guest::command::{
-    ComponentCommand, CoreCommand, component_command_state, core_command_state, host_resource,
+    ComponentCommand, CoreCommand, Pipes, component_command_state, core_command_state,
+    host_resource,
 };
 use crate::guest::core::{CoreGuest, Entry};
 use crate::guest::event::EventComponent;
@@ -28,7 +28,9 @@ use crate::state::{
 };
 use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
+use crate::{Fault, Invocation};
 use hearth_host_api::tmp::Preview1;
+use wasmtime::Store;
 
 /// A guest that can be called.
 #[expect(
@@ -43,6 +45,13 @@ enum Sandbox {
     Event(Box<EventComponent>),
     HttpP2(Box<HttpP2>),
     HttpP3(Box<HttpP3>),
+}
+
+/// Whom an instance is made for, and when it is to have been made.
+pub(crate) struct Birth {
+    pub(crate) deadline: Instant,
+    /// Taken by the instance.
+    pub(crate) owner: Option<Invocation>,
 }
 
 /// One instance of a revision; moving it moves a pointer.
@@ -157,15 +166,15 @@ impl Retirement {
 }
 
 impl Instance {
-    /// Makes an instance and runs what it wants to run before its first event. `prepare` arms the new store.
+    /// Makes an instance and runs what it wants to run before its first event.
     pub(crate) async fn start(
         code: &Code,
         shared: &Arc<Shared>,
         log: InstanceLog,
-        prepare: impl FnOnce(&mut Ledger),
+        birth: &mut Birth,
     ) -> Result<Self, CallFailure> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let sandbox = start_sandbox(code, shared, &log, prepare).await?;
+        let sandbox = start_sandbox(code, shared, &log, birth).await?;
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut instance = Self(Box::new(Body {
             id,
@@ -320,66 +329,103 @@ async fn start_sandbox(
     code: &Code,
     shared: &Arc<Shared>,
     log: &InstanceLog,
-    prepare: impl FnOnce(&mut Ledger),
+    birth: &mut Birth,
 ) -> Result<Sandbox, CallFailure> {
-    let (engine, sockets) = (&code.engine, code.websocket.as_ref());
+    // Stores are made by plain functions: what those move about would have a place in this future as well.
+    let (making, sockets) = (Making { engine: &code.engine, shared, log }, code.websocket.as_ref());
     match &code.linked {
         Linked::Core(pre, exports) => {
-            let mut state = CoreState::new(shared.clone(), log.clone(), ());
-            prepare(&mut state.ledger);
-            let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
+            let guest = CoreGuest::start(making.plain(birth), pre, exports).await?;
             Ok(Sandbox::Core(guest))
         }
         Linked::CoreWasi(pre, exports) => {
-            let mut wasi = wasi_for(shared, log).map_err(host_resource)?;
-            let wasi = preview1_for(shared, &mut wasi);
-            let mut state = CoreState::new(shared.clone(), log.clone(), wasi);
-            prepare(&mut state.ledger);
-            let guest = CoreGuest::start(new_store(engine, state), pre, exports).await?;
+            let guest = CoreGuest::start(making.with_wasi(birth)?, pre, exports).await?;
             Ok(Sandbox::CoreWasi(Box::new(guest)))
         }
         Linked::Command(pre) => {
-            let (mut state, pipes) = core_command_state(shared, log.clone())?;
-            prepare(&mut state.ledger);
-            let guest = CoreCommand::start(new_store(engine, state), pre, pipes).await?;
+            let (store, pipes) = making.command(birth)?;
+            let guest = CoreCommand::start(store, pre, pipes).await?;
             Ok(Sandbox::Command(Box::new(guest)))
         }
         Linked::ComponentCommand(pre) => {
-            let (mut state, pipes) = component_command_state(shared, log.clone())?;
-            prepare(&mut state.ledger);
-            let store = component_store(engine, state);
+            let (store, pipes) = making.component_command(birth)?;
             let guest = ComponentCommand::start(store, pre, pipes).await?;
             Ok(Sandbox::ComponentCommand(Box::new(guest)))
         }
         Linked::Event(pre, exports) => {
-            let state = component_state(shared, log, prepare)?;
-            let store = component_store(engine, state);
+            let store = making.component(birth)?;
             let guest =
                 EventComponent::start(store, pre, exports, sockets, code.is_initialised).await?;
             Ok(Sandbox::Event(Box::new(guest)))
         }
         Linked::HttpP2(pre) => {
-            let state = component_state(shared, log, prepare)?;
-            let guest = HttpP2::start(component_store(engine, state), pre, sockets).await?;
+            let guest = HttpP2::start(making.component(birth)?, pre, sockets).await?;
             Ok(Sandbox::HttpP2(Box::new(guest)))
         }
         Linked::HttpP3(pre) => {
-            let state = component_state(shared, log, prepare)?;
-            let guest = HttpP3::start(component_store(engine, state), pre, sockets).await?;
+            let guest = HttpP3::start(making.component(birth)?, pre, sockets).await?;
             Ok(Sandbox::HttpP3(Box::new(guest)))
         }
     }
 }
 
-fn component_state(
-    shared: &Arc<Shared>,
-    log: &InstanceLog,
-    prepare: impl FnOnce(&mut Ledger),
-) -> Result<ComponentState, CallFailure> {
-    let wasi = wasi_for(shared, log).map_err(host_resource)?;
-    let mut state = ComponentState::new(shared.clone(), log.clone(), wasi);
-    prepare(&mut state.ledger);
-    Ok(state)
+/// Makes the store of a new instance.
+struct Making<'a> {
+    engine: &'a wasmtime::Engine,
+    shared: &'a Arc<Shared>,
+    log: &'a InstanceLog,
+}
+
+impl Making<'_> {
+    fn plain(&self, birth: &mut Birth) -> Store<CoreState<()>> {
+        let state = CoreState::new(self.shared.clone(), self.log.clone(), (), birth.deadline);
+        self.store(state, birth)
+    }
+
+    fn with_wasi(&self, birth: &mut Birth) -> Result<Store<CoreState<Preview1>>, CallFailure> {
+        let mut wasi = wasi_for(self.shared, self.log).map_err(host_resource)?;
+        let wasi = preview1_for(self.shared, &mut wasi);
+        let state = CoreState::new(self.shared.clone(), self.log.clone(), wasi, birth.deadline);
+        Ok(self.store(state, birth))
+    }
+
+    fn command(
+        &self,
+        birth: &mut Birth,
+    ) -> Result<(Store<CoreState<Preview1>>, Pipes), CallFailure> {
+        let (state, pipes) = core_command_state(self.shared, self.log.clone(), birth.deadline)?;
+        Ok((self.store(state, birth), pipes))
+    }
+
+    fn component_command(
+        &self,
+        birth: &mut Birth,
+    ) -> Result<(Store<ComponentState>, Pipes), CallFailure> {
+        let state = component_command_state(self.shared, self.log.clone(), birth.deadline);
+        let (state, pipes) = state?;
+        Ok((self.of_component(state, birth), pipes))
+    }
+
+    fn component(&self, birth: &mut Birth) -> Result<Store<ComponentState>, CallFailure> {
+        let wasi = wasi_for(self.shared, self.log).map_err(host_resource)?;
+        let (shared, log) = (self.shared.clone(), self.log.clone());
+        let state = ComponentState::new(shared, log, wasi, birth.deadline);
+        Ok(self.of_component(state, birth))
+    }
+
+    fn of_component(&self, state: ComponentState, birth: &mut Birth) -> Store<ComponentState> {
+        let mut store = self.store(state, birth);
+        store.set_max_component_handles(HANDLES_MAX);
+        let fuel = self.shared.limits.answer_bytes.saturating_add(CALL_BYTES_BESIDE_ANSWER);
+        store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
+        store
+    }
+
+    fn store<T: HasLedger>(&self, state: T, birth: &mut Birth) -> Store<T> {
+        let mut store = new_store(self.engine, state);
+        store.data_mut().ledger_mut().invocation = birth.owner.take();
+        store
+    }
 }
 
 /// Handles of components that one guest may hold; wasmtime's default is 100,000.
@@ -387,15 +433,3 @@ const HANDLES_MAX: usize = 4096;
 
 /// Bytes a guest may pass in one call beyond its answer.
 const CALL_BYTES_BESIDE_ANSWER: u64 = 2 << 20;
-
-fn component_store(
-    engine: &wasmtime::Engine,
-    state: ComponentState,
-) -> wasmtime::Store<ComponentState> {
-    let answer = state.ledger.shared.limits.answer_bytes;
-    let mut store = new_store(engine, state);
-    store.set_max_component_handles(HANDLES_MAX);
-    let fuel = answer.saturating_add(CALL_BYTES_BESIDE_ANSWER);
-    store.set_hostcall_fuel(usize::try_from(fuel).unwrap_or(usize::MAX));
-    store
-}

@@ -23,7 +23,7 @@ use crate::course::{Course, Seen};
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::{CallFailure, Interrupted, TimeLimits, classify};
-use crate::instance::{Instance, Retirement, Verdict};
+use crate::instance::{Birth, Instance, Retirement, Verdict};
 use crate::memory_meter::Denied;
 use crate::revision::Revision;
 use crate::seat::Seat;
@@ -123,7 +123,10 @@ async fn invoke_here(
             instance.ledger_mut().invocation = asked.take();
             (Ok(instance), permitted)
         }
-        None => (make_now(engine, revision, invocation, &mut course).await, Instant::now()),
+        None => {
+            let made = make_now(engine, revision, (invocation, permitted), &mut course).await;
+            (made, course.cpu.ended())
+        }
     };
     let instance = match instance {
         Ok(instance) => instance,
@@ -233,10 +236,10 @@ pub(crate) fn take_warm(
 pub(crate) async fn make_now(
     engine: &EngineInner,
     revision: &Revision,
-    invocation: &Invocation,
+    (invocation, now): (&Invocation, Instant),
     course: &mut Course,
 ) -> Result<Instance, NoInstance> {
-    let made = Box::pin(make(engine, revision, Some(invocation), &mut course.cpu)).await;
+    let made = Box::pin(make(engine, revision, (Some(invocation), now), &mut course.cpu)).await;
     course.initialize_log_bytes = made.as_ref().ok().map(|made| made.log.bytes());
     made
 }
@@ -245,10 +248,12 @@ pub(crate) async fn make_now(
 pub(crate) async fn make(
     engine: &EngineInner,
     revision: &Revision,
-    invocation: Option<&Invocation>,
+    (invocation, now): (Option<&Invocation>, Instant),
     cpu: &mut CpuMeter,
 ) -> Result<Instance, NoInstance> {
     let shared = &revision.shared;
+    // A look at the clock costs as much as a small guest, and the caller has just had one.
+    let mut now = Some(now);
     for _ in 0..EVICTIONS_MAX {
         let log = InstanceLog::new(engine.log_drain.clone());
         let nobody = || Invocation::new(Bytes::new()).request_id("");
@@ -256,12 +261,10 @@ pub(crate) async fn make(
             .map_or_else(nobody, |invocation| Invocation { load: None, ..invocation.clone() });
         shared.aim_log(&log, &owner);
         let limit = shared.limits.initialize_timeout;
-        let begun = Instant::now();
+        let begun = now.take().unwrap_or_else(Instant::now);
         let deadline = begun + limit;
-        let start = pin!(Instance::start(&revision.code, shared, log.clone(), |ledger| {
-            ledger.arm(deadline, shared.limits.cpu_time);
-            ledger.invocation = Some(owner);
-        }));
+        let mut birth = Birth { deadline, owner: Some(owner) };
+        let start = pin!(Instance::start(&revision.code, shared, log.clone(), &mut birth));
         let failure = match bounded::until(&shared.ticker, (begun, deadline), cpu, start).await {
             Ok(Ok(instance)) => {
                 if invocation.is_none() {
@@ -382,7 +385,8 @@ async fn restart(
     let Some(invocation) = invocation else {
         return Err(failure("", "the invocation vanished with its instance".to_owned()));
     };
-    match make(engine, revision, Some(&invocation), &mut course.cpu).await {
+    let whom = (Some(&invocation), Instant::now());
+    match make(engine, revision, whom, &mut course.cpu).await {
         Ok(instance) => {
             lent.instance = Some(instance);
             Ok(())

@@ -244,8 +244,8 @@ impl Rounds {
                 return;
             }
             let _running = engine.ticker.running();
-            let made =
-                self.runtime.block_on(make(engine, revision, None, &mut CpuMeter::default()));
+            let (whom, mut cpu) = ((None, Instant::now()), CpuMeter::default());
+            let made = self.runtime.block_on(make(engine, revision, whom, &mut cpu));
             match made {
                 Ok(instance) => {
                     if revision.pool.put_below(instance).is_err() {

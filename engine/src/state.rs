@@ -20,6 +20,7 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use crate::background::Pace;
 use crate::cpu_meter;
 use crate::fault::Interrupted;
+use crate::guest::http::EventHead;
 use crate::memory_meter::{MemoryBudget, MemoryMeter};
 use crate::roster::Roster;
 use crate::tail_log::{InstanceLog, Logged};
@@ -42,6 +43,8 @@ pub(crate) const DIRECT_SLICE: Duration = Duration::from_millis(2);
 /// What all instances of one revision share.
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
+    /// What the requests have in common by which it gets events, if it serves HTTP.
+    pub(crate) event_head: EventHead,
     /// `service/function`, shared with every log line.
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
@@ -83,6 +86,7 @@ impl Shared {
         Self {
             name: spec.identity.to_string().into(),
             identity: spec.identity.clone(),
+            event_head: EventHead::default(),
             limits: spec.limits.clone(),
             environment: spec.environment.clone(),
             settings: Settings::new(spec.settings.iter().cloned()),
@@ -136,17 +140,18 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog) -> Self {
+    /// That of a new instance, which is to be made by `deadline`.
+    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, deadline: Instant) -> Self {
         Self {
             meter: MemoryMeter::new(&shared.limits, shared.budget.clone()),
+            cpu_time: shared.limits.cpu_time,
             shared,
             home_log: log.clone(),
             log,
             is_log_due: false,
             invocation: None,
             tasks: None,
-            deadline: Instant::now(),
-            cpu_time: None,
+            deadline,
             direct_until: None,
             is_long: false,
         }

@@ -7,7 +7,7 @@ use hearth_engine::{
     Refusal, WebSocket, WebSocketBounds, WebSocketOpened, WebSocketOpening,
 };
 
-use crate::world::{engine, load, spec, story, timeout};
+use crate::world::{engine, eventually, load, spec, story, timeout};
 
 const SHARED: WebSocketBounds = WebSocketBounds {
     line: LineBounds { message_bytes: 1 << 20, queue_bytes: 1 << 20, queue_messages: 64 },
@@ -235,8 +235,9 @@ fn a_message_that_is_given_up_ends_its_guest() {
         let message = socket.message(&function, sleep, call());
         tokio::time::timeout(Duration::from_millis(50), message).await.unwrap_err();
         assert!(socket.is_lost());
-        assert_eq!(engine.stats().invocations, 0);
+        // Where it ran behind, as on a machine that is busy, its thread sees at its next turn that nobody waits.
+        eventually("the message's end", || engine.stats().invocations == 0).await;
         drop(socket);
-        assert_eq!(function.stats().running, 0);
+        eventually("the end of the connection", || function.stats().running == 0).await;
     });
 }

@@ -102,7 +102,7 @@ impl EngineInner {
         let _running = self.ticker.running();
         let nobody = Invocation::new(Bytes::new()).request_id("").log(LogType::Tail);
         let mut cpu = CpuMeter::default();
-        match Box::pin(make(self, revision, Some(&nobody), &mut cpu)).await {
+        match Box::pin(make(self, revision, (Some(&nobody), Instant::now()), &mut cpu)).await {
             Ok(mut instance) => {
                 instance.log.end();
                 instance.ledger_mut().arm(Instant::now() + READING, None);

@@ -4,6 +4,7 @@
 //! which the answer is taken, later.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hearth_host_api::capture::{BoundedCapture, EventInput};
@@ -50,12 +51,13 @@ pub(crate) struct CoreCommand {
 pub(crate) fn core_command_state(
     shared: &Arc<Shared>,
     log: InstanceLog,
+    deadline: Instant,
 ) -> Result<(CoreState<Preview1>, Pipes), CallFailure> {
     let pipes = Pipes::new(shared);
     let mut wasi = wasi_for(shared, &log).map_err(host_resource)?;
     wasi.stdin(pipes.input.clone()).stdout(pipes.output.clone());
     let wasi = preview1_for(shared, &mut wasi);
-    Ok((CoreState::new(shared.clone(), log, wasi), pipes))
+    Ok((CoreState::new(shared.clone(), log, wasi, deadline), pipes))
 }
 
 impl CoreCommand {
@@ -94,11 +96,12 @@ pub(crate) struct ComponentCommand {
 pub(crate) fn component_command_state(
     shared: &Arc<Shared>,
     log: InstanceLog,
+    deadline: Instant,
 ) -> Result<(ComponentState, Pipes), CallFailure> {
     let pipes = Pipes::new(shared);
     let mut wasi = wasi_for(shared, &log).map_err(host_resource)?;
     wasi.stdin(pipes.input.clone()).stdout(pipes.output.clone());
-    Ok((ComponentState::new(shared.clone(), log, wasi), pipes))
+    Ok((ComponentState::new(shared.clone(), log, wasi, deadline), pipes))
 }
 
 impl ComponentCommand {

@@ -89,8 +89,8 @@ impl EventComponent {
             && !is_initialised
         {
             let facts = Facts::of(store.data());
-            initializer
-                .call_initialize(&mut store, facts.context())
+            // Boxed, or every start would carry room for it.
+            Box::pin(initializer.call_initialize(&mut store, facts.context()))
                 .await?
                 .map_err(|error| CallFailure::Fault(returned(&error)))?;
         }

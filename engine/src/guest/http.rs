@@ -10,26 +10,25 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::{Request, Response};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::answer::AnswerWriter;
 use crate::fault::{CallFailure, bounded};
 use crate::request_body::{Loan, lend};
-use crate::state::{ComponentState, HasLedger};
+use crate::state::{ComponentState, HasLedger, Shared};
 use crate::work::{Exchange, Work};
-use crate::{Fault, Identity, Invocation};
+use crate::{Fault, Invocation};
 
+mod event;
 mod p2;
 mod p3;
 mod several;
 
+pub(crate) use event::EventHead;
 pub(crate) use p2::HttpP2;
 pub(crate) use p3::HttpP3;
-
-/// Where events go.
-const INVOKE_PATH: &str = "http://localhost/invoke";
 
 /// The first status that says the function failed.
 const FIRST_FAILING_STATUS: u16 = 400;
@@ -49,19 +48,20 @@ fn ask(
     limit: u64,
 ) -> Result<(Request<WasiBody>, Taker, Option<Loan>), CallFailure> {
     let ledger = state.ledger();
-    ask_for(&ledger.shared.identity, ledger.invocation.as_ref(), work, limit)
+    ask_for(&ledger.shared, ledger.invocation.as_ref(), work, limit)
 }
 
 /// The same for an invocation that is not the current one.
 fn ask_for(
-    identity: &Identity,
+    shared: &Shared,
     invocation: Option<&Invocation>,
     work: Work,
     limit: u64,
 ) -> Result<(Request<WasiBody>, Taker, Option<Loan>), CallFailure> {
     match work {
         Work::Event(event) => {
-            Ok((request(identity, invocation, event)?, Taker::Whole(limit), None))
+            let request = shared.event_head.request(&shared.identity, invocation, event)?;
+            Ok((request, Taker::Whole(limit), None))
         }
         Work::Http(exchange) => {
             let Exchange { request, answer, read } = *exchange;
@@ -74,34 +74,6 @@ fn ask_for(
             Err(CallFailure::Fault(Fault::BadAbi { why }))
         }
     }
-}
-
-fn request(
-    identity: &Identity,
-    invocation: Option<&Invocation>,
-    event: Bytes,
-) -> Result<Request<WasiBody>, CallFailure> {
-    let mut request = Request::post(INVOKE_PATH)
-        .header("host", "localhost")
-        .header("content-type", "application/octet-stream")
-        .header("content-length", event.len())
-        .header("x-fc-control-path", "/invoke")
-        .header("x-fc-service-name", &identity.service)
-        .header("x-fc-function-name", &identity.function)
-        .header("x-fc-version-id", &identity.version);
-    if let Some(invocation) = invocation {
-        request = request
-            .header("x-fc-request-id", &*invocation.request_id)
-            .header("x-fc-qualifier", invocation.qualifier());
-        if let Some(trace_parent) = &invocation.trace_parent {
-            request = request.header("traceparent", &**trace_parent);
-        }
-    }
-    let body = Full::new(event).map_err(|never| match never {});
-    request.body(WasiBody::new(body)).map_err(|why| {
-        // A name or id with bytes that no header may hold: the platform refuses such names, an embedder may not.
-        CallFailure::Fault(Fault::HostResource { why: format!("no request for the guest: {why}") })
-    })
 }
 
 impl Taker {

@@ -54,15 +54,21 @@ impl std::fmt::Debug for ComponentState {
 }
 
 impl ComponentState {
-    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, mut wasi: WasiCtxBuilder) -> Self {
+    /// That of a new instance, which is to be made by `deadline`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        log: InstanceLog,
+        mut wasi: WasiCtxBuilder,
+        deadline: Instant,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELD_BYTES_MAX);
         Self {
             tmp: shared.new_tmp(),
-            hooks: EgressHooks::new(shared.egress.clone(), Instant::now()),
-            ledger: Ledger::new(shared, log),
+            hooks: EgressHooks::new(shared.egress.clone(), deadline),
+            ledger: Ledger::new(shared, log, deadline),
             wasi: wasi.build(),
             table,
             http,

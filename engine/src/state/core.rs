@@ -1,7 +1,7 @@
 //! Store data of core modules: kind 4, and WASI commands with their preview 1 context as `W`.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use hearth_host_api::core_abi::AbiViolation;
@@ -38,9 +38,9 @@ pub(crate) struct CoreState<W> {
 }
 
 impl<W> CoreState<W> {
-    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, wasi: W) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, log: InstanceLog, wasi: W, deadline: Instant) -> Self {
         Self {
-            ledger: Ledger::new(shared, log),
+            ledger: Ledger::new(shared, log, deadline),
             memory: None,
             failed: None,
             may_fail: false,

@@ -127,8 +127,8 @@ async fn one(
     let Entrant { number, work, own, mut ended, slot } = entrant;
     let handle = service.wasi_http_handler().func_handle();
     let begun = accessor.with(|mut store| -> Result<_, CallFailure> {
-        let identity = &store.data_mut().ledger().shared.identity;
-        let (mut request, taker, loan) = ask_for(identity, Some(&own.invocation), work, limit)?;
+        let shared = &store.data_mut().ledger().shared;
+        let (mut request, taker, loan) = ask_for(shared, Some(&own.invocation), work, limit)?;
         name_authority(&mut request);
         let (request, sent) = Request::from_http(store.data_mut().http().hooks, request);
         let sent: Sent = Box::pin(sent);
