@@ -137,10 +137,18 @@ async fn collect(
         }
         whole.extend_from_slice(&piece);
     }
-    Ok(match whole.len() < LARGE_BYTES {
-        true => whole.freeze(),
+    Ok(let_go_aside(whole))
+}
+
+/// These bytes, which are given back to the system beside the threads that serve if they are many, whoever drops them last.
+pub(crate) fn let_go_aside<T>(whole: T) -> Bytes
+where
+    T: AsRef<[u8]> + Into<Bytes> + Send + 'static,
+{
+    match whole.as_ref().len() < LARGE_BYTES {
+        true => whole.into(),
         false => Bytes::from_owner(LetGoAside(Some(whole))),
-    })
+    }
 }
 
 /// From this size on a body is let go of beside the threads that serve, in bytes: giving 30 MiB back to the system takes milliseconds.
@@ -173,7 +181,13 @@ mod tests {
 
     impl AsRef<[u8]> for Witness {
         fn as_ref(&self) -> &[u8] {
-            b"held"
+            &[7; LARGE_BYTES]
+        }
+    }
+
+    impl From<Witness> for Bytes {
+        fn from(_few: Witness) -> Self {
+            Self::new()
         }
     }
 
@@ -186,14 +200,14 @@ mod tests {
     #[test]
     fn what_is_large_is_let_go_beside_who_serves() {
         let (sender, dropped) = std::sync::mpsc::sync_channel(2);
-        let held = || Bytes::from_owner(LetGoAside(Some(Witness(sender.clone()))));
+        let held = || let_go_aside(Witness(sender.clone()));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let serving = std::thread::current().id();
         runtime.block_on(async {
             let body = held();
             let part = body.slice(1..3);
             drop(body);
-            assert_eq!((&*part, dropped.try_recv().is_err()), (&b"el"[..], true));
+            assert_eq!((&*part, dropped.try_recv().is_err()), (&[7, 7][..], true));
         });
         assert_ne!(dropped.recv().unwrap(), serving);
         drop(held());

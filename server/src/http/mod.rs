@@ -25,6 +25,7 @@ mod tls;
 mod trace_context;
 mod transport;
 
+pub(crate) use body::let_go_aside;
 pub use body::{BodyBudget, BodyError, Reservation, read_body};
 pub use compression::{Accepted, compress};
 pub use connection::ConnectionBounds;

@@ -7,6 +7,7 @@ use hearth_platform::{Archive, CodeUpload, ObjectName};
 use serde::Deserialize;
 
 use super::errors::WireError;
+use crate::http::let_go_aside;
 
 /// The field `code`.
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +39,7 @@ impl CodeBody {
                 let zip = STANDARD.decode(zip).map_err(|error| {
                     WireError::invalid(format!("code.zipFile is not valid base64: {error}"))
                 })?;
-                Ok(Some(Code::Archive(zip.into())))
+                Ok(Some(Code::Archive(let_go_aside(zip))))
             }
             (_, _, Some(zip)) if !zip.is_empty() => Err(WireError::invalid(
                 "code has both zipFile and the name of an object; send one of them",
