@@ -68,4 +68,5 @@ mod versions;
 mod websocket;
 mod websocket_crowd;
 mod websocket_faults;
+mod websocket_http2;
 mod wrong_types;

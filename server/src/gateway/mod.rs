@@ -77,9 +77,10 @@ pub(crate) fn domain_of(app: &App, request: &Request) -> Option<Arc<Domain>> {
 pub(crate) async fn serve_domain(
     app: &App,
     domain: &Arc<Domain>,
-    request: Request,
+    mut request: Request,
     exchange: Exchange,
 ) -> Response {
+    upgrade::settle(&mut request);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let call = grpc::Call::of(&request);
     let client = client_of(app, &request, &exchange);
@@ -139,7 +140,8 @@ fn domain_destination<'a>(
 }
 
 /// Answers a request for a proxy path.
-pub(crate) async fn serve_proxy(app: &App, request: Request, exchange: Exchange) -> Response {
+pub(crate) async fn serve_proxy(app: &App, mut request: Request, exchange: Exchange) -> Response {
+    upgrade::settle(&mut request);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let call = grpc::Call::of(&request);
     let client = client_of(app, &request, &exchange);

@@ -23,7 +23,7 @@ pub(super) async fn serve(
 ) -> Result<Response, Refused> {
     let trigger = admit(app, destination, &request)?;
     within_bounds(&app.settings.gateway, destination, &request)?;
-    match upgrade::wanted(request.method(), request.headers()) {
+    match upgrade::wanted(&request) {
         Wanted::Http => {}
         Wanted::WebSocket => {
             // A place is for the handshake alone: open connections have a bound of their own.

@@ -1,7 +1,8 @@
 //! Requests that want another protocol on their connection.
 
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, Request};
+use hyper::ext::Protocol;
 
 /// What a request wants its connection to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +23,29 @@ fn holds(headers: &HeaderMap, name: &HeaderName, token: impl Fn(&str) -> bool) -
     values.flat_map(|value| value.split(',')).any(|item| token(item.trim()))
 }
 
+/// Whether a request wants its stream of HTTP/2 to become a WebSocket (RFC 8441, section 5).
+pub(super) fn is_websocket_stream<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+/// Gives a request that wants its stream to become a WebSocket the method that it has over HTTP/1.1, so that what routes and triggers say
+/// of methods, and what callers sign, is the same for both.
+pub(super) fn settle<B>(request: &mut Request<B>) {
+    if is_websocket_stream(request) {
+        *request.method_mut() = Method::GET;
+    }
+}
+
 /// What a request wants its connection to become.
-pub(super) fn wanted(method: &Method, headers: &HeaderMap) -> Wanted {
-    if *method == Method::CONNECT {
+pub(super) fn wanted<B>(request: &Request<B>) -> Wanted {
+    if is_websocket_stream(request) {
+        return Wanted::WebSocket;
+    }
+    if *request.method() == Method::CONNECT {
         return Wanted::Tunnel;
     }
+    let headers = request.headers();
     let is_asked = headers.contains_key(UPGRADE)
         && holds(headers, &CONNECTION, |token| token.eq_ignore_ascii_case("upgrade"));
     if !is_asked {
@@ -49,13 +68,13 @@ mod tests {
     #[test]
     fn what_is_wanted() {
         let of = |connection: Option<&str>, upgrade: Option<&str>| {
-            let mut headers = HeaderMap::new();
+            let mut request = Request::new(());
             for (name, value) in [(CONNECTION, connection), (UPGRADE, upgrade)] {
                 if let Some(value) = value {
-                    headers.insert(name, value.parse().unwrap());
+                    request.headers_mut().insert(name, value.parse().unwrap());
                 }
             }
-            wanted(&Method::GET, &headers)
+            wanted(&request)
         };
         assert_eq!(of(None, None), Wanted::Http);
         assert_eq!(of(Some("keep-alive, Upgrade"), Some("WebSocket")), Wanted::WebSocket);
@@ -65,6 +84,20 @@ mod tests {
         assert_eq!(of(Some("upgrade"), Some("h2c, TLS/1.0")), Wanted::Unknown);
         assert_eq!(of(Some("upgrade"), Some("a b")), Wanted::Unknown);
         assert_eq!(of(Some("upgrade"), Some("x")), Wanted::Unknown);
-        assert_eq!(wanted(&Method::CONNECT, &HeaderMap::new()), Wanted::Tunnel);
+    }
+
+    #[test]
+    fn what_is_wanted_of_a_stream() {
+        let of = |protocol: Option<&'static str>| {
+            let mut request = Request::connect("/").body(()).unwrap();
+            if let Some(protocol) = protocol {
+                request.extensions_mut().insert(Protocol::from_static(protocol));
+            }
+            settle(&mut request);
+            (wanted(&request), request.method().clone())
+        };
+        assert_eq!(of(Some("websocket")), (Wanted::WebSocket, Method::GET));
+        assert_eq!(of(Some("connect-udp")), (Wanted::Tunnel, Method::CONNECT));
+        assert_eq!(of(None), (Wanted::Tunnel, Method::CONNECT));
     }
 }

@@ -1,5 +1,5 @@
 //! WebSockets of functions: a request that wants one becomes a connection if the function takes it, before the client is answered; from
-//! then on [`bridge`] stands between the two. Only HTTP/1.1 leads here.
+//! then on [`bridge`] stands between the two. Over HTTP/1.1 it has the client's connection for itself, over HTTP/2 one stream of it.
 
 mod bridge;
 mod end;
@@ -25,7 +25,7 @@ use super::guest_request::is_ours;
 use super::{Destination, guest_request, guest_response, hop, serve};
 use crate::app::App;
 use crate::dialect::function_compute::errors::WireError;
-use crate::http::{Body, Exchange, Request, Response};
+use crate::http::{Body, Exchange, Occupied, Request, Response};
 
 /// The close code of a connection that broke off; it is never on the wire.
 const BROKEN_OFF: u16 = 1006;
@@ -48,6 +48,7 @@ pub(super) async fn serve(
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(not_served("this connection cannot become a WebSocket"));
     };
+    let occupied = request.extensions_mut().remove::<Occupied>();
     let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     let (parts, _) = request.into_parts();
@@ -76,6 +77,7 @@ pub(super) async fn serve(
                 ping: app.settings.gateway.websocket_ping.0,
                 write: app.settings.http.write_timeout.0,
                 shutdown: app.shutdown.clone(),
+                _occupied: occupied,
             };
             // On this core's own thread, like all that is spawned here.
             tokio::spawn(bridge.serve(upgrade));

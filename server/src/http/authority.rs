@@ -4,6 +4,7 @@
 use http::header::{HOST, HeaderValue};
 use http::uri::{Authority, Parts, PathAndQuery};
 use http::{Method, Uri, Version};
+use hyper::ext::Protocol;
 
 use super::{Rejection, Request};
 
@@ -23,7 +24,8 @@ pub(super) fn settle(request: &mut Request, server_name: Option<&str>) -> Result
 }
 
 fn settle_host(request: &mut Request) -> Result<(), Rejection> {
-    if request.method() == Method::CONNECT {
+    // One that names a protocol has a path as others have (RFC 8441, section 4); what it is for is not decided here.
+    if request.method() == Method::CONNECT && request.extensions().get::<Protocol>().is_none() {
         return refuse("CONNECT is not served");
     }
     let mut hosts = request.headers().get_all(HOST).iter();

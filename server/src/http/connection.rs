@@ -3,6 +3,7 @@
 //! A client that goes while a handler works drops the handler's future, and with it the guest it waits for. A handler may take the
 //! connection over, as a `WebSocket` does: it finds a [`hyper::upgrade::OnUpgrade`] in the request's extensions. From then on the bounds
 //! are its own; the connection keeps its slot, and a shutdown waits for it and cuts it off after the drain time like any other.
+//! Over HTTP/2 it takes over one stream, and finds an [`Occupied`] beside, which keeps the connection from being idle.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
-use super::guarded_stream::{ConnectionClock, GuardedStream, Overdue, Place};
+use super::guarded_stream::{ConnectionClock, GuardedStream, Occupied, Overdue, Place};
 use super::protocol::{Protocol, StreamTasks, protocol};
 use super::response_body::SentBody;
 use super::shutdown::ShutdownSignal;
@@ -76,14 +77,17 @@ impl<H: Handle> Service<H> {
     /// Answers one request of a connection.
     fn call(
         self: Arc<Self>,
-        clock: &Arc<ConnectionClock>,
+        (clock, place): (&Arc<ConnectionClock>, &Arc<Place>),
         peer: &Arc<Peer>,
         request: http::Request<Incoming>,
     ) -> impl Future<Output = Result<http::Response<SentBody>, Infallible>> + Send + use<H> {
         let (header, incoming) = request.into_parts();
         let taking = (header.version == http::Version::HTTP_2).then(|| self.tasks.begin());
         let body = RequestBody::new(incoming, &header.headers);
-        let request = http::Request::from_parts(header, body);
+        let mut request = http::Request::from_parts(header, body);
+        if request.extensions().get::<hyper::ext::Protocol>().is_some() {
+            request.extensions_mut().insert(Occupied::new(clock, place));
+        }
         let (clock, busy, peer) = (clock.clone(), clock.busy(), peer.clone());
         async move {
             let response = stack::answer(&self.handler, request, peer, &self.bounds).await;
@@ -138,11 +142,11 @@ pub(super) async fn serve<H: Handle>(
     let Some((transport, server_name)) = shaken else { return };
     let said = stack::header_value(&address.ip().to_canonical().to_string());
     let peer = Arc::new(Peer { address, said, tls: is_tls, server_name });
-    let clock = ConnectionClock::new();
-    let io = GuardedStream::new(transport, clock.clone(), place, bounds.h2);
+    let (clock, place) = (ConnectionClock::new(), Arc::new(place));
+    let io = GuardedStream::new(transport, clock.clone(), place.clone(), bounds.h2);
     let answers = service_fn({
         let (clock, service) = (clock.clone(), service.clone());
-        move |request| service.clone().call(&clock, &peer, request)
+        move |request| service.clone().call((&clock, &place), &peer, request)
     });
     let connection = service.protocol.serve_connection_with_upgrades(TokioIo::new(io), answers);
     let mut connection = std::pin::pin!(connection);

@@ -146,6 +146,17 @@ impl Drop for Busy {
     }
 }
 
+/// Whoever takes over a stream of HTTP/2, where the connection goes on beside it, holds this until done with the stream: meanwhile the
+/// connection is not idle, and its slot is not given to another.
+#[derive(Debug, Clone)]
+pub struct Occupied(#[expect(dead_code, reason = "held, never read")] Arc<(Busy, Arc<Place>)>);
+
+impl Occupied {
+    pub(super) fn new(clock: &Arc<ConnectionClock>, place: &Arc<Place>) -> Self {
+        Self(Arc::new((clock.busy(), place.clone())))
+    }
+}
+
 /// The stream of one connection.
 #[derive(Debug)]
 pub(super) struct GuardedStream {
@@ -155,7 +166,7 @@ pub(super) struct GuardedStream {
     takes_h2: bool,
     frames: FrameGuard,
     /// Given back when the stream goes, which after an upgrade is later than the end of HTTP on it.
-    _place: Place,
+    _place: Arc<Place>,
 }
 
 /// What a connection takes up: its core's count and a slot.
@@ -192,7 +203,7 @@ impl GuardedStream {
     pub(super) fn new(
         stream: Transport,
         clock: Arc<ConnectionClock>,
-        place: Place,
+        place: Arc<Place>,
         takes_h2: bool,
     ) -> Self {
         let (preface, frames) = (Preface::Begun(0), FrameGuard::new());

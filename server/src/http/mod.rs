@@ -31,6 +31,7 @@ pub use compression::{Accepted, compress};
 pub use connection::ConnectionBounds;
 pub use core_thread::{CoreThread, Listeners, Serving};
 pub use cores::{Cores, Seat};
+pub use guarded_stream::Occupied;
 pub use listener::{Bound, bind, bind_near};
 pub use port_file::PortFile;
 pub use request_body::RequestBody;

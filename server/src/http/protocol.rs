@@ -54,6 +54,7 @@ pub(super) fn protocol(bounds: &ConnectionBounds, tasks: StreamTasks) -> Protoco
     let header_list = (bounds.header_bytes + bounds.headers * LINE_BYTES) * SLACK;
     protocol
         .http2()
+        .enable_connect_protocol()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)

@@ -56,7 +56,7 @@ pub(super) async fn serve(
 ) -> Result<Response, Refused> {
     let route = admit(app, destination, &request)?;
     super::trigger::within_bounds(&app.settings.gateway, destination, &request)?;
-    if upgrade::wanted(request.method(), request.headers()) != Wanted::Http {
+    if upgrade::wanted(&request) != Wanted::Http {
         let message = "a request that becomes an event cannot take its connection over";
         return Err(WireError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message).into());
     }

@@ -25,7 +25,7 @@ use super::end::{self, End};
 use super::invocations::{Invocations, Told};
 use super::pieces::{PIECE, Pieces};
 use super::times::Times;
-use crate::http::ShutdownSignal;
+use crate::http::{Occupied, ShutdownSignal};
 
 /// Bytes that are read at once; each idle connection holds so many.
 const READ_BYTES: usize = 2 << 10;
@@ -50,6 +50,8 @@ pub(super) struct Bridge {
     /// Longest that one message may take to be written.
     pub(super) write: Duration,
     pub(super) shutdown: ShutdownSignal,
+    /// What the client's other streams go on beside; none where it has the connection for itself.
+    pub(super) _occupied: Option<Occupied>,
 }
 
 /// An invocation that has the connection meanwhile. Boxed: most of the time there is none.
@@ -66,9 +68,19 @@ enum Turn {
 impl Bridge {
     /// Serves a connection to its end, once the response has made it one.
     pub(super) async fn serve(self, upgrade: OnUpgrade) {
-        let Self { connection, mut way, invocations, settings, ping, write, mut shutdown } = self;
+        let Self {
+            connection,
+            mut way,
+            invocations,
+            settings,
+            ping,
+            write,
+            mut shutdown,
+            _occupied,
+        } = self;
         let line = connection.line().clone();
-        // The socket holds the connection's slot, which a server that stops waits for: it goes when the function has been told.
+        // A connection's slot is held by the socket, or beside it, and a server that stops waits for it: it goes when the function has
+        // been told.
         let (end, turn, _socket) = match upgrade.await {
             Ok(upgraded) => {
                 let socket = socket(upgraded, &settings).await;

@@ -1,4 +1,5 @@
-//! The opening handshake of RFC 6455, section 4.2: what a request for a WebSocket must say, and the response that grants it.
+//! The opening handshake of RFC 6455, section 4.2, or over HTTP/2 that of RFC 8441, section 5: what a request for a WebSocket must say,
+//! and the response that grants it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +29,8 @@ const SUBPROTOCOLS_MAX: usize = 32;
 /// A handshake that may be granted.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    accept: HeaderValue,
+    /// Proof that its key was read; over HTTP/2, where nobody takes for a WebSocket what is none, there is no key.
+    accept: Option<HeaderValue>,
     /// What the client offers, best first.
     pub(super) subprotocols: Vec<String>,
 }
@@ -38,8 +40,8 @@ pub(super) struct Handshake {
 pub(super) enum Wrong {
     /// It is no handshake.
     Malformed(&'static str),
-    /// Of another version of the protocol.
-    Version,
+    /// Of another version of the protocol, and of this one of HTTP.
+    Version(Version),
 }
 
 impl Wrong {
@@ -49,15 +51,22 @@ impl Wrong {
                 Err(WireError::invalid(format!("the handshake is not one of a WebSocket: {why}"))
                     .into())
             }
-            Self::Version => {
+            Self::Version(http) => {
                 let message = format!("WebSockets of version {VERSION} are served here");
-                let status = StatusCode::UPGRADE_REQUIRED;
-                let error = WireError::new(status, "UpgradeRequired", message);
+                // The status says which protocol to go over to, which HTTP/2 has no header for.
+                let error = match http < Version::HTTP_2 {
+                    true => {
+                        WireError::new(StatusCode::UPGRADE_REQUIRED, "UpgradeRequired", message)
+                    }
+                    false => WireError::invalid(message),
+                };
                 let mut response = Refused::from(error).into_response(&Method::GET);
                 let headers = response.headers_mut();
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
-                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                if http < Version::HTTP_2 {
+                    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                }
                 Ok(response)
             }
         }
@@ -65,11 +74,11 @@ impl Wrong {
 }
 
 impl Handshake {
-    /// Reads a request whose `upgrade` names a WebSocket.
+    /// Reads a request whose `upgrade` names a WebSocket, or whose stream is to become one.
     pub(super) fn of<B>(request: &http::Request<B>) -> Result<Self, Wrong> {
-        let headers = request.headers();
-        if request.method() != Method::GET || request.version() != Version::HTTP_11 {
-            return Err(Wrong::Malformed("it is a GET of HTTP/1.1"));
+        let (headers, http) = (request.headers(), request.version());
+        if request.method() != Method::GET || http < Version::HTTP_11 {
+            return Err(Wrong::Malformed("it is a GET of HTTP/1.1, or a CONNECT of HTTP/2"));
         }
         if !headers.contains_key(HOST) {
             return Err(Wrong::Malformed("it has no host"));
@@ -79,10 +88,16 @@ impl Handshake {
         if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0") {
             return Err(Wrong::Malformed("it has a body"));
         }
-        let key = one(headers, SEC_WEBSOCKET_KEY.as_str()).filter(|key| is_key(key));
-        let key = key.ok_or(Wrong::Malformed("its key is not 16 bytes in base64"))?;
+        let accept = match http < Version::HTTP_2 {
+            true => {
+                let key = one(headers, SEC_WEBSOCKET_KEY.as_str()).filter(|key| is_key(key));
+                let key = key.ok_or(Wrong::Malformed("its key is not 16 bytes in base64"))?;
+                Some(accept_of(key))
+            }
+            false => None,
+        };
         if one(headers, SEC_WEBSOCKET_VERSION.as_str()) != Some(VERSION) {
-            return Err(Wrong::Version);
+            return Err(Wrong::Version(http));
         }
         let mut subprotocols = Vec::new();
         for line in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
@@ -96,19 +111,21 @@ impl Handshake {
                 }
             }
         }
-        Ok(Self { accept: accept_of(key), subprotocols })
+        Ok(Self { accept, subprotocols })
     }
 
     /// The response that grants it.
     pub(super) fn response(&self, subprotocol: Option<&str>) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept.clone());
+        if let Some(accept) = &self.accept {
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept.clone());
+        }
         if let Some(subprotocol) = subprotocol {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, header_value(subprotocol));
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, header_value(subprotocol));
         }
         response
     }
@@ -165,6 +182,23 @@ mod tests {
     }
 
     #[test]
+    fn over_http_2_there_is_no_key_and_no_101() {
+        let mut asked = request(&[("sec-websocket-key", ""), ("sec-websocket-protocol", "chat")]);
+        *asked.version_mut() = Version::HTTP_2;
+        let handshake = Handshake::of(&asked).unwrap();
+        let response = handshake.response(Some("chat"));
+        assert_eq!(response.status(), 200);
+        let names: Vec<_> = response.headers().keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(names, ["sec-websocket-protocol"]);
+        asked.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("8"));
+        let response = Handshake::of(&asked).unwrap_err().into_response();
+        let Ok(response) = response else { panic!("an answer that says the version") };
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.headers()[SEC_WEBSOCKET_VERSION], VERSION);
+        assert!(!response.headers().contains_key(UPGRADE));
+    }
+
+    #[test]
     fn what_is_no_handshake_is_refused() {
         for lines in [
             &[("sec-websocket-key", "")][..],
@@ -181,7 +215,7 @@ mod tests {
         }
         for version in ["8", "14", "13, 8", ""] {
             let found = Handshake::of(&request(&[("sec-websocket-version", version)]));
-            assert_eq!(found.unwrap_err(), Wrong::Version, "{version}");
+            assert_eq!(found.unwrap_err(), Wrong::Version(Version::HTTP_11), "{version}");
         }
         let mut post = request(&[]);
         *post.method_mut() = Method::POST;
