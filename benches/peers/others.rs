@@ -38,9 +38,10 @@ impl Field {
         }
     }
 
-    /// A server for each isolation, so that the memory of each can be told. The one that reuses has an echo of events as well.
+    /// A server for each isolation, at its best settings, so that the memory of each can be told. The one that reuses has an echo of
+    /// events as well.
     pub(super) fn start_hearth(&mut self, name: &'static str, isolation: &str) {
-        let hearth = Hearth::start(self.scratch(), name, &[]);
+        let hearth = Hearth::start(self.scratch(), name, &["--large-code-pages", "true"]);
         let deployed = hearth.and_then(|hearth| {
             let flags = ["--isolation", isolation, "--http"];
             hearth.deploy(&example("rust-http"), "bench/hello", &flags)?;

@@ -10,6 +10,8 @@ pub mod config;
 pub mod dialect;
 pub(crate) mod gateway;
 pub mod http;
+#[cfg(target_os = "linux")]
+mod large_code;
 pub mod serve;
 pub mod telemetry;
 pub mod terminal;

@@ -45,6 +45,7 @@ mod http_trigger;
 mod idle_crowd;
 mod invoke_async;
 mod invoke_sync;
+mod large_code;
 mod layers;
 mod many_functions;
 mod nesting;

@@ -23,12 +23,15 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, terminal: &Terminal) -> anyhow::Result<Ending> {
-        keep_pages_small();
+        keep_pages_small(true);
         let loaded = self.settings.load().map_err(|error| UsageError(error.to_string()))?;
         let settings = loaded.settings;
         settings.validate().map_err(|error| UsageError(error.to_string()))?;
         let _log = start_logging(&settings.log, terminal.has_colors())
             .map_err(|error| UsageError(format!("log.level: {error}")))?;
+        if settings.large_code_pages {
+            enlarge_code_pages();
+        }
         let data_dir = settings.data_dir.display().to_string();
         let options = ServeOptions {
             compile_child: &CompileChild::ARGUMENTS,
@@ -44,10 +47,27 @@ impl Serve {
 
 /// The allocator asks for pages of 2 MiB where it can have them: an idle server then holds three times what it uses, and so would an
 /// instance on systems that give them unasked.
-fn keep_pages_small() {
+fn keep_pages_small(small: bool) {
     // A system that does not know the setting has no such pages to keep from.
     #[cfg(target_os = "linux")]
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    let _ = rustix::thread::disable_transparent_huge_pages(small);
+    #[cfg(not(target_os = "linux"))]
+    let _ = small;
+}
+
+/// Moves the code to large pages; where there are none, all goes on as it would without.
+fn enlarge_code_pages() {
+    #[cfg(target_os = "linux")]
+    {
+        keep_pages_small(false);
+        match crate::large_code::move_code() {
+            Ok(bytes) => tracing::info!(bytes, "the server's code is on large pages"),
+            Err(why) => tracing::warn!(%why, "the server's code stays on small pages"),
+        }
+        keep_pages_small(true);
+    }
+    #[cfg(not(target_os = "linux"))]
+    tracing::warn!("the setting `large_code_pages` has no effect on this system");
 }
 
 /// Says where the server is and what to type next.
