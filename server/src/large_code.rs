@@ -40,86 +40,84 @@ pub(crate) enum NotMoved {
 /// meanwhile, and stand still for a moment. The system must not have been asked to keep this process's pages small.
 ///
 /// # Errors
-/// [`NotMoved`]; the code is as it was then.
+/// [`NotMoved`]; what was not moved until then is as it was.
 pub(crate) fn move_code() -> Result<usize, NotMoved> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     // A number, and never made an address to read from but within what the system says is mapped there.
     let here = move_code as fn() -> Result<usize, NotMoved> as usize;
     let code = code_around(&maps, here).map(|code| filled(&code)).filter(|code| !code.is_empty());
     let code = code.ok_or(NotMoved::NoCode)?;
-    let copy = Copy::of(&code)?;
-    if !has_large_pages(&std::fs::read_to_string("/proc/self/smaps")?, &copy.place) {
-        return Err(NotMoved::NoPages);
+    let mut copies = Copies::reserve(code.len())?;
+    // Page by page, so that no more than one is there twice.
+    for page in code.clone().step_by(LARGE) {
+        copies.copy(page)?;
+        if page == code.start {
+            let smaps = std::fs::read_to_string("/proc/self/smaps")?;
+            let first = copies.left.start..copies.left.start + LARGE;
+            if !has_large_pages(&smaps, &first) {
+                return Err(NotMoved::NoPages);
+            }
+        }
+        copies.replace(page)?;
     }
-    copy.replace(&code)?;
     Ok(code.len())
 }
 
-/// A copy of the code, given back if it does not take the code's place.
-struct Copy {
-    mapped: Range<usize>,
-    /// Where the copy is within, on the borders of large pages.
-    place: Range<usize>,
+/// Memory for copies of pages, each of which leaves it for the place of what it is a copy of; the rest is given back.
+struct Copies {
+    /// What lies before the first border of large pages.
+    before: Range<usize>,
+    left: Range<usize>,
 }
 
-impl Copy {
-    #[expect(unsafe_code, reason = "memory is mapped, and code read as bytes")]
-    fn of(code: &Range<usize>) -> io::Result<Self> {
-        let size = code.len() + LARGE;
+impl Copies {
+    #[expect(unsafe_code, reason = "memory is mapped")]
+    fn reserve(size: usize) -> io::Result<Self> {
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
         // SAFETY: the system chooses where, and nothing else is there.
-        let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), size, access, flags) }?;
+        let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), size + LARGE, access, flags) }?;
         let begin = (mapped as usize).next_multiple_of(LARGE);
-        let copy = Self {
-            mapped: mapped as usize..mapped as usize + size,
-            place: begin..begin + code.len(),
-        };
-        // SAFETY: the advice is about memory that was mapped above and changes nothing of what is in it; of `code` the system said
-        // that it is mapped and readable, and nobody writes there; the copy has room for as much, beside it.
-        unsafe {
-            madvise(begin as *mut c_void, code.len(), Advice::LinuxHugepage)?;
-            std::ptr::copy_nonoverlapping(code.start as *const u8, begin as *mut u8, code.len());
-        }
-        Ok(copy)
+        let copies =
+            Self { before: mapped as usize..begin, left: begin..mapped as usize + size + LARGE };
+        // SAFETY: the advice is about what was mapped above, and changes nothing of what is in it.
+        unsafe { madvise(begin as *mut c_void, size, Advice::LinuxHugepage) }?;
+        Ok(copies)
     }
 
-    /// Puts the copy where the code is.
-    #[expect(unsafe_code, reason = "what is executed is replaced by the same")]
-    fn replace(mut self, code: &Range<usize>) -> io::Result<()> {
-        let copy = self.place.start as *mut c_void;
-        let access = MprotectFlags::READ | MprotectFlags::EXEC;
-        // SAFETY: only the copy changes its access, and from now on it is as the code is. Then it takes the code's place, byte for byte
-        // the same, while the system lets no thread look for a page: whoever executes it finds the one or the other.
+    /// Copies a page of code to the first that is left.
+    #[expect(unsafe_code, reason = "code is read as bytes")]
+    fn copy(&self, page: usize) -> io::Result<()> {
+        let (copy, access) = (self.left.start, MprotectFlags::READ | MprotectFlags::EXEC);
+        // SAFETY: of the page the system said that it is mapped and readable, and nobody writes there; the copy has room for as much,
+        // beside it, and is not executed before it is whole.
         unsafe {
-            mprotect(copy, code.len(), access)?;
-            mremap_fixed(
-                copy,
-                code.len(),
-                code.len(),
-                MremapFlags::MAYMOVE,
-                code.start as *mut c_void,
-            )?;
+            std::ptr::copy_nonoverlapping(page as *const u8, copy as *mut u8, LARGE);
+            mprotect(copy as *mut c_void, LARGE, access)?;
         }
-        let rest = self.place.end..self.mapped.end;
-        self.mapped.end = self.place.start;
-        // Beyond the copy; what is before it goes with this.
-        unmap(&rest);
+        Ok(())
+    }
+
+    /// Puts the copy where the page is.
+    #[expect(unsafe_code, reason = "what is executed is replaced by the same")]
+    fn replace(&mut self, page: usize) -> io::Result<()> {
+        let (copy, place) = (self.left.start as *mut c_void, page as *mut c_void);
+        // SAFETY: byte for byte the same takes the page's place, with the same access, while the system lets no thread look for a page:
+        // whoever executes it finds the one or the other.
+        unsafe { mremap_fixed(copy, LARGE, LARGE, MremapFlags::MAYMOVE, place) }?;
+        self.left.start += LARGE;
         Ok(())
     }
 }
 
-impl Drop for Copy {
+impl Drop for Copies {
+    #[expect(unsafe_code, reason = "memory is given back")]
     fn drop(&mut self) {
-        unmap(&self.mapped);
-    }
-}
-
-/// Gives back memory that was mapped here.
-#[expect(unsafe_code, reason = "memory is given back")]
-fn unmap(range: &Range<usize>) {
-    if !range.is_empty() {
-        // SAFETY: it was mapped by `Copy`, which has no other reference to it. Where it cannot be given back, it is left.
-        let _ = unsafe { munmap(range.start as *mut c_void, range.len()) };
+        for range in [&self.before, &self.left] {
+            if !range.is_empty() {
+                // SAFETY: it was mapped by `reserve`, never left, and nothing refers to it. Where it cannot be given back, it stays.
+                let _ = unsafe { munmap(range.start as *mut c_void, range.len()) };
+            }
+        }
     }
 }
 
