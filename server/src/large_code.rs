@@ -1,8 +1,8 @@
 //! The program's own code on pages of 2 MiB.
 //!
 //! A request to a function passes some four hundred pages of 4 KiB, spread over all 37 MiB of code, and a processor remembers where only so
-//! many pages are; of 2 MiB there are two dozen. Under another hypervisor, where finding a page again is dearest, a server answered 7% to
-//! 10% more (docs/performance.md).
+//! many pages are; of 2 MiB there are 17. In a virtual machine, where finding a page again is dearest, a server answered 4% to 12% more
+//! requests (docs/performance.md).
 //!
 //! Linux has large pages for files only where it was built so (`CONFIG_READ_ONLY_THP_FOR_FS`), for other memory nearly everywhere. So the
 //! code is copied to other memory, and that moved to where the code was, in one step: see `mremap(2)` and `madvise(2)`. The price is that the

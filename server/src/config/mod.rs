@@ -57,7 +57,7 @@ pub struct Settings {
     pub sealing_key: PathBuf,
     /// Serve on an address that other machines can reach although nothing checks who calls. Default false.
     pub allow_unauthenticated: bool,
-    /// Copy the server's own code to pages of 2 MiB when it starts, on Linux: 7% to 10% more requests a second where finding a page is dear,
+    /// Copy the server's own code to pages of 2 MiB when it starts, on Linux: 4% to 12% more requests a second where finding a page is dear,
     /// as in virtual machines, for some 20 MiB of memory; profilers no longer find its functions' names. Default false.
     pub large_code_pages: bool,
     /// How long running invocations may take to finish after SIGTERM. Default 30s.
