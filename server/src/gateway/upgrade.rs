@@ -24,7 +24,7 @@ fn holds(headers: &HeaderMap, name: &HeaderName, token: impl Fn(&str) -> bool) -
 }
 
 /// Whether a request wants its stream of HTTP/2 to become a WebSocket (RFC 8441, section 5).
-pub(super) fn is_websocket_stream<B>(request: &Request<B>) -> bool {
+fn is_websocket_stream<B>(request: &Request<B>) -> bool {
     let protocol = request.extensions().get::<Protocol>();
     protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
