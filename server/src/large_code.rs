@@ -20,13 +20,13 @@ use rustix::mm::{
 /// What a large page has.
 const LARGE: usize = 2 << 20;
 
-/// Why the code stays where it is; nothing has changed then.
+/// Why the code stays where it is, or the rest of it; whatever has moved stays moved, and is as good.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotMoved {
     /// It does not fill a page.
     #[error("the program's code was not found in /proc/self/maps, or is smaller than a large page")]
     NoCode,
-    /// The system gave small ones.
+    /// The system gave small ones, and nothing has moved.
     #[error(
         "the system gives no large pages; /sys/kernel/mm/transparent_hugepage/enabled says whether it has any"
     )]

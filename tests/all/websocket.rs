@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hearth_tests::{Server, Start, eventually, guarded, guest, guest_path, raw};
+use hearth_tests::{Key, Server, Start, eventually, guarded, guest, guest_path, raw};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -240,9 +240,9 @@ fn a_connection_under_message_comes_to_new_code() {
     assert_eq!(client.ask("/nothing"), "/nothing");
 }
 
-#[test]
-fn who_may_not_call_gets_no_connection() {
-    let (server, admin, _home) = guarded(Start::default());
+/// A server whose echo takes signed calls only, and a key for it.
+pub(crate) fn guarded_echo() -> (Server, Key, tempfile::TempDir) {
+    let (server, admin, home) = guarded(Start::default());
     let zip = json!({"serviceName": "s"}).to_string();
     assert_eq!(admin.send(&server, "POST", "/2016-08-15/services", &zip).status, 200);
     let file = guest_path("rust-websocket-echo").display().to_string();
@@ -252,6 +252,12 @@ fn who_may_not_call_gets_no_connection() {
         json!({"triggerName": "web", "triggerType": "http", "triggerConfig": {"methods": ["GET"]}});
     let triggers = "/2016-08-15/services/s/functions/rust-websocket-echo/triggers";
     assert_eq!(admin.send(&server, "POST", triggers, &web.to_string()).status, 200);
+    (server, admin, home)
+}
+
+#[test]
+fn who_may_not_call_gets_no_connection() {
+    let (server, admin, _home) = guarded_echo();
     let refused = server.websocket(ECHO, &[]).unwrap_err();
     assert!(
         refused.starts_with("HTTP/1.1 400 ") && refused.contains("MissingRequiredHeader"),

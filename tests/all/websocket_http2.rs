@@ -1,13 +1,13 @@
 //! WebSockets over HTTP/2: each is one stream of a connection that goes on beside it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hearth_tests::{Http2, Server, Start, eventually};
 use serde_json::json;
 
 use crate::custom_domains::{HOST, domain};
 use crate::http_trigger::open;
-use crate::websocket::{ECHO, serving};
+use crate::websocket::{ECHO, guarded_echo, serving};
 
 fn echo(start: Start) -> Server {
     serving(start, "rust-websocket-echo", &json!({"messageBytes": 1_000_000}))
@@ -96,6 +96,22 @@ fn only_what_is_asked_as_the_standard_has_it_is_granted() {
     }
     let mut socket = client.websocket(ECHO, &[]);
     assert_eq!(client.ask(&mut socket, "after"), "after");
+}
+
+#[test]
+fn a_call_is_signed_as_the_get_that_it_is_over_http_1() {
+    let (server, admin, _home) = guarded_echo();
+    let mut client = server.http2();
+    let version = [("sec-websocket-version", "13")];
+    assert_eq!(client.refused("websocket", ECHO, &version).status, 400, "nobody signed it");
+    let of = |method| admin.sign(method, ECHO, &[], SystemTime::now());
+    let (right, wrong) = (of("GET"), of("CONNECT"));
+    let mut headers: Vec<_> = wrong.iter().map(|(name, value)| (*name, &**value)).collect();
+    headers.extend(version);
+    assert_eq!(client.refused("websocket", ECHO, &headers).status, 403);
+    let headers: Vec<_> = right.iter().map(|(name, value)| (*name, &**value)).collect();
+    let mut socket = client.websocket(ECHO, &headers);
+    assert_eq!(client.ask(&mut socket, "hi"), "hi");
 }
 
 #[test]
