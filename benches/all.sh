@@ -4,6 +4,7 @@
 #
 #   benches/all.sh [PART...] [--rounds 5] [--seconds 4] [--connections 16] [--out DIR] [--format table|json] [--quick]
 #
+# What is measured is what users build; with $HEARTH another program of it, such as a release's, which .ci/release makes.
 # Parts: starts throughput latency memory neighbours. Peers that are not found are said, with how to get them: wasmtime from $WASMTIME, target/peers/bin
 # or the path; workerd from $WORKERD or target/peers/node_modules; resvg from $RESVG, target/peers/bin or the path.
 set -euo pipefail

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::process::{Process, programs};
+use super::process::{Process, hearth};
 
 /// A running server.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Hearth {
     /// A sentence, when it does not come up.
     pub fn start(scratch: &Path, name: &str, flags: &[&str]) -> Result<Self, String> {
         let ports = scratch.join(format!("{name}.ports"));
-        let mut command = Command::new(programs().join("hearth"));
+        let mut command = Command::new(hearth());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
         command
             .arg(scratch.join(format!("{name}.data")))
@@ -52,7 +52,7 @@ impl Hearth {
     /// # Errors
     /// What the command line said.
     pub fn deploy(&self, code: &Path, function: &str, flags: &[&str]) -> Result<(), String> {
-        let mut command = Command::new(programs().join("hearth"));
+        let mut command = Command::new(hearth());
         command.args(["--server", &self.url, "deploy", "--name", function]).arg(code).args(flags);
         let output = command.output().map_err(|why| why.to_string())?;
         match output.status.success() {

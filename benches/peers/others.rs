@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Field;
 use super::hearth::{Hearth, example};
-use super::process::{Process, programs};
+use super::process::{Process, hearth, programs};
 use crate::load::Target;
 
 /// Where a peer that is no part of this workspace is looked for.
@@ -53,9 +53,9 @@ impl Field {
                 let hello = get(&format!("{}/2016-08-15/proxy/bench/hello/", hearth.url));
                 let echo = post(&hearth.invocations("bench", "echo"));
                 let process = self.add(hearth.process);
-                self.join(name, hello, None, process);
+                self.join(name, hello, about_hearth(), process);
                 if isolation == "reuse" {
-                    self.join("hearth-invoke", echo, None, process);
+                    self.join("hearth-invoke", echo, about_hearth(), process);
                 }
             }
             Err(why) => self.leave(name, why),
@@ -142,6 +142,13 @@ fn first_of(programs: impl IntoIterator<Item = PathBuf>) -> Option<(PathBuf, Str
         let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         output.status.success().then_some((program, version))
     })
+}
+
+/// Its version, and whether it is another program than the one that was built with this.
+fn about_hearth() -> Option<String> {
+    let (_, version) = first_of([hearth()])?;
+    let given = std::env::var_os("HEARTH").map_or("", |_| ", from $HEARTH");
+    Some(format!("{version}{given}"))
 }
 
 fn wasmtime() -> Option<(PathBuf, String)> {

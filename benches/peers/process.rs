@@ -22,6 +22,11 @@ pub fn programs() -> PathBuf {
     }
 }
 
+/// The server and command line that is measured: `$HEARTH`, such as the program of a release, or else the one that was built with this.
+pub(super) fn hearth() -> PathBuf {
+    std::env::var_os("HEARTH").map_or_else(|| programs().join("hearth"), PathBuf::from)
+}
+
 /// A running process.
 #[derive(Debug)]
 pub struct Process {
