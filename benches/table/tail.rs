@@ -1,11 +1,12 @@
-//! Latency of each host at a constant rate, at shares of what it can do itself, in turns; and the plot of it.
+//! Latency of each host at a constant rate, at shares of what it can do itself, and of ours at the rates of its neighbours, in turns; and the
+//! plot of the former.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hearth_benches::load::{Pace, Plan, Report, run};
 use hearth_benches::median;
-use hearth_benches::peers::Field;
+use hearth_benches::peers::{Field, Peer};
 use hearth_benches::plot::{Bar, Curve, Facet, Panel, latency};
 
 use crate::Settings;
@@ -26,6 +27,16 @@ const COMPARED: &[(&str, &str, Option<f64>)] = &[
     ("hearth-invoke", "axum-post", None),
 ];
 
+/// Who has the same work as whom: a key of its own, ours, and whose rate it is given. Who can do more has more to do at a share of that; a
+/// caller, who brings as many requests to whichever host it is, sees this one.
+const SAME_RATE: &[(&str, &str, &str)] = &[
+    ("hearth-reuse-as-wasmtime", "hearth-reuse", "wasmtime-reuse"),
+    ("hearth-fresh-as-wasmtime", "hearth-fresh", "wasmtime-fresh"),
+];
+
+/// A host's turn: its key in the findings, itself, and of whose capacity it is given a share.
+type Turn<'a> = (&'static str, &'a Peer, &'static str);
+
 /// What a host did at a share: each round's p50, p99 and p99.9, and all rounds together.
 #[derive(Default)]
 struct Seen {
@@ -42,6 +53,7 @@ pub(crate) fn measure(
     findings: &mut Findings,
 ) {
     let mut facets = Vec::new();
+    let turns = turns(field);
     for share in SHARES {
         let mut runs = Runs::new();
         for round in 0..settings.rounds() {
@@ -50,19 +62,19 @@ pub(crate) fn measure(
                 round + 1,
                 settings.rounds()
             ));
-            for at in 0..field.peers.len() {
-                let peer = &field.peers[(at + round) % field.peers.len()];
-                let Some(rounds) = capacity.get(peer.name) else { continue };
+            for at in 0..turns.len() {
+                let (key, peer, whose) = turns[(at + round) % turns.len()];
+                let Some(rounds) = capacity.get(whose) else { continue };
                 let rate = median(rounds.clone()) * f64::from(share) / 100.0;
                 let plan =
                     Plan::new(peer.target.clone(), Pace::Constant(rate.max(1.0)), settings.time());
                 let plan =
                     plan.connections(settings.connections).warm_up(Duration::from_millis(300));
-                let of = format!("{} at {share}%", peer.name);
+                let of = format!("{key} at {share}%");
                 match run(&plan) {
                     Ok(report) => {
                         findings.doubt(&of, report.doubts());
-                        runs.entry(peer.name).or_default().take(report);
+                        runs.entry(key).or_default().take(report);
                     }
                     Err(why) => findings.doubt(&of, vec![why.to_string()]),
                 }
@@ -73,6 +85,15 @@ pub(crate) fn measure(
     }
     let title = "Latency at a constant rate, counted from when each request was meant to be sent";
     findings.plots.push(("latency", latency(title, &subtitle(settings), &facets)));
+}
+
+fn turns(field: &Field) -> Vec<Turn<'_>> {
+    let own = field.peers.iter().map(|peer| (peer.name, peer, peer.name));
+    let same = SAME_RATE.iter().filter_map(|(key, ours, whose)| {
+        let both = field.peer(ours).zip(field.peer(whose));
+        both.map(|(peer, _)| (*key, peer, *whose))
+    });
+    own.chain(same).collect()
 }
 
 impl Seen {
@@ -102,10 +123,22 @@ fn say(share: u32, runs: &Runs, findings: &mut Findings) {
             findings.rows.push(row.target(target));
         }
     }
+    for (key, ours, whose) in SAME_RATE {
+        let (Some(of_ours), Some(of_theirs)) = (runs.get(key), runs.get(whose)) else { continue };
+        for (number, percentile) in ["p50", "p99", "p99.9"].iter().enumerate() {
+            let figure = format!("{percentile} at {share}% of {whose}'s capacity, {ours}");
+            let rounds = (*whose, of_theirs.rounds[number].as_slice());
+            let row = Row::of_rounds(figure, "us", &of_ours.rounds[number], rounds);
+            findings.rows.push(row.target((*percentile == "p99").then_some(Target::AtMost(1.0))));
+        }
+    }
     let mut bars = Vec::new();
     for (name, seen) in runs {
         if let Some(report) = &seen.all {
             findings.distributions.push((format!("latency-{name}-{share}"), report.distribution()));
+        }
+        if SAME_RATE.iter().any(|(key, ..)| key == name) {
+            continue;
         }
         let value = median(seen.rounds[1].clone()) / 1e3;
         bars.push(Bar { name: (*name).to_owned(), value, is_ours: name.starts_with("hearth") });
