@@ -25,6 +25,8 @@ const COMPARED: &[(&str, &str, Option<f64>)] = &[
     ("hearth-fresh", "wasmtime-fresh", Some(1.0)),
     ("hearth-fresh", "workerd", None),
     ("hearth-invoke", "axum-post", None),
+    ("hearth-reuse-as-wasmtime", "wasmtime-reuse", Some(1.0)),
+    ("hearth-fresh-as-wasmtime", "wasmtime-fresh", Some(1.0)),
 ];
 
 /// Who has the same work as whom: a key of its own, ours, and whose rate it is given. Who can do more has more to do at a share of that; a
@@ -89,10 +91,8 @@ pub(crate) fn measure(
 
 fn turns(field: &Field) -> Vec<Turn<'_>> {
     let own = field.peers.iter().map(|peer| (peer.name, peer, peer.name));
-    let same = SAME_RATE.iter().filter_map(|(key, ours, whose)| {
-        let both = field.peer(ours).zip(field.peer(whose));
-        both.map(|(peer, _)| (*key, peer, *whose))
-    });
+    let same =
+        SAME_RATE.iter().filter_map(|(key, ours, whose)| Some((*key, field.peer(ours)?, *whose)));
     own.chain(same).collect()
 }
 
@@ -111,25 +111,20 @@ impl Seen {
 fn say(share: u32, runs: &Runs, findings: &mut Findings) {
     for (ours, name, most) in COMPARED {
         let (Some(of_ours), Some(of_theirs)) = (runs.get(ours), runs.get(name)) else { continue };
+        let (who, whose) = match SAME_RATE.iter().find(|(key, ..)| key == ours) {
+            Some((_, who, whose)) => (*who, format!("{whose}'s")),
+            None => (*ours, "its".to_owned()),
+        };
         for (number, percentile) in ["p50", "p99", "p99.9"].iter().enumerate() {
             // All three beside the one that does the same; of the others what a tail is judged by.
             if most.is_none() && *percentile != "p99" {
                 continue;
             }
-            let figure = format!("{percentile} at {share}% of its capacity, {ours}");
+            let figure = format!("{percentile} at {share}% of {whose} capacity, {who}");
             let rounds = (*name, of_theirs.rounds[number].as_slice());
             let row = Row::of_rounds(figure, "us", &of_ours.rounds[number], rounds);
             let target = most.filter(|_| *percentile == "p99").map(Target::AtMost);
             findings.rows.push(row.target(target));
-        }
-    }
-    for (key, ours, whose) in SAME_RATE {
-        let (Some(of_ours), Some(of_theirs)) = (runs.get(key), runs.get(whose)) else { continue };
-        for (number, percentile) in ["p50", "p99", "p99.9"].iter().enumerate() {
-            let figure = format!("{percentile} at {share}% of {whose}'s capacity, {ours}");
-            let rounds = (*whose, of_theirs.rounds[number].as_slice());
-            let row = Row::of_rounds(figure, "us", &of_ours.rounds[number], rounds);
-            findings.rows.push(row.target((*percentile == "p99").then_some(Target::AtMost(1.0))));
         }
     }
     let mut bars = Vec::new();
