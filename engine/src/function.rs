@@ -42,6 +42,11 @@ impl FunctionInner {
         self.current.load_full()
     }
 
+    /// What serves now, and where.
+    pub(crate) fn current(&self) -> (Arc<EngineInner>, Arc<Revision>) {
+        (self.engine.clone(), self.revision())
+    }
+
     /// Puts `after` in the place of `before`; false if something else stands there.
     pub(crate) fn succeed(&self, before: &Arc<Revision>, after: Arc<Revision>) -> bool {
         let found = self.current.compare_and_swap(before, after);
@@ -122,14 +127,13 @@ impl Function {
     ///
     /// # Cancel safety
     /// Dropping the future, or the response's body before its end, ends the guest and frees its place.
-    pub async fn serve(
+    pub fn serve(
         &self,
         request: HttpRequest,
         invocation: Invocation,
         ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
-    ) -> Result<Served, InvokeError> {
-        let revision = self.inner.current.load_full();
-        serve(self.inner.engine.clone(), revision, request, invocation, ended).await
+    ) -> impl Future<Output = Result<Served, InvokeError>> + Send {
+        serve(&self.inner, request, invocation, ended)
     }
 
     /// The same for a thread outside any async runtime.
@@ -190,7 +194,7 @@ impl Function {
 
     /// The engine, and the code as it stands now.
     pub(crate) fn current(&self) -> (Arc<EngineInner>, Arc<Revision>) {
-        (self.inner.engine.clone(), self.inner.current.load_full())
+        self.inner.current()
     }
 
     /// Figures at this moment.

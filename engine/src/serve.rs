@@ -11,10 +11,9 @@ use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 
 use crate::answer::{AnswerBody, AnswerWriter};
-use crate::engine::EngineInner;
+use crate::function::FunctionInner;
 use crate::invoke::invoke;
 use crate::request_body::HttpRequest;
-use crate::revision::Revision;
 use crate::work::{Exchange, Work};
 use crate::{Invocation, InvokeError, LogType, Outcome};
 
@@ -34,28 +33,31 @@ pub enum Served {
 
 type Running = Pin<Box<dyn Future<Output = Result<Outcome, InvokeError>> + Send>>;
 
-pub(crate) async fn serve(
-    engine: Arc<EngineInner>,
-    revision: Arc<Revision>,
+/// No `async fn`, whose future would have room for the request and the invocation beside that of the future which runs it.
+pub(crate) fn serve(
+    function: &FunctionInner,
     request: HttpRequest,
     invocation: Invocation,
     ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
-) -> Result<Served, InvokeError> {
+) -> impl Future<Output = Result<Served, InvokeError>> + Send {
+    let (engine, revision) = function.current();
     let answer = AnswerWriter::new(revision.shared.limits.answer_buffer_bytes);
     let holds_back = invocation.log == LogType::Tail;
-    let failure = {
-        let (function, request_id) = (revision.shared.name.clone(), invocation.request_id.clone());
-        move |why: String| InvokeError::Failure {
-            function: function.to_string(),
-            request_id: request_id.to_string(),
-            why,
-        }
-    };
     let exchange =
         Exchange { request, answer: answer.clone(), read: Arc::new(AtomicU64::default()) };
-    let mut running: Running = Box::pin(async move {
-        invoke(&engine, &revision, invocation, Work::Http(Box::new(exchange))).await
-    });
+    let (request_id, work) = (invocation.request_id.clone(), Work::Http(Box::new(exchange)));
+    let running: Running =
+        Box::pin(async move { invoke(&engine, &revision, invocation, work).await });
+    watch((function, request_id), running, (answer, holds_back), ended)
+}
+
+/// Runs an invocation to its end, or until its response has begun; the rest is a task then.
+async fn watch(
+    (function, request_id): (&FunctionInner, Arc<str>),
+    mut running: Running,
+    (answer, holds_back): (AnswerWriter, bool),
+    ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
+) -> Result<Served, InvokeError> {
     let first = poll_fn(|context| {
         if let Poll::Ready(result) = running.as_mut().poll(context) {
             return Poll::Ready(Some(result));
@@ -77,6 +79,11 @@ pub(crate) async fn serve(
             _ => Served::Ended(outcome),
         });
     }
+    let failure = |why: String| InvokeError::Failure {
+        function: function.revision().shared.name.to_string(),
+        request_id: request_id.to_string(),
+        why,
+    };
     let runtime = tokio::runtime::Handle::try_current().map_err(|why| failure(why.to_string()))?;
     let rest = runtime.spawn(rest(running, answer.clone(), ended));
     let response = answer.response(Some(rest.abort_handle()));

@@ -1,17 +1,18 @@
-//! What came of invocations. Sync ones are remembered in a bounded ring in memory: a disk write per call would cost more than the call.
+//! What came of invocations. Sync ones are remembered in memory, within a bound: see [`recent`].
 //! Async ones get exactly one line in storage, written in the same commit that takes them out of the queue.
 //!
 //! Bounded by count and age; error texts are cut. It refuses to know who asked.
 
-use std::collections::VecDeque;
+mod recent;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_engine::{Outcome, Report};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use self::recent::{Id, Recent, RecentCalls};
 use crate::clock::Clock;
 use crate::error::PlatformError;
 use crate::platform::Platform;
@@ -22,8 +23,6 @@ use crate::storage::{
 
 /// The longest error text that is kept, in bytes.
 const ERROR_BYTES_MAX: usize = 2048;
-/// Parts of the ring, so that two cores rarely wait for one another.
-const SHARDS: usize = 8;
 
 /// What is remembered of invocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,65 +187,7 @@ pub(crate) struct Journal {
     config: JournalConfig,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    recent: [Mutex<VecDeque<Recent>>; SHARDS],
-}
-
-/// A sync invocation as the ring holds it: small, and without memory of its own where nothing went wrong. What falls out of the ring was
-/// written ten thousand calls ago, and freeing it would wait for memory that no cache holds any more.
-#[derive(Debug)]
-struct Recent {
-    id: Id,
-    function: Arc<str>,
-    status: Status,
-    attempt: u32,
-    accepted_ms: u64,
-    ended_ms: u64,
-    error: Option<Box<ErrorNote>>,
-    figures: Option<Figures>,
-}
-
-/// A request id; ours have this length.
-#[derive(Debug)]
-enum Id {
-    Usual([u8; 36]),
-    Other(Arc<str>),
-}
-
-impl Id {
-    fn of(id: &Arc<str>) -> Self {
-        id.as_bytes().try_into().map_or_else(|_| Self::Other(id.clone()), Self::Usual)
-    }
-
-    fn last_byte(&self) -> u8 {
-        match self {
-            Self::Usual(bytes) => bytes.last().copied().unwrap_or_default(),
-            Self::Other(id) => id.bytes().next_back().unwrap_or_default(),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Usual(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
-            Self::Other(id) => id,
-        }
-    }
-}
-
-impl From<&Recent> for InvocationRecord {
-    fn from(recent: &Recent) -> Self {
-        Self {
-            request_id: recent.id.as_str().into(),
-            function: recent.function.clone(),
-            invocation_type: InvocationType::Sync,
-            status: recent.status,
-            attempt: recent.attempt,
-            accepted_ms: recent.accepted_ms,
-            ended_ms: recent.ended_ms,
-            error: recent.error.as_deref().cloned(),
-            figures: recent.figures,
-            event: None,
-        }
-    }
+    recent: RecentCalls,
 }
 
 impl Journal {
@@ -255,7 +196,8 @@ impl Journal {
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { config, storage, clock, recent: Default::default() }
+        let recent = RecentCalls::new(config.recent);
+        Self { config, storage, clock, recent }
     }
 
     /// Remembers a sync invocation, which came as this attempt at this time.
@@ -266,7 +208,7 @@ impl Journal {
         result: Result<&Outcome, &PlatformError>,
     ) {
         let (status, error, figures) = judge(result);
-        self.push(Recent {
+        self.recent.push(Recent {
             id: Id::of(request_id),
             function: revision.label().clone(),
             status,
@@ -284,7 +226,7 @@ impl Journal {
         revision: &Revision,
         (request_id, attempt, accepted_ms): (&Arc<str>, u32, u64),
     ) {
-        self.push(Recent {
+        self.recent.push(Recent {
             id: Id::of(request_id),
             function: revision.label().clone(),
             status: Status::Cancelled,
@@ -294,16 +236,6 @@ impl Journal {
             error: None,
             figures: None,
         });
-    }
-
-    fn push(&self, record: Recent) {
-        let last = record.id.last_byte();
-        let Some(shard) = self.recent.get(usize::from(last) % SHARDS) else { return };
-        let mut shard = shard.lock();
-        while shard.len() >= self.config.recent.div_ceil(SHARDS).max(1) {
-            shard.pop_front();
-        }
-        shard.push_back(record);
     }
 
     /// Lines of both kinds, newest first.
@@ -328,11 +260,7 @@ impl Journal {
                 }),
             );
         }
-        for shard in &self.recent {
-            let shard = shard.lock();
-            let taken = shard.iter().rev().filter(|recent| filter.takes(recent)).take(limit);
-            found.extend(taken.map(InvocationRecord::from));
-        }
+        found.extend(self.recent.find(limit, |call| filter.takes(call)));
         found.sort_by_key(|record| std::cmp::Reverse(record.ended_ms));
         found.truncate(limit);
         Ok(found)

@@ -88,7 +88,10 @@ impl Revision {
     }
 
     pub(crate) fn touch(&self, now_ms: u64) {
-        self.used_ms.store(now_ms, Ordering::Relaxed);
+        // What is beside it in memory is read by every call on every core: written only where it changes.
+        if self.used_ms.load(Ordering::Relaxed) != now_ms {
+            self.used_ms.store(now_ms, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn used_ms(&self) -> u64 {

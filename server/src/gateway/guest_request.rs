@@ -53,18 +53,18 @@ pub(super) fn is_ours(name: &str) -> bool {
     name.starts_with("x-fc-") || name.starts_with("x-hearth-")
 }
 
-/// The head of a request, rewritten for the function.
+/// Rewrites the head of a request for the function.
 ///
 /// # Errors
 /// When its address cannot be said in the function's terms.
 pub(super) fn head(
-    mut parts: request::Parts,
+    parts: &mut request::Parts,
     destination: &Destination<'_>,
     revision: &Revision,
     exchange: &Exchange,
-) -> Result<request::Parts, WireError> {
-    parts.uri = uri(&parts, destination)?;
-    clean(&mut parts);
+) -> Result<(), WireError> {
+    parts.uri = uri(parts, destination)?;
+    clean(parts);
     let headers = &mut parts.headers;
     headers.reserve(SAID);
     match &exchange.trace_parent {
@@ -85,7 +85,7 @@ pub(super) fn head(
     headers.insert(VERSION, qualifier_value(revision.version()));
     headers.insert(QUALIFIER, qualifier_value(qualifier));
     destination.client.say(headers, &exchange.peer.said);
-    Ok(parts)
+    Ok(())
 }
 
 /// Takes away what no function is to see: headers of one hop, and what was for the platform.

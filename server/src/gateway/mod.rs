@@ -77,14 +77,14 @@ pub(crate) fn domain_of(app: &App, request: &Request) -> Option<Arc<Domain>> {
 pub(crate) async fn serve_domain(
     app: &App,
     domain: &Arc<Domain>,
-    mut request: Request,
-    exchange: Exchange,
+    request: &mut Request,
+    exchange: &Exchange,
 ) -> Response {
-    upgrade::settle(&mut request);
+    upgrade::settle(request);
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let call = grpc::Call::of(&request);
-    let client = client_of(app, &request, &exchange);
-    let result = match domain_destination(domain, &request, &uri, client) {
+    let call = grpc::Call::of(request);
+    let client = client_of(app, request, exchange);
+    let result = match domain_destination(domain, request, &uri, client) {
         Ok(destination) if app.platform.has_gateway_trigger(destination.target()) => {
             apig::serve(app, &destination, request, exchange).await
         }
@@ -139,15 +139,16 @@ fn domain_destination<'a>(
     })
 }
 
-/// Answers a request for a proxy path.
-pub(crate) async fn serve_proxy(app: &App, mut request: Request, exchange: Exchange) -> Response {
-    upgrade::settle(&mut request);
+/// Answers a request for a proxy path. The request is lent, here and in all that this calls, and taken where it is used up: a future that is
+/// given one holds room for it twice, and each of them would be moved.
+pub(crate) async fn serve_proxy(app: &App, request: &mut Request, exchange: &Exchange) -> Response {
+    upgrade::settle(request);
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let call = grpc::Call::of(&request);
-    let client = client_of(app, &request, &exchange);
+    let call = grpc::Call::of(request);
+    let client = client_of(app, request, exchange);
     let result = match address::proxy_destination(&uri, client) {
         Some(destination) => trigger::serve(app, &destination, request, exchange).await,
-        None => match auth::admit(app, &request) {
+        None => match auth::admit(app, request) {
             Ok(_) => Err(WireError::no_route(&method, uri.path()).into()),
             Err(error) => Err(error.into()),
         },

@@ -19,27 +19,27 @@ use crate::telemetry::Metrics;
 pub(super) async fn serve(
     app: &App,
     destination: &Destination<'_>,
-    request: Request,
-    exchange: Exchange,
+    request: &mut Request,
+    exchange: &Exchange,
     pass: Pass,
 ) -> Result<Response, Refused> {
     let (kind, log) = invocation_kind(request.headers())?;
     let compressed = app.settings.http.compression;
     let accepted = compressed.then(|| Accepted::of(request.headers()));
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = std::mem::take(request).into_parts();
     let depth = guest_request::depth(&parts.headers)?;
     let revision = app.platform.resolve(destination.target())?;
     let queued = match kind {
-        InvocationKind::Async => Some(queue_options(&parts.headers, &exchange)?),
+        InvocationKind::Async => Some(queue_options(&parts.headers, exchange)?),
         InvocationKind::Sync => None,
     };
-    let parts = guest_request::head(parts, destination, &revision, &exchange)?;
+    guest_request::head(&mut parts, destination, &revision, exchange)?;
     if let Some(options) = queued {
         return Box::pin(keep(app, destination, (parts, body), options)).await;
     }
     let limit = app.settings.gateway.body_size;
     let (request, overflow) = guest_request::with_body(parts, body, limit);
-    let invocation = invocation(destination, &exchange, log, depth);
+    let invocation = invocation(destination, exchange, log, depth);
     let metrics = app.metrics.clone();
     let counted = move |revision: &Revision, result: Result<&Outcome, &PlatformError>| {
         count(&metrics, revision, result);

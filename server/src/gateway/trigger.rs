@@ -18,12 +18,12 @@ use crate::http::{Exchange, Request, Response};
 pub(super) async fn serve(
     app: &App,
     destination: &Destination<'_>,
-    request: Request,
-    exchange: Exchange,
+    request: &mut Request,
+    exchange: &Exchange,
 ) -> Result<Response, Refused> {
-    let trigger = admit(app, destination, &request)?;
-    within_bounds(&app.settings.gateway, destination, &request)?;
-    match upgrade::wanted(&request) {
+    let trigger = admit(app, destination, request)?;
+    within_bounds(&app.settings.gateway, destination, request)?;
+    match upgrade::wanted(request) {
         Wanted::Http => {}
         Wanted::WebSocket => {
             // A place is for the handshake alone: open connections have a bound of their own.

@@ -38,10 +38,10 @@ pub(super) async fn serve(
     app: &App,
     destination: &Destination<'_>,
     trigger: &Arc<HttpTrigger>,
-    mut request: Request,
-    exchange: Exchange,
+    request: &mut Request,
+    exchange: &Exchange,
 ) -> Result<Response, Refused> {
-    let handshake = match Handshake::of(&request) {
+    let handshake = match Handshake::of(request) {
         Ok(handshake) => handshake,
         Err(wrong) => return wrong.into_response(),
     };
@@ -51,10 +51,10 @@ pub(super) async fn serve(
     let occupied = request.extensions_mut().remove::<Occupied>();
     let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
-    let (parts, _) = request.into_parts();
-    let parts = guest_request::head(parts, destination, &revision, &exchange)?;
+    let (mut parts, _) = std::mem::take(request).into_parts();
+    guest_request::head(&mut parts, destination, &revision, exchange)?;
     let opening = opening(destination, &parts.headers, &handshake);
-    let invocations = Invocations::new(destination, &exchange, depth, app, &revision);
+    let invocations = Invocations::new(destination, exchange, depth, app, &revision);
     let (invocation, counted) =
         (invocations.of(exchange.request_id.clone()), serve::counting(app, &revision));
     let settings = &trigger.websocket;

@@ -79,7 +79,7 @@ mod tests {
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        let mut request = request.body(RequestBody::empty()).unwrap();
+        let mut request = request.body(RequestBody::default()).unwrap();
         settle(&mut request, None).map_err(|_| ())?;
         let host = request.headers().get(HOST).map_or("", |host| host.to_str().unwrap());
         Ok((host.to_owned(), request.uri().to_string()))
@@ -127,7 +127,7 @@ mod tests {
             ("", false),
         ] {
             let request = http::Request::builder().uri("/").header(HOST, host);
-            let mut request = request.body(RequestBody::empty()).unwrap();
+            let mut request = request.body(RequestBody::default()).unwrap();
             let settled = settle(&mut request, Some("x.example"));
             assert_eq!(settled, if fits { Ok(()) } else { Err(Rejection::Misdirected) }, "{host}");
         }

@@ -15,8 +15,8 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 const DISCARDED_BYTES_MAX: usize = 128 << 20;
 const DISCARDING_MAX: Duration = Duration::from_secs(2);
 
-/// A body that comes from the wire.
-#[derive(Debug)]
+/// A body that comes from the wire. By default there is none.
+#[derive(Debug, Default)]
 pub struct RequestBody {
     /// None once it ended.
     incoming: Option<Incoming>,
@@ -30,14 +30,6 @@ impl RequestBody {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
         let is_held_back = incoming.is_some() && headers.contains_key(EXPECT);
         Self { incoming, is_held_back }
-    }
-}
-
-#[cfg(test)]
-impl RequestBody {
-    /// No body.
-    pub(super) fn empty() -> Self {
-        Self { incoming: None, is_held_back: false }
     }
 }
 

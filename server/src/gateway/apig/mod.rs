@@ -34,12 +34,12 @@ const CLIENT_IP: HeaderName = HeaderName::from_static("x-fc-client-ip");
 const KIND: &str = "apig";
 
 /// Answers a request for a path of [`is_apig_path`].
-pub(crate) async fn serve_path(app: &App, request: Request, exchange: Exchange) -> Response {
+pub(crate) async fn serve_path(app: &App, request: &mut Request, exchange: &Exchange) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let client = super::client_of(app, &request, &exchange);
+    let client = super::client_of(app, request, exchange);
     let result = match address::apig_destination(&uri, client) {
         Some(destination) => serve(app, &destination, request, exchange).await,
-        None => match auth::admit(app, &request) {
+        None => match auth::admit(app, request) {
             Ok(_) => Err(WireError::no_route(&method, uri.path()).into()),
             Err(error) => Err(error.into()),
         },
@@ -51,12 +51,12 @@ pub(crate) async fn serve_path(app: &App, request: Request, exchange: Exchange) 
 pub(super) async fn serve(
     app: &App,
     destination: &Destination<'_>,
-    request: Request,
-    exchange: Exchange,
+    request: &mut Request,
+    exchange: &Exchange,
 ) -> Result<Response, Refused> {
-    let route = admit(app, destination, &request)?;
-    super::trigger::within_bounds(&app.settings.gateway, destination, &request)?;
-    if upgrade::wanted(&request) != Wanted::Http {
+    let route = admit(app, destination, request)?;
+    super::trigger::within_bounds(&app.settings.gateway, destination, request)?;
+    if upgrade::wanted(request) != Wanted::Http {
         let message = "a request that becomes an event cannot take its connection over";
         return Err(WireError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message).into());
     }
@@ -64,7 +64,7 @@ pub(super) async fn serve(
     let revision = app.platform.resolve(destination.target())?;
     // Held until the response is whole.
     let _pass = super::trigger::enter(app, destination, &route.trigger.gate).await?;
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, body) = std::mem::take(request).into_parts();
     let limit = app.settings.gateway.event_body_size;
     let patience = app.settings.http.body_timeout.0;
     let (body, _held) =
@@ -76,9 +76,9 @@ pub(super) async fn serve(
     let event = event::write(&said, &route, &exchange.request_id);
     drop(body);
     if route.trigger.is_async {
-        return enqueue(app, destination, event, (&route, &exchange), depth).await;
+        return enqueue(app, destination, event, (&route, exchange), depth).await;
     }
-    let invocation = invocation(destination, event, (&route, &exchange), depth);
+    let invocation = invocation(destination, event, (&route, exchange), depth);
     let invoked = app.platform.invoke_revision(revision, invocation).await;
     app.metrics_of(destination.target(), &invoked);
     let Invoked { outcome, revision } = invoked?;
