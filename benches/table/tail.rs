@@ -1,5 +1,8 @@
 //! Latency of each host at a constant rate, at shares of what it can do itself, and of ours at the rates of its neighbours, in turns; and the
 //! plot of the former.
+//!
+//! What a host can do is asked right before each of its turns: on a machine that is shared it is half as much a minute later, and a share of
+//! what it was would be more than all of what it is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use hearth_benches::plot::{Bar, Curve, Facet, Panel, latency};
 use crate::Settings;
 use crate::findings::{Findings, subtitle};
 use crate::row::{Row, Target};
-use crate::throughput::Capacity;
+use crate::throughput::capacity;
 
 const SHARES: [u32; 2] = [50, 80];
 
@@ -37,7 +40,7 @@ const SAME_RATE: &[(&str, &str, &str)] = &[
 ];
 
 /// A host's turn: its key in the findings, itself, and of whose capacity it is given a share.
-type Turn<'a> = (&'static str, &'a Peer, &'static str);
+type Turn<'a> = (&'static str, &'a Peer, &'a Peer);
 
 /// What a host did at a share: each round's p50, p99 and p99.9, and all rounds together.
 #[derive(Default)]
@@ -48,12 +51,7 @@ struct Seen {
 
 type Runs = BTreeMap<&'static str, Seen>;
 
-pub(crate) fn measure(
-    settings: &Settings,
-    field: &Field,
-    capacity: &Capacity,
-    findings: &mut Findings,
-) {
+pub(crate) fn measure(settings: &Settings, field: &Field, findings: &mut Findings) {
     let mut facets = Vec::new();
     let turns = turns(field);
     for share in SHARES {
@@ -66,14 +64,9 @@ pub(crate) fn measure(
             ));
             for at in 0..turns.len() {
                 let (key, peer, whose) = turns[(at + round) % turns.len()];
-                let Some(rounds) = capacity.get(whose) else { continue };
-                let rate = median(rounds.clone()) * f64::from(share) / 100.0;
-                let plan =
-                    Plan::new(peer.target.clone(), Pace::Constant(rate.max(1.0)), settings.time());
-                let plan =
-                    plan.connections(settings.connections).warm_up(Duration::from_millis(300));
                 let of = format!("{key} at {share}%");
-                match run(&plan) {
+                let took = turn(settings, (peer, whose), share);
+                match took {
                     Ok(report) => {
                         findings.doubt(&of, report.doubts());
                         runs.entry(key).or_default().take(report);
@@ -90,10 +83,20 @@ pub(crate) fn measure(
 }
 
 fn turns(field: &Field) -> Vec<Turn<'_>> {
-    let own = field.peers.iter().map(|peer| (peer.name, peer, peer.name));
-    let same =
-        SAME_RATE.iter().filter_map(|(key, ours, whose)| Some((*key, field.peer(ours)?, *whose)));
+    let own = field.peers.iter().map(|peer| (peer.name, peer, peer));
+    let same = SAME_RATE
+        .iter()
+        .filter_map(|(key, ours, whose)| Some((*key, field.peer(ours)?, field.peer(whose)?)));
     own.chain(same).collect()
+}
+
+/// One host at a share of what this or another one can do now.
+fn turn(settings: &Settings, (peer, whose): (&Peer, &Peer), share: u32) -> std::io::Result<Report> {
+    let warm_up = Duration::from_millis(300);
+    let can = capacity(settings, whose, settings.time() / 2, warm_up)?.summary().achieved;
+    let rate = (can * f64::from(share) / 100.0).max(1.0);
+    let plan = Plan::new(peer.target.clone(), Pace::Constant(rate), settings.time());
+    run(&plan.connections(settings.connections).warm_up(warm_up))
 }
 
 impl Seen {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hearth_benches::load::{Pace, Plan, run};
-use hearth_benches::peers::Field;
+use hearth_benches::load::{Pace, Plan, Report, run};
+use hearth_benches::peers::{Field, Peer};
 use hearth_benches::plot::{Bar, Panel};
 
+use crate::Settings;
 use crate::findings::Findings;
 use crate::row::{Row, Target};
-use crate::{Part, Settings};
 
 /// What is said, of whom, beside whom, and what the ratio has to be.
 const COMPARED: &[(&str, &str, &str, Option<f64>)] = &[
@@ -23,43 +23,48 @@ const COMPARED: &[(&str, &str, &str, Option<f64>)] = &[
 ];
 
 /// The rounds of each host, in requests a second.
-pub(crate) type Capacity = BTreeMap<&'static str, Vec<f64>>;
+type Rounds = BTreeMap<&'static str, Vec<f64>>;
 
-/// Measures what each can do; rows only where throughput was asked for, as the load at a constant rate needs it too.
-pub(crate) fn measure(settings: &Settings, field: &Field, findings: &mut Findings) -> Capacity {
-    let mut capacity = Capacity::new();
-    let is_wanted = settings.has(Part::Throughput);
-    let rounds = if is_wanted { settings.rounds() } else { settings.rounds().min(3) };
+/// What a host can do now: each connection asks as soon as it is answered.
+pub(crate) fn capacity(
+    settings: &Settings,
+    peer: &Peer,
+    time: Duration,
+    warm_up: Duration,
+) -> std::io::Result<Report> {
+    let plan = Plan::new(peer.target.clone(), Pace::Closed, time);
+    run(&plan.connections(settings.connections).warm_up(warm_up))
+}
+
+/// Measures what each can do.
+pub(crate) fn measure(settings: &Settings, field: &Field, findings: &mut Findings) {
+    let (mut seen, rounds) = (Rounds::new(), settings.rounds());
     for round in 0..rounds {
         settings.progress(&format!("throughput: round {} of {rounds}", round + 1));
         // Who comes first in a round comes last in the next.
         for at in 0..field.peers.len() {
             let peer = &field.peers[(at + round) % field.peers.len()];
             let warm_up = Duration::from_millis(if round == 0 { 500 } else { 100 });
-            let plan = Plan::new(peer.target.clone(), Pace::Closed, settings.time());
-            match run(&plan.connections(settings.connections).warm_up(warm_up)) {
+            match capacity(settings, peer, settings.time(), warm_up) {
                 Ok(report) => {
-                    capacity.entry(peer.name).or_default().push(report.summary().achieved);
+                    seen.entry(peer.name).or_default().push(report.summary().achieved);
                     findings.doubt(peer.name, report.doubts());
                 }
                 Err(why) => findings.doubt(peer.name, vec![why.to_string()]),
             }
         }
     }
-    if is_wanted {
-        say(field, &capacity, findings);
-    }
-    capacity
+    say(field, &seen, findings);
 }
 
-fn say(field: &Field, capacity: &Capacity, findings: &mut Findings) {
+fn say(field: &Field, seen: &Rounds, findings: &mut Findings) {
     for (figure, ours, name, target) in COMPARED {
-        if let (Some(ours), Some(theirs)) = (capacity.get(ours), capacity.get(name)) {
+        if let (Some(ours), Some(theirs)) = (seen.get(ours), seen.get(name)) {
             let row = Row::of_rounds(*figure, "a second", ours, (name, theirs));
             findings.rows.push(row.target(target.map(Target::AtLeast)));
         }
     }
-    let bars = capacity.iter().map(|(name, rounds)| Bar {
+    let bars = seen.iter().map(|(name, rounds)| Bar {
         name: (*name).to_owned(),
         value: hearth_benches::median(rounds.clone()),
         is_ours: name.starts_with("hearth"),
