@@ -27,7 +27,7 @@ const ERROR_BYTES_MAX: usize = 2048;
 /// What is remembered of invocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalConfig {
-    /// Sync invocations kept in memory. Default 10,000.
+    /// Sync invocations kept in memory, beside at most 4,096 that the threads which served them have not handed on. Default 10,000.
     pub recent: usize,
     /// Async invocations kept in storage. Default 100,000.
     pub kept: u64,
