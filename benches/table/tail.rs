@@ -65,8 +65,7 @@ pub(crate) fn measure(settings: &Settings, field: &Field, findings: &mut Finding
             for at in 0..turns.len() {
                 let (key, peer, whose) = turns[(at + round) % turns.len()];
                 let of = format!("{key} at {share}%");
-                let took = turn(settings, (peer, whose), share);
-                match took {
+                match turn(settings, (peer, whose), share) {
                     Ok(report) => {
                         findings.doubt(&of, report.doubts());
                         runs.entry(key).or_default().take(report);

@@ -103,6 +103,7 @@ pub use invocation::{Invocation, LogType, TriggerFacts};
 pub use limits::{Limits, MIB, PoolPolicy};
 pub use log_lines::{LINE_BYTES_MAX, Level, LogLine, LogSink, Stream};
 pub use outcome::{Fault, Frame, Outcome};
+pub use pool::thread_number;
 pub use priority::{compute_behind, run_behind};
 pub use report::{LoadReport, LoadSource, Phases, Report, StartKind, Tier};
 pub use request_body::{HttpRequest, RequestBody, RequestBodyError};

@@ -369,8 +369,9 @@ impl Pool {
     }
 }
 
-/// A small number of its own for each thread that invokes.
-pub(crate) fn thread_number() -> usize {
+/// A small number of its own for each thread that invokes, from 0 in the order in which they first ask; for whoever keeps apart what
+/// several threads write. Threads that invoke nothing should not ask: instances are parked by it, and each would take a place.
+pub fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };

@@ -3,11 +3,10 @@
 //! Each core notes its calls in a few pages of its own and hands them on by the batch. In one memory for all, each note would go where
 //! another core wrote ten thousand calls ago, and every call would wait for that memory on its way from there.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hearth_engine::thread_number;
 use parking_lot::Mutex;
 
 use super::{ErrorNote, Figures, InvocationRecord, InvocationType, Status};
@@ -91,7 +90,7 @@ impl RecentCalls {
 
     /// Notes a call.
     pub(super) fn push(&self, call: Recent) {
-        let Some(place) = self.places.get(own_number() % PLACES) else { return };
+        let Some(place) = self.places.get(thread_number() % PLACES) else { return };
         let mut notes = place.0.lock();
         notes.push(call);
         if notes.len() < BATCH.min(self.most) {
@@ -128,19 +127,6 @@ impl RecentCalls {
         found.truncate(limit);
         found.into_iter().map(InvocationRecord::from).collect()
     }
-}
-
-/// The calling thread's number, from 0 in the order in which they first ask.
-fn own_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    NUMBER.get().unwrap_or_else(|| {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        NUMBER.set(Some(number));
-        number
-    })
 }
 
 #[cfg(test)]

@@ -18,19 +18,16 @@ use crate::gateway;
 use crate::http::{Exchange, Rejection, Request, Response};
 
 /// Answers one request.
-pub(crate) async fn serve(app: &App, request: Request, exchange: Exchange) -> Response {
+pub(crate) async fn serve(app: &App, mut request: Request, exchange: Exchange) -> Response {
     if let Some(domain) = gateway::domain_of(app, &request) {
-        let mut request = request;
         return Box::pin(gateway::serve_domain(app, &domain, &mut request, &exchange)).await;
     }
     let path = request.uri().path();
     if gateway::is_proxy_path(path) {
-        let mut request = request;
         // Boxed, as all of these: what is awaited here is moved several times before it is first polled.
         return Box::pin(gateway::serve_proxy(app, &mut request, &exchange)).await;
     }
     if gateway::apig::is_apig_path(path) {
-        let mut request = request;
         return Box::pin(gateway::apig::serve_path(app, &mut request, &exchange)).await;
     }
     if path.starts_with(function_compute::PREFIX) {
