@@ -35,6 +35,7 @@ const PLACES: &[Place] = &[
         only: &[
             ("engine/src/artifact/load.rs", "hands verified artifacts to wasmtime"),
             ("engine/src/priority.rs", "one system call that no crate has"),
+            ("server/src/allocator.rs", "an allocator hands out memory"),
             ("server/src/large_code.rs", "replaces mapped code by the same on larger pages"),
             ("benches/in_process/bare.rs", "the baseline loads native code as the engine does"),
             ("host-api/guest/src/bindings.rs", "generated, and runs inside the sandbox"),
