@@ -21,8 +21,8 @@ use std::process::{Command, ExitCode, Stdio};
 use bytes::Bytes;
 use hearth_benches::{Options, guest};
 use hearth_engine::{
-    Engine, EngineConfig, Function, FunctionSpec, Invocation, Isolation, LogType, RequestBody,
-    Served,
+    Engine, EngineConfig, Function, FunctionSpec, Invocation, InvokeError, Isolation, LogType,
+    Outcome, RequestBody, Served,
 };
 use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::Runtime;
@@ -111,7 +111,8 @@ impl Lab {
         let body = Empty::<Bytes>::new().map_err(|never| match never {});
         let request = http::Request::get("http://localhost/").body(RequestBody::new(body));
         let request = request.expect("a plain request");
-        let served = self.function.serve(request, Invocation::new(Bytes::new()), |_| {}).await;
+        let nobody = || |_: Result<&Outcome, &InvokeError>| {};
+        let served = self.function.serve(request, Invocation::new(Bytes::new()), nobody).await;
         let Ok(Served::Answering { response, .. }) = served else {
             panic!("no answer: {served:?}")
         };

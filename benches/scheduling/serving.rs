@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hearth_benches::guest;
 use hearth_engine::{
-    Engine, EngineConfig, Function, FunctionSpec, Invocation, RequestBodyError, Served,
+    Engine, EngineConfig, Function, FunctionSpec, Invocation, InvokeError, Outcome,
+    RequestBodyError, Served,
 };
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -90,7 +91,7 @@ impl Site {
         let broken = |why: hyper::Error| RequestBodyError::Broken { why: why.to_string() };
         let request = request.map(|body| body.map_err(broken).boxed_unsync());
         let invocation = Invocation::new(Bytes::new());
-        match self.http.serve(request, invocation, |_| {}).await.expect("no refusal") {
+        match self.http.serve(request, invocation, || nobody).await.expect("no refusal") {
             Served::Answering { response, .. } => {
                 response.map(|body| body.map_err(Into::into).boxed_unsync())
             }
@@ -98,6 +99,9 @@ impl Site {
         }
     }
 }
+
+/// Who is told of an end that nobody wants to know.
+fn nobody(_: Result<&Outcome, &InvokeError>) {}
 
 /// A guest whose handler goes round a loop so many times.
 fn computing(turns: u64) -> Vec<u8> {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -31,14 +32,46 @@ pub enum AnswerError {
     Failure(#[from] InvokeError),
 }
 
+/// Frames that were written and not read.
+#[derive(Debug, Default)]
+struct Held {
+    frames: VecDeque<Frame<Bytes>>,
+    /// Bytes in `frames`, with what each costs beside.
+    size: usize,
+    has_trailers: bool,
+}
+
+impl Held {
+    fn push(&mut self, frame: Frame<Bytes>, bytes: usize) {
+        self.size = self.size.saturating_add(bytes).saturating_add(FRAME_BYTES);
+        self.has_trailers |= frame.is_trailers();
+        self.frames.push_back(frame);
+    }
+
+    fn pop(&mut self) -> Option<Frame<Bytes>> {
+        let frame = self.frames.pop_front()?;
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        self.size = self.size.saturating_sub(bytes.saturating_add(FRAME_BYTES));
+        Some(frame)
+    }
+
+    /// The size of what is here and, unless it is `whole`, of what may follow.
+    fn size_hint(&self, whole: bool) -> SizeHint {
+        let bytes = self.size.saturating_sub(self.frames.len().saturating_mul(FRAME_BYTES)) as u64;
+        if whole && !self.has_trailers {
+            return SizeHint::with_exact(bytes);
+        }
+        let mut hint = SizeHint::new();
+        hint.set_lower(bytes);
+        hint
+    }
+}
+
 /// What is between a guest that writes and whoever reads.
 #[derive(Debug, Default)]
 struct Passage {
     head: Option<http::response::Parts>,
-    frames: VecDeque<Frame<Bytes>>,
-    /// Bytes in `frames`, with what each costs beside.
-    held: usize,
-    has_trailers: bool,
+    held: Held,
     /// Bytes that the guest wrote so far.
     written: u64,
     end: Option<Result<(), AnswerError>>,
@@ -46,10 +79,25 @@ struct Passage {
     writer: Option<Waker>,
 }
 
+impl Passage {
+    /// Whether the guest has written all there is, and said so.
+    fn is_whole(&self) -> bool {
+        matches!(self.end, Some(Ok(())))
+    }
+}
+
+/// What both ends share.
+#[derive(Debug, Default)]
+struct Shared {
+    passage: Mutex<Passage>,
+    /// Bytes that the guest read of the request which is answered.
+    read: AtomicU64,
+}
+
 /// The end at which a response is written.
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerWriter {
-    passage: Arc<Mutex<Passage>>,
+    shared: Arc<Shared>,
     bound: usize,
 }
 
@@ -57,12 +105,12 @@ impl AnswerWriter {
     /// A way on which at most about `bound` bytes wait.
     pub(crate) fn new(bound: u64) -> Self {
         let bound = usize::try_from(bound).unwrap_or(usize::MAX);
-        Self { passage: Arc::default(), bound }
+        Self { shared: Arc::default(), bound }
     }
 
     /// The response without its body.
     pub(crate) fn set_head(&self, head: http::response::Parts) {
-        let mut passage = self.passage.lock();
+        let mut passage = self.shared.passage.lock();
         passage.head = Some(head);
         if let Some(reader) = passage.reader.take() {
             reader.wake();
@@ -71,14 +119,14 @@ impl AnswerWriter {
 
     /// Wakes whoever waits for the response when there is more of it: its guest may run on another thread.
     pub(crate) fn watch(&self, waker: &Waker) {
-        self.passage.lock().reader = Some(waker.clone());
+        self.shared.passage.lock().reader = Some(waker.clone());
     }
 
     /// Waits until there is room for a frame.
     pub(crate) async fn room(&self) {
         poll_fn(|context| {
-            let mut passage = self.passage.lock();
-            if passage.held < self.bound {
+            let mut passage = self.shared.passage.lock();
+            if passage.held.size < self.bound {
                 return Poll::Ready(());
             }
             passage.writer = Some(context.waker().clone());
@@ -87,22 +135,21 @@ impl AnswerWriter {
         .await;
     }
 
-    /// Passes a frame on.
-    pub(crate) fn write(&self, frame: Frame<Bytes>) {
+    /// Passes a frame on; whether there is room for another.
+    pub(crate) fn write(&self, frame: Frame<Bytes>) -> bool {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let mut passage = self.passage.lock();
-        passage.held = passage.held.saturating_add(bytes).saturating_add(FRAME_BYTES);
+        let mut passage = self.shared.passage.lock();
+        passage.held.push(frame, bytes);
         passage.written = passage.written.saturating_add(bytes as u64);
-        passage.has_trailers |= frame.is_trailers();
-        passage.frames.push_back(frame);
         if let Some(reader) = passage.reader.take() {
             reader.wake();
         }
+        passage.held.size < self.bound
     }
 
     /// Says that the response is whole, or why not; what was said first holds.
     pub(crate) fn end(&self, end: Result<(), AnswerError>) {
-        let mut passage = self.passage.lock();
+        let mut passage = self.shared.passage.lock();
         passage.end.get_or_insert(end);
         if let Some(reader) = passage.reader.take() {
             reader.wake();
@@ -111,17 +158,27 @@ impl AnswerWriter {
 
     /// Whether the guest has begun to answer.
     pub(crate) fn has_head(&self) -> bool {
-        self.passage.lock().head.is_some()
+        self.shared.passage.lock().head.is_some()
     }
 
     /// Whether the guest has to wait for the reader.
     pub(crate) fn is_full(&self) -> bool {
-        self.passage.lock().held >= self.bound
+        self.shared.passage.lock().held.size >= self.bound
     }
 
     /// Bytes that the guest wrote.
     pub(crate) fn written(&self) -> u64 {
-        self.passage.lock().written
+        self.shared.passage.lock().written
+    }
+
+    /// Notes that the guest read so many bytes of the request.
+    pub(crate) fn note_read(&self, bytes: u64) {
+        self.shared.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that the guest read of the request.
+    pub(crate) fn read(&self) -> u64 {
+        self.shared.read.load(Ordering::Relaxed)
     }
 
     /// The response as its reader gets it, if the guest has begun to answer. `running` is ended with the body, unless all of that
@@ -130,16 +187,33 @@ impl AnswerWriter {
         &self,
         running: Option<AbortHandle>,
     ) -> Option<http::Response<AnswerBody>> {
-        let head = self.passage.lock().head.take()?;
-        let body = AnswerBody { passage: self.passage.clone(), running };
-        Some(http::Response::from_parts(head, body))
+        let (head, held) = {
+            let mut passage = self.shared.passage.lock();
+            let is_whole = passage.is_whole();
+            (passage.head.take()?, is_whole.then(|| std::mem::take(&mut passage.held)))
+        };
+        let rest = match held {
+            // Nobody writes any more: what is here belongs to the reader alone.
+            Some(held) => Rest::Whole(held),
+            None => Rest::Coming(self.shared.clone()),
+        };
+        Some(http::Response::from_parts(head, AnswerBody { rest, running }))
     }
+}
+
+/// What is still to be read of a body.
+#[derive(Debug)]
+enum Rest {
+    /// This.
+    Whole(Held),
+    /// This, and what the guest has not written so far.
+    Coming(Arc<Shared>),
 }
 
 /// The body of a response, as the guest writes it. Dropping it before its end ends the guest.
 #[derive(Debug)]
 pub struct AnswerBody {
-    passage: Arc<Mutex<Passage>>,
+    rest: Rest,
     /// The invocation, while it runs and its end is not read.
     running: Option<AbortHandle>,
 }
@@ -152,21 +226,25 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        let ended = {
-            let mut passage = self.passage.lock();
-            if let Some(frame) = passage.frames.pop_front() {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                passage.held = passage.held.saturating_sub(bytes.saturating_add(FRAME_BYTES));
-                if let Some(writer) = passage.writer.take() {
-                    writer.wake();
+        let ended = match &mut self.rest {
+            Rest::Whole(held) => match held.pop() {
+                Some(frame) => return Poll::Ready(Some(Ok(frame))),
+                None => Ok(()),
+            },
+            Rest::Coming(shared) => {
+                let mut passage = shared.passage.lock();
+                if let Some(frame) = passage.held.pop() {
+                    if let Some(writer) = passage.writer.take() {
+                        writer.wake();
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
                 }
-                return Poll::Ready(Some(Ok(frame)));
+                let Some(end) = &mut passage.end else {
+                    passage.reader = Some(context.waker().clone());
+                    return Poll::Pending;
+                };
+                std::mem::replace(end, Ok(()))
             }
-            let Some(end) = &mut passage.end else {
-                passage.reader = Some(context.waker().clone());
-                return Poll::Pending;
-            };
-            std::mem::replace(end, Ok(()))
         };
         // What the guest does after its response is its own affair, until its deadline.
         self.running = None;
@@ -174,20 +252,23 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let passage = self.passage.lock();
-        passage.frames.is_empty() && matches!(passage.end, Some(Ok(())))
+        match &self.rest {
+            Rest::Whole(held) => held.frames.is_empty(),
+            Rest::Coming(shared) => {
+                let passage = shared.passage.lock();
+                passage.held.frames.is_empty() && passage.is_whole()
+            }
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let passage = self.passage.lock();
-        let held = passage.held.saturating_sub(passage.frames.len().saturating_mul(FRAME_BYTES));
-        let held = held as u64;
-        if matches!(passage.end, Some(Ok(()))) && !passage.has_trailers {
-            return SizeHint::with_exact(held);
+        match &self.rest {
+            Rest::Whole(held) => held.size_hint(true),
+            Rest::Coming(shared) => {
+                let passage = shared.passage.lock();
+                passage.held.size_hint(passage.is_whole())
+            }
         }
-        let mut hint = SizeHint::new();
-        hint.set_lower(held);
-        hint
     }
 }
 
@@ -248,6 +329,21 @@ mod tests {
         assert!(body.frame().now_or_never().unwrap().unwrap().is_ok());
         assert!(body.is_end_stream());
         assert!(body.frame().now_or_never().unwrap().is_none());
+
+        // One that was whole before anybody asked for it.
+        let writer = AnswerWriter::new(1000);
+        writer.set_head(head());
+        writer.write(Frame::data(Bytes::from_static(b"abc")));
+        writer.write(Frame::data(Bytes::from_static(b"de")));
+        writer.end(Ok(()));
+        let mut body = writer.response(None).unwrap();
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(5), false));
+        assert!(body.frame().now_or_never().unwrap().unwrap().is_ok());
+        assert_eq!(body.size_hint().exact(), Some(2));
+        assert!(body.frame().now_or_never().unwrap().unwrap().is_ok());
+        assert!(body.is_end_stream());
+        assert!(body.frame().now_or_never().unwrap().is_none());
+        assert_eq!(writer.written(), 5);
 
         let writer = AnswerWriter::new(1000);
         writer.set_head(head());

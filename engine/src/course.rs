@@ -1,7 +1,5 @@
 //! What is noted of an invocation on its way, and the outcome and report that are made of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,14 +35,14 @@ enum Traffic {
     /// An event of so many bytes; the answer is in the outcome.
     Event(u64),
     /// A request's body and its response's, counted as they pass.
-    Http(Arc<AtomicU64>, AnswerWriter),
+    Http(AnswerWriter),
 }
 
 impl Traffic {
     fn of(work: &Work) -> Self {
         match work {
             Work::Event(_) | Work::WebSocket(_) => Self::Event(work.size()),
-            Work::Http(exchange) => Self::Http(exchange.read.clone(), exchange.answer.clone()),
+            Work::Http(exchange) => Self::Http(exchange.answer.clone()),
         }
     }
 
@@ -52,7 +50,7 @@ impl Traffic {
     fn count(&self, result: &Result<Bytes, Fault>) -> (u64, u64) {
         match self {
             Self::Event(bytes) => (*bytes, result.as_ref().map_or(0, |answer| answer.len() as u64)),
-            Self::Http(read, answer) => (read.load(Ordering::Relaxed), answer.written()),
+            Self::Http(answer) => (answer.read(), answer.written()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
@@ -37,14 +37,14 @@ impl Drop for FunctionInner {
 }
 
 impl FunctionInner {
-    /// The code as it stands now.
-    pub(crate) fn revision(&self) -> Arc<Revision> {
-        self.current.load_full()
+    /// The code as it stands now, without another reference to it unless somebody replaces it meanwhile.
+    pub(crate) fn current(&self) -> Guard<Arc<Revision>> {
+        self.current.load()
     }
 
-    /// What serves now, and where.
-    pub(crate) fn current(&self) -> (Arc<EngineInner>, Arc<Revision>) {
-        (self.engine.clone(), self.revision())
+    /// Where it runs.
+    pub(crate) fn engine(&self) -> &Arc<EngineInner> {
+        &self.engine
     }
 
     /// Puts `after` in the place of `before`; false if something else stands there.
@@ -117,23 +117,27 @@ impl Function {
     /// bodies are streams: the request's is read as the guest reads it, the response's comes as the guest writes it. An URI without
     /// authority takes it from the `host` header. The invocation's payload is not looked at.
     ///
-    /// `ended` is told how the invocation ended; the answer in its outcome is empty because it was passed on. It is dropped uncalled when
-    /// nobody waits for the response any more and the guest is ended for it. With [`LogType::Tail`](crate::LogType::Tail) the
-    /// response is held back until the guest has ended, as far as [`Limits::answer_buffer_bytes`](crate::Limits) goes, so
-    /// that the tail is there with it.
+    /// How the invocation ended is in what is returned, or, where the response has begun and the guest has not ended, told to what `later`
+    /// makes then: each end is told once. The answer in the outcome is empty because it was passed on. Who is told later is dropped uncalled
+    /// when nobody reads the response any more and the guest is ended for it. With [`LogType::Tail`](crate::LogType::Tail)
+    /// the response is held back until the guest has ended, as far as [`Limits::answer_buffer_bytes`](crate::Limits)
+    /// goes, so that the tail is there with it.
     ///
     /// # Errors
     /// As [`invoke`](Self::invoke); also [`InvokeError::Failure`] where there is no tokio runtime to write a long response on.
     ///
     /// # Cancel safety
     /// Dropping the future, or the response's body before its end, ends the guest and frees its place.
-    pub fn serve(
+    pub fn serve<E>(
         &self,
-        request: HttpRequest,
+        request: impl Into<Box<HttpRequest>>,
         invocation: Invocation,
-        ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
-    ) -> impl Future<Output = Result<Served, InvokeError>> + Send {
-        serve(&self.inner, request, invocation, ended)
+        later: impl FnOnce() -> E + Send,
+    ) -> impl Future<Output = Result<Served, InvokeError>> + Send
+    where
+        E: FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
+    {
+        serve(&self.inner, request.into(), invocation, later)
     }
 
     /// The same for a thread outside any async runtime.
@@ -194,7 +198,7 @@ impl Function {
 
     /// The engine, and the code as it stands now.
     pub(crate) fn current(&self) -> (Arc<EngineInner>, Arc<Revision>) {
-        self.inner.current()
+        (self.inner.engine.clone(), self.inner.current.load_full())
     }
 
     /// Figures at this moment.

@@ -65,8 +65,13 @@ pub struct Invocation {
 impl Invocation {
     /// An invocation with a fresh request id and no tail log.
     pub fn new(payload: impl Into<Bytes>) -> Self {
+        Self::with_id(fresh_id(), payload)
+    }
+
+    /// The same with a request id that is there already, which saves making one.
+    pub fn with_id(request_id: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
         Self {
-            request_id: fresh_id(),
+            request_id: request_id.into(),
             payload: payload.into(),
             log: LogType::None,
             qualifier: None,

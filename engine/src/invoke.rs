@@ -88,7 +88,9 @@ where
     }
 }
 
-/// Runs one invocation to its end on the calling task.
+/// Runs one invocation to its end on the calling task. Inlined, as all whose futures are large, so that it is made in its box and not
+/// copied there.
+#[inline]
 async fn invoke_here(
     engine: &Arc<EngineInner>,
     revision: &Arc<Revision>,
@@ -256,7 +258,7 @@ pub(crate) async fn make(
     let mut now = Some(now);
     for _ in 0..EVICTIONS_MAX {
         let log = InstanceLog::new(engine.log_drain.clone());
-        let nobody = || Invocation::new(Bytes::new()).request_id("");
+        let nobody = || Invocation::with_id("", Bytes::new());
         let owner = invocation
             .map_or_else(nobody, |invocation| Invocation { load: None, ..invocation.clone() });
         shared.aim_log(&log, &owner);
@@ -411,6 +413,7 @@ fn call_direct(begun: &mut Begun<'_>, event: &[u8]) -> Result<Bytes, CallFailure
     instance.call_direct(event, limits.answer_bytes).unwrap_or(cancelled)
 }
 
+#[inline]
 async fn call(begun: &mut Begun<'_>, work: Work, from: Instant) -> Result<Bytes, CallFailure> {
     let deadline = begun.deadline();
     let shared = &begun.lent.revision.shared;

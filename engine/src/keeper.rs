@@ -330,7 +330,7 @@ impl Rounds {
         let successions = std::mem::take(&mut self.shared.work.lock().successions);
         for (function, code) in successions {
             let Some(function) = function.upgrade() else { continue };
-            let before = function.revision();
+            let before = function.current();
             if before.code.awaits.is_none() {
                 // It was replaced meanwhile.
                 continue;

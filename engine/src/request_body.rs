@@ -5,7 +5,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,6 +13,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use parking_lot::Mutex;
 use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::answer::AnswerWriter;
 
 /// The body of a request to an HTTP function: read piece by piece as the guest reads it, never held as a whole.
 pub type RequestBody = UnsyncBoxBody<Bytes, RequestBodyError>;
@@ -79,17 +80,17 @@ impl Drop for Loan {
 #[derive(Debug)]
 struct Lent {
     cell: Cell,
-    read: Arc<AtomicU64>,
+    answer: AnswerWriter,
 }
 
-/// Lends a body as long as the loan lives; `read` counts what the guest took of it.
-pub(crate) fn lend(body: RequestBody, read: &Arc<AtomicU64>) -> (WasiBody, Loan) {
+/// Lends a body as long as the loan lives; what the guest took of it is counted where it answers.
+pub(crate) fn lend(body: RequestBody, answer: &AnswerWriter) -> (WasiBody, Loan) {
     if body.is_end_stream() {
         let empty = http_body_util::Empty::new().map_err(|never| match never {});
         return (WasiBody::new(empty), Loan { cell: None });
     }
     let cell = Arc::new(Mutex::new(Some(body)));
-    let lent = Lent { cell: cell.clone(), read: read.clone() };
+    let lent = Lent { cell: cell.clone(), answer: answer.clone() };
     (WasiBody::new(lent), Loan { cell: Some(cell) })
 }
 
@@ -109,7 +110,7 @@ impl Body for Lent {
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
         {
-            self.read.fetch_add(data.len() as u64, Ordering::Relaxed);
+            self.answer.note_read(data.len() as u64);
         }
         polled.map_err(Error::from)
     }
@@ -131,14 +132,14 @@ mod tests {
 
     #[test]
     fn a_body_is_counted_and_taken_back() {
-        let read = Arc::default();
+        let answer = AnswerWriter::new(1000);
         let full = Full::new(Bytes::from_static(b"abc")).map_err(|never| match never {});
-        let (mut body, loan) = lend(RequestBody::new(full.clone()), &read);
+        let (mut body, loan) = lend(RequestBody::new(full.clone()), &answer);
         assert!(body.frame().now_or_never().unwrap().unwrap().is_ok());
-        assert_eq!(read.load(Ordering::Relaxed), 3);
+        assert_eq!(answer.read(), 3);
         drop(loan);
 
-        let (mut body, loan) = lend(RequestBody::new(full), &read);
+        let (mut body, loan) = lend(RequestBody::new(full), &answer);
         drop(loan);
         assert!(body.frame().now_or_never().unwrap().unwrap().is_err());
     }

@@ -7,7 +7,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 
 use crate::answer::{AnswerBody, AnswerWriter};
@@ -24,7 +23,7 @@ pub enum Served {
     Answering {
         /// Its response. The error of the body is what the guest did wrong after it had begun.
         response: http::Response<AnswerBody>,
-        /// What came of the invocation, if it has ended already, and well.
+        /// What came of the invocation, if it has ended already, and well; if not, whoever was made for that is told.
         outcome: Option<Box<Outcome>>,
     },
     /// It ended without a response, or badly before anything of the response was given out.
@@ -34,30 +33,37 @@ pub enum Served {
 type Running = Pin<Box<dyn Future<Output = Result<Outcome, InvokeError>> + Send>>;
 
 /// No `async fn`, whose future would have room for the request and the invocation beside that of the future which runs it.
-pub(crate) fn serve(
-    function: &FunctionInner,
-    request: HttpRequest,
+pub(crate) fn serve<E>(
+    function: &Arc<FunctionInner>,
+    request: Box<HttpRequest>,
     invocation: Invocation,
-    ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
-) -> impl Future<Output = Result<Served, InvokeError>> + Send {
-    let (engine, revision) = function.current();
+    later: impl FnOnce() -> E + Send,
+) -> impl Future<Output = Result<Served, InvokeError>> + Send
+where
+    E: FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
+{
+    let revision = function.current();
     let answer = AnswerWriter::new(revision.shared.limits.answer_buffer_bytes);
     let holds_back = invocation.log == LogType::Tail;
-    let exchange =
-        Exchange { request, answer: answer.clone(), read: Arc::new(AtomicU64::default()) };
-    let (request_id, work) = (invocation.request_id.clone(), Work::Http(Box::new(exchange)));
+    let work = Work::Http(Exchange { request, answer: answer.clone() });
+    let request_id = invocation.request_id.clone();
+    // One reference that other cores count in as well, not one to the engine and one to the code.
+    let owned = function.clone();
     let running: Running =
-        Box::pin(async move { invoke(&engine, &revision, invocation, work).await });
-    watch((function, request_id), running, (answer, holds_back), ended)
+        Box::pin(async move { invoke(owned.engine(), revision, invocation, work).await });
+    watch((function, request_id), running, (answer, holds_back), later)
 }
 
 /// Runs an invocation to its end, or until its response has begun; the rest is a task then.
-async fn watch(
+async fn watch<E>(
     (function, request_id): (&FunctionInner, Arc<str>),
     mut running: Running,
     (answer, holds_back): (AnswerWriter, bool),
-    ended: impl FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
-) -> Result<Served, InvokeError> {
+    later: impl FnOnce() -> E + Send,
+) -> Result<Served, InvokeError>
+where
+    E: FnOnce(Result<&Outcome, &InvokeError>) + Send + 'static,
+{
     let first = poll_fn(|context| {
         if let Poll::Ready(result) = running.as_mut().poll(context) {
             return Poll::Ready(Some(result));
@@ -70,7 +76,6 @@ async fn watch(
         Poll::Pending
     });
     if let Some(result) = first.await {
-        ended(result.as_ref());
         let outcome = Box::new(result?);
         return Ok(match answer.response(None) {
             Some(response) if outcome.result.is_ok() => {
@@ -80,12 +85,12 @@ async fn watch(
         });
     }
     let failure = |why: String| InvokeError::Failure {
-        function: function.revision().shared.name.to_string(),
+        function: function.current().shared.name.to_string(),
         request_id: request_id.to_string(),
         why,
     };
     let runtime = tokio::runtime::Handle::try_current().map_err(|why| failure(why.to_string()))?;
-    let rest = runtime.spawn(rest(running, answer.clone(), ended));
+    let rest = runtime.spawn(rest(running, answer.clone(), later()));
     let response = answer.response(Some(rest.abort_handle()));
     let response = response.ok_or_else(|| failure("its response vanished".to_owned()))?;
     Ok(Served::Answering { response, outcome: None })

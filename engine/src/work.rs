@@ -1,7 +1,6 @@
 //! What an invocation gives to its guest: an event, or a request whose response is passed on.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 
@@ -16,7 +15,7 @@ pub(crate) enum Work {
     /// An event, answered as a whole.
     Event(Bytes),
     /// A request to an HTTP function.
-    Http(Box<Exchange>),
+    Http(Exchange),
     /// Something that happened on a WebSocket.
     WebSocket(Box<SocketCall>),
 }
@@ -43,8 +42,6 @@ impl Work {
 /// A request, and where its response goes.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) request: HttpRequest,
+    pub(crate) request: Box<HttpRequest>,
     pub(crate) answer: AnswerWriter,
-    /// Bytes that the guest read of the request's body.
-    pub(crate) read: Arc<AtomicU64>,
 }

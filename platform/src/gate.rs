@@ -214,6 +214,11 @@ impl Gate {
         }
     }
 
+    /// Whether it has a limit; if not, it lets everybody through at once and counts nobody.
+    pub fn is_limited(&self) -> bool {
+        self.limits.rate.is_some() || self.places.is_some()
+    }
+
     /// Lets one request through, now or after a wait.
     ///
     /// # Errors

@@ -96,20 +96,25 @@ impl HttpTrigger {
 }
 
 impl Platform {
-    /// What the HTTP trigger of a function at a qualifier lets through.
+    /// Looks at what the HTTP trigger of a function at a qualifier lets through. Another reference to it would be one that all cores write to.
     ///
     /// # Errors
     /// No such service; no HTTP trigger there, or one whose configuration cannot be read.
-    pub fn http_trigger(&self, target: Target<'_>) -> Result<Arc<HttpTrigger>, RequestError> {
+    pub fn with_http_trigger<R>(
+        &self,
+        target: Target<'_>,
+        look: impl FnOnce(&Arc<HttpTrigger>) -> R,
+    ) -> Result<R, RequestError> {
         let Target { service, function, .. } = target;
         let qualifier = target.qualifier.filter(|text| !text.is_empty()).unwrap_or(LATEST);
         let wanted = |trigger: &Trigger| {
             trigger.kind == TriggerKind::Http && trigger.qualifier() == qualifier
         };
         let read = |found: Option<&Trigger>| match found {
-            Some(trigger) => {
-                trigger.http().map_err(|why| RequestError::invalid("trigger_config", why))
-            }
+            Some(trigger) => match trigger.http() {
+                Ok(trigger) => Ok(look(trigger)),
+                Err(why) => Err(RequestError::invalid("trigger_config", why)),
+            },
             None => Err(RequestError::NotFound {
                 kind: Kind::HttpTrigger,
                 name: format!("{service}.{qualifier}/{function}"),
@@ -118,6 +123,14 @@ impl Platform {
         let catalog = &self.inner().catalog;
         catalog
             .with_service(service, |entry| entry.triggers.with_first_of(function, wanted, read))?
+    }
+
+    /// The same, to be kept.
+    ///
+    /// # Errors
+    /// As [`with_http_trigger`](Self::with_http_trigger).
+    pub fn http_trigger(&self, target: Target<'_>) -> Result<Arc<HttpTrigger>, RequestError> {
+        self.with_http_trigger(target, Arc::clone)
     }
 }
 

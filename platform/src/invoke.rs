@@ -63,9 +63,13 @@ impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
         Self { inner, revision, invocation: Some(noted) }
     }
 
-    /// Who serves it.
-    pub(crate) fn revision(&self) -> &Revision {
-        &self.revision
+    /// The same with references that outlast whoever began it.
+    pub(crate) fn shared(
+        mut self,
+        inner: Arc<Inner>,
+        revision: Arc<Revision>,
+    ) -> Noted<Arc<Inner>, Arc<Revision>> {
+        Noted { inner, revision, invocation: self.invocation.take() }
     }
 
     pub(crate) fn end(mut self, result: Result<&Outcome, &PlatformError>) {

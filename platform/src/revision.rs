@@ -2,6 +2,7 @@
 //!
 //! Changing a function makes another revision; whoever runs on this one keeps it until done.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,16 @@ pub struct Revision {
     /// Instances to keep ready beyond what the function's own settings say.
     ready: AtomicU32,
     used_ms: AtomicU64,
+    beside: OnceLock<Beside>,
+}
+
+/// What somebody else keeps with a revision.
+struct Beside(Box<dyn Any + Send + Sync>);
+
+impl std::fmt::Debug for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Beside")
+    }
 }
 
 impl Revision {
@@ -54,7 +65,14 @@ impl Revision {
             provision_error: ArcSwapOption::empty(),
             ready: AtomicU32::new(0),
             used_ms: AtomicU64::new(0),
+            beside: OnceLock::new(),
         }
+    }
+
+    /// What whoever serves revisions keeps with this one, made when it is first asked for: found without a look-up by name at each call. There
+    /// is one place, so one kind of thing; none if something of another kind is there.
+    pub fn beside<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.beside.get_or_init(|| Beside(Box::new(make()))).0.downcast_ref()
     }
 
     /// The function as it stood.

@@ -157,9 +157,9 @@ impl Trigger {
     }
 
     /// What an HTTP trigger lets through; its limits count over all who ask.
-    pub(crate) fn http(&self) -> Result<Arc<HttpTrigger>, String> {
+    pub(crate) fn http(&self) -> Result<&Arc<HttpTrigger>, &String> {
         let read = || HttpTrigger::read(&self.settings.config).map(Arc::new);
-        self.read.get(read).as_ref().clone()
+        self.read.get(read).as_ref().as_ref()
     }
 
     /// The same of one of an API gateway's kind.

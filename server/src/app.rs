@@ -110,10 +110,7 @@ impl App {
     /// Counts what came of a call.
     pub fn metrics_of(&self, target: Target<'_>, result: &Result<Invoked, PlatformError>) {
         match result {
-            Ok(invoked) => {
-                let fault = invoked.outcome.result.as_ref().err();
-                self.metrics.ran(invoked.revision.label(), fault, &invoked.outcome.report);
-            }
+            Ok(invoked) => self.metrics.ran(&invoked.revision, &invoked.outcome),
             Err(error) => self.metrics.not_run(&target, error),
         }
     }
@@ -125,8 +122,12 @@ fn has_port(host: &str) -> bool {
 }
 
 impl Handle for App {
-    async fn handle(&self, request: Request, exchange: Exchange) -> Response {
-        dialect::serve(self, request, exchange).await
+    fn handle(
+        &self,
+        request: &mut Request,
+        exchange: &Exchange,
+    ) -> impl Future<Output = Response> + Send {
+        dialect::serve(self, request, exchange)
     }
 
     fn reject(&self, _path: &str, rejection: Rejection) -> Response {

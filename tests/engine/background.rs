@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use hearth_engine::{Engine, Fault, Function, FunctionSpec, Invocation, LogType, Served};
 use http_body_util::BodyExt;
 
-use crate::serving::request;
+use crate::serving::{nobody, request};
 use crate::world::{engine, engine_with, eventually, invoke, load, spec, story, timeout};
 
 /// Echoes its event, after as many times ten million steps as the event is long.
@@ -172,7 +172,7 @@ fn a_response_is_read_while_its_guest_writes_it_in_the_background() {
         let path = "/big?bytes=33554432";
         let whole = async || {
             let invocation = Invocation::new(Bytes::new());
-            let served = function.serve(request(path, ""), invocation, |_| {}).await.unwrap();
+            let served = function.serve(request(path, ""), invocation, || nobody).await.unwrap();
             let Served::Answering { response, .. } = served else {
                 panic!("no answer: {served:?}")
             };
@@ -183,7 +183,7 @@ fn a_response_is_read_while_its_guest_writes_it_in_the_background() {
             assert_eq!(whole().await, 33_554_432);
         }
         let invocation = Invocation::new(Bytes::new());
-        let served = function.serve(request(path, ""), invocation, |_| {}).await.unwrap();
+        let served = function.serve(request(path, ""), invocation, || nobody).await.unwrap();
         let Served::Answering { response, .. } = served else { panic!("no answer: {served:?}") };
         let mut body = response.into_body();
         assert!(body.frame().await.is_some());

@@ -23,11 +23,18 @@ struct Seen {
 }
 
 async fn see(function: &Function, request: HttpRequest) -> Seen {
-    let (send, ended) = oneshot::channel();
-    let end = move |ended: Result<&hearth_engine::Outcome, &_>| {
-        let _ = send.send(ended.unwrap().result.clone().map(drop));
+    let (send, told) = oneshot::channel();
+    let later = || {
+        move |ended: Result<&hearth_engine::Outcome, &_>| {
+            let _ = send.send(ended.unwrap().result.clone().map(drop));
+        }
     };
-    let served = function.serve(request, Invocation::new(Bytes::new()), end).await.unwrap();
+    let served = function.serve(request, Invocation::new(Bytes::new()), later).await.unwrap();
+    let at_once = match &served {
+        Served::Answering { outcome, .. } => outcome.as_ref(),
+        Served::Ended(outcome) => Some(outcome),
+    };
+    let at_once = at_once.map(|outcome| outcome.result.clone().map(drop));
     let (mut body, mut is_whole) = (None, false);
     if let Served::Answering { response, .. } = served {
         let (mut from, mut came) = (response.into_body(), Vec::new());
@@ -40,7 +47,15 @@ async fn see(function: &Function, request: HttpRequest) -> Seen {
         };
         body = Some(came.into());
     }
-    Seen { body, is_whole, end: ended.await.unwrap() }
+    // Each end is told once: with the response or after it.
+    let end = match at_once {
+        Some(end) => {
+            assert!(told.await.is_err(), "the end came with the response and was told again");
+            end
+        }
+        None => told.await.unwrap(),
+    };
+    Seen { body, is_whole, end }
 }
 
 /// Whether a fault ends the instance.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hearth_engine::{
-    Fault, Function, HttpRequest, Invocation, LogType, RequestBody, RequestBodyError, Served,
-    StartKind,
+    Fault, Function, HttpRequest, Invocation, InvokeError, LogType, Outcome, RequestBody,
+    RequestBodyError, Served, StartKind,
 };
 use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::sync::mpsc;
@@ -29,8 +29,11 @@ pub(crate) fn streaming(path: &str) -> (mpsc::Sender<Bytes>, HttpRequest) {
     (sender, request)
 }
 
+/// Who is told of an end that nobody wants to know.
+pub(crate) fn nobody(_: Result<&Outcome, &InvokeError>) {}
+
 pub(crate) async fn serve(function: &Function, request: HttpRequest) -> Served {
-    function.serve(request, Invocation::new(Bytes::new()), |_| {}).await.unwrap()
+    function.serve(request, Invocation::new(Bytes::new()), || nobody).await.unwrap()
 }
 
 /// A guest that is interrupted by the clock amid its response ends later than that is given out; on a busy machine many are.
@@ -156,7 +159,8 @@ fn with_its_tail_a_response_waits_for_the_end() {
         for name in BOTH {
             let function = load(&engine, name).await;
             let invocation = Invocation::new(Bytes::new()).log(LogType::Tail);
-            let served = function.serve(request("/echo", "abc"), invocation, |_| {}).await.unwrap();
+            let served =
+                function.serve(request("/echo", "abc"), invocation, || nobody).await.unwrap();
             let Served::Answering { response, outcome } = served else { panic!("{name} failed") };
             let outcome = outcome.unwrap();
             assert!(outcome.tail_log.is_some(), "{name}");

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::serving::request;
+use crate::serving::{nobody, request};
 use crate::world::{engine, eventually, load, spec, story, tail};
 
 /// One instance that serves so many at once.
@@ -31,7 +31,7 @@ async fn ask(function: &Function, path: &str) -> (Option<String>, Outcome) {
 
 async fn answer(function: &Function, request: HttpRequest) -> (Option<String>, Outcome) {
     let invocation = Invocation::new(Bytes::new()).log(LogType::Tail);
-    match function.serve(request, invocation, |_| {}).await.unwrap() {
+    match function.serve(request, invocation, || nobody).await.unwrap() {
         Served::Answering { response, outcome } => {
             let body = response.into_body().collect().await.unwrap().to_bytes();
             (Some(String::from_utf8(body.to_vec()).unwrap()), *outcome.unwrap())
@@ -86,7 +86,7 @@ fn more_than_it_may_is_refused() {
         let late = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let invocation = Invocation::new(Bytes::new());
-            function.serve(request("/", ""), invocation, |_| {}).await.unwrap_err().to_string()
+            function.serve(request("/", ""), invocation, || nobody).await.unwrap_err().to_string()
         };
         let (two, refused) = tokio::join!(futures_util::future::join_all(two), late);
         assert!(two.iter().all(|(answer, _)| answer.is_some()));
@@ -236,7 +236,8 @@ fn what_each_asks_of_others_is_asked_for_itself() {
             async move {
                 let mut invocation = Invocation::new(Bytes::new()).log(LogType::Tail);
                 invocation.depth = depth;
-                let served = function.serve(request(&path, ""), invocation, |_| {}).await.unwrap();
+                let served =
+                    function.serve(request(&path, ""), invocation, || nobody).await.unwrap();
                 let Served::Answering { response, outcome } = served else { panic!("{served:?}") };
                 let body = response.into_body().collect().await.unwrap().to_bytes();
                 assert_eq!(body, (depth + 1).to_string());

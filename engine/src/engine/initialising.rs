@@ -100,7 +100,7 @@ impl EngineInner {
     async fn run_initializer(&self, revision: &Revision) -> Result<Instance, LoadError> {
         let function = revision.shared.name.to_string();
         let _running = self.ticker.running();
-        let nobody = Invocation::new(Bytes::new()).request_id("").log(LogType::Tail);
+        let nobody = Invocation::with_id("", Bytes::new()).log(LogType::Tail);
         let mut cpu = CpuMeter::default();
         match Box::pin(make(self, revision, (Some(&nobody), Instant::now()), &mut cpu)).await {
             Ok(mut instance) => {

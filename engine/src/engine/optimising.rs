@@ -180,7 +180,7 @@ impl EngineInner {
 
     /// Gives a function the full code once it is there, if it serves from the fast tier.
     pub(crate) async fn follow(self: &Arc<Self>, function: &Arc<FunctionInner>) {
-        let Some(content) = function.revision().code.awaits else { return };
+        let Some(content) = function.current().code.awaits else { return };
         if self.optimising.add(content, function) {
             return;
         }

@@ -64,9 +64,9 @@ fn ask_for(
             Ok((request, Taker::Whole(limit), None))
         }
         Work::Http(exchange) => {
-            let Exchange { request, answer, read } = *exchange;
-            let (head, body) = request.into_parts();
-            let (body, loan) = lend(body, &read);
+            let Exchange { request, answer } = exchange;
+            let (head, body) = (*request).into_parts();
+            let (body, loan) = lend(body, &answer);
             Ok((Request::from_parts(head, body), Taker::Pass(answer), Some(loan)))
         }
         Work::WebSocket(_) => {
@@ -101,7 +101,6 @@ where
     writer.set_head(head);
     let mut body = pin!(body);
     loop {
-        writer.room().await;
         match body.frame().await {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
@@ -114,7 +113,9 @@ where
                     Some(left) => left,
                     None => None,
                 };
-                writer.write(frame);
+                if !writer.write(frame) {
+                    writer.room().await;
+                }
             }
             Some(Err(error)) => {
                 let why = format!("its body broke off: {}", error.into());

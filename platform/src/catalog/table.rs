@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -11,7 +12,11 @@ use crate::service::{ListRequest, Page, page, page_where};
 
 /// Records by key.
 #[derive(Debug)]
-pub(crate) struct Table<T>(ArcSwap<BTreeMap<String, Arc<T>>>);
+pub(crate) struct Table<T> {
+    rows: ArcSwap<BTreeMap<String, Arc<T>>>,
+    /// Beside the rows, so that who passes by asks without holding them: each request looks into tables that are mostly empty.
+    is_empty: AtomicBool,
+}
 
 /// What the keys of a group begin with.
 fn beginning(group: &str) -> String {
@@ -24,23 +29,25 @@ fn beginning(group: &str) -> String {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self(ArcSwap::default())
+        Self { rows: ArcSwap::default(), is_empty: AtomicBool::new(true) }
     }
 }
 
 impl<T> Table<T> {
     /// One with these records.
     pub(super) fn fill(&self, rows: BTreeMap<String, Arc<T>>) {
-        self.0.store(Arc::new(rows));
+        let is_empty = rows.is_empty();
+        self.rows.store(Arc::new(rows));
+        self.is_empty.store(is_empty, Ordering::Release);
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Arc<T>> {
-        self.0.load().get(key).cloned()
+        self.rows.load().get(key).cloned()
     }
 
     /// Looks at a record without counting another reference to it.
     pub(crate) fn with<R>(&self, key: &str, look: impl FnOnce(Option<&T>) -> R) -> R {
-        look(self.0.load().get(key).map(AsRef::as_ref))
+        look(self.rows.load().get(key).map(AsRef::as_ref))
     }
 
     /// Looks at the first record that `wanted` wants of those whose keys begin with `group` and a slash, without counting another
@@ -51,7 +58,7 @@ impl<T> Table<T> {
         wanted: impl Fn(&T) -> bool,
         look: impl FnOnce(Option<&T>) -> R,
     ) -> R {
-        let rows = self.0.load();
+        let rows = self.rows.load();
         let from = beginning(group);
         let mut held = rows.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));
         let first = held
@@ -63,7 +70,7 @@ impl<T> Table<T> {
 
     /// All records that `wanted` wants of those whose keys begin with `group` and a slash.
     pub(crate) fn all_of(&self, group: &str, wanted: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
-        let rows = self.0.load();
+        let rows = self.rows.load();
         let from = beginning(group);
         let held = rows.range::<str, _>((Bound::Included(&*from), Bound::Unbounded));
         held.take_while(|(key, _)| key.starts_with(&from))
@@ -73,16 +80,16 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.load().is_empty()
+        self.is_empty.load(Ordering::Acquire)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.load().len()
+        self.rows.load().len()
     }
 
     /// Everything there is at this moment.
     pub(crate) fn all(&self) -> Arc<BTreeMap<String, Arc<T>>> {
-        self.0.load_full()
+        self.rows.load_full()
     }
 
     pub(crate) fn page<R>(
@@ -90,7 +97,7 @@ impl<T> Table<T> {
         request: &ListRequest,
         item: impl Fn(&T) -> R,
     ) -> Result<Page<R>, RequestError> {
-        page(&self.0.load(), request, |row| item(row))
+        page(&self.rows.load(), request, |row| item(row))
     }
 
     /// A page of the records that `keep` wants.
@@ -100,7 +107,7 @@ impl<T> Table<T> {
         keep: impl Fn(&T) -> bool,
         item: impl Fn(&T) -> R,
     ) -> Result<Page<R>, RequestError> {
-        page_where(&self.0.load(), request, |row| keep(row), |row| item(row))
+        page_where(&self.rows.load(), request, |row| keep(row), |row| item(row))
     }
 
     /// A page of the records whose keys begin with `group` and a slash; what is asked for and answered is the rest of the key.
@@ -121,19 +128,19 @@ impl<T> Table<T> {
     }
 
     pub(super) fn insert(&self, key: String, row: Arc<T>) {
-        let mut rows = BTreeMap::clone(&self.0.load());
+        let mut rows = BTreeMap::clone(&self.rows.load());
         rows.insert(key, row);
-        self.0.store(Arc::new(rows));
+        self.fill(rows);
     }
 
     pub(super) fn remove(&self, keys: &[String]) {
         if keys.is_empty() {
             return;
         }
-        let mut rows = BTreeMap::clone(&self.0.load());
+        let mut rows = BTreeMap::clone(&self.rows.load());
         for key in keys {
             rows.remove(key);
         }
-        self.0.store(Arc::new(rows));
+        self.fill(rows);
     }
 }

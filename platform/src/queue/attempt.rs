@@ -67,7 +67,7 @@ impl Execute for Inner {
             Ok(revision) => revision,
             Err(error) => return Attempted::Rejected(note_of(&error.into())),
         };
-        let mut invocation = Invocation::new(item.new.payload.clone()).request_id(&*item.new.id);
+        let mut invocation = Invocation::with_id(&*item.new.id, item.new.payload.clone());
         invocation.attempt = item.attempts.saturating_add(1);
         invocation.depth = ticket.depth;
         invocation.trace_parent = ticket.trace_parent.as_deref().map(Arc::from);

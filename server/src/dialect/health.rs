@@ -48,8 +48,8 @@ pub(super) fn answer(app: &App, request: &Request) -> Option<Response> {
 pub struct Admin(pub Arc<App>);
 
 impl Handle for Admin {
-    async fn handle(&self, request: Request, _exchange: Exchange) -> Response {
-        answer(&self.0, &request).unwrap_or_else(|| {
+    async fn handle(&self, request: &mut Request, _exchange: &Exchange) -> Response {
+        answer(&self.0, request).unwrap_or_else(|| {
             WireError::no_route(request.method(), request.uri().path())
                 .into_response(request.method())
         })

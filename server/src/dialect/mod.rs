@@ -18,32 +18,38 @@ use crate::gateway;
 use crate::http::{Exchange, Rejection, Request, Response};
 
 /// Answers one request.
-pub(crate) async fn serve(app: &App, mut request: Request, exchange: Exchange) -> Response {
-    if let Some(domain) = gateway::domain_of(app, &request) {
-        return Box::pin(gateway::serve_domain(app, &domain, &mut request, &exchange)).await;
+pub(crate) async fn serve(app: &App, request: &mut Request, exchange: &Exchange) -> Response {
+    if let Some(domain) = gateway::domain_of(app, request) {
+        return Box::pin(gateway::serve_domain(app, &domain, request, exchange)).await;
     }
     let path = request.uri().path();
     if gateway::is_proxy_path(path) {
         // Boxed, as all of these: what is awaited here is moved several times before it is first polled.
-        return Box::pin(gateway::serve_proxy(app, &mut request, &exchange)).await;
+        return Box::pin(gateway::serve_proxy(app, request, exchange)).await;
     }
     if gateway::apig::is_apig_path(path) {
-        return Box::pin(gateway::apig::serve_path(app, &mut request, &exchange)).await;
+        return Box::pin(gateway::apig::serve_path(app, request, exchange)).await;
     }
     if path.starts_with(function_compute::PREFIX) {
-        return match auth::admit(app, &request) {
-            Ok(caller) => Box::pin(function_compute::serve(app, request, exchange, &caller)).await,
+        return match auth::admit(app, request) {
+            Ok(caller) => {
+                let request = std::mem::take(request);
+                Box::pin(function_compute::serve(app, request, exchange, &caller)).await
+            }
             Err(error) => error.into_response(request.method()),
         };
     }
     if path.starts_with(hearth::PREFIX) {
-        return match auth::admit(app, &request) {
-            Ok(caller) => Box::pin(hearth::serve(app, request, &exchange, &caller)).await,
+        return match auth::admit(app, request) {
+            Ok(caller) => {
+                let request = std::mem::take(request);
+                Box::pin(hearth::serve(app, request, exchange, &caller)).await
+            }
             Err(error) => error.into_response(request.method()),
         };
     }
     let shown = app.settings.admin_listen == AdminListen::Off;
-    match health::answer(app, &request).filter(|_| shown) {
+    match health::answer(app, request).filter(|_| shown) {
         Some(response) => response,
         None => WireError::no_route(request.method(), path).into_response(request.method()),
     }

@@ -49,11 +49,17 @@ pub(super) fn apig_destination(uri: &Uri, client: Client) -> Option<Destination<
     destination(uri, client, uri.path().strip_prefix(APIG_PREFIX)?)
 }
 
+/// What stands before and after the first of an ASCII character. `split_once` gets a search ready that costs more than to look through names.
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
+}
+
 /// What the end of a path leads to.
 fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destination<'a>> {
     let path = uri.path();
-    let (service, rest) = rest.split_once('/')?;
-    let (function, rest) = match rest.split_once('/') {
+    let (service, rest) = cut(rest, b'/')?;
+    let (function, rest) = match cut(rest, b'/') {
         Some((function, _)) => (function, rest.get(function.len()..)?),
         None => (rest, ""),
     };
@@ -84,7 +90,7 @@ fn destination<'a>(uri: &'a Uri, client: Client, rest: &'a str) -> Option<Destin
 
 /// A service and its qualifier, at the first dot.
 fn split_service(element: Cow<'_, str>) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
-    let split = |text: &str| text.split_once('.').map(|(service, _)| service.len());
+    let split = |text: &str| cut(text, b'.').map(|(service, _)| service.len());
     let Some(end) = split(&element) else { return (element, None) };
     match element {
         Cow::Borrowed(text) => {

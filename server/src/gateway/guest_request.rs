@@ -13,14 +13,14 @@ use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
 };
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{StatusCode, Uri, request};
+use http::{StatusCode, Uri};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::{Destination, hop};
 use crate::config::Size;
 use crate::dialect::function_compute::errors::WireError;
 use crate::dialect::function_compute::qualifier_value;
-use crate::http::{Exchange, RequestBody, header_value};
+use crate::http::{Exchange, Request, RequestBody, header_value};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-fc-request-id");
 const BASE_PATH: HeaderName = HeaderName::from_static("x-fc-base-path");
@@ -58,14 +58,14 @@ pub(super) fn is_ours(name: &str) -> bool {
 /// # Errors
 /// When its address cannot be said in the function's terms.
 pub(super) fn head(
-    parts: &mut request::Parts,
+    request: &mut Request,
     destination: &Destination<'_>,
     revision: &Revision,
     exchange: &Exchange,
 ) -> Result<(), WireError> {
-    parts.uri = uri(parts, destination)?;
-    clean(parts);
-    let headers = &mut parts.headers;
+    *request.uri_mut() = uri(request, destination)?;
+    let headers = request.headers_mut();
+    clean(headers);
     headers.reserve(SAID);
     match &exchange.trace_parent {
         Some(trace_parent) => drop(headers.insert(TRACE_PARENT, header_value(trace_parent))),
@@ -89,8 +89,7 @@ pub(super) fn head(
 }
 
 /// Takes away what no function is to see: headers of one hop, and what was for the platform.
-pub(super) fn clean(parts: &mut request::Parts) {
-    let headers = &mut parts.headers;
+pub(super) fn clean(headers: &mut HeaderMap) {
     hop::strip(headers, |name| is_ours(name) || name == EXPECT.as_str());
     if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"FC ")) {
         // It was for the platform; whoever holds it could send the request again.
@@ -99,16 +98,19 @@ pub(super) fn clean(parts: &mut request::Parts) {
 }
 
 /// The address of the request: as the caller used it, with the function's path.
-fn uri(parts: &request::Parts, destination: &Destination<'_>) -> Result<Uri, WireError> {
+fn uri(request: &Request, destination: &Destination<'_>) -> Result<Uri, WireError> {
     let bad = |what: &str| WireError::invalid(format!("the {what} of the request cannot be read"));
     let path: &str = &destination.path;
     let path = PathAndQuery::try_from(path).map_err(|_| bad("path"))?;
-    let host = match parts.uri.authority() {
-        Some(authority) => Some(authority.clone()),
-        None => match parts.headers.get(HOST) {
-            Some(host) => Some(Authority::try_from(host.as_bytes()).map_err(|_| bad("host"))?),
-            None => None,
-        },
+    let host = request.headers().get(HOST);
+    if !destination.client.is_encrypted && host.is_some_and(is_plain) {
+        // What an address without scheme and authority is taken for anyway, which saves saying it.
+        return Ok(path.into());
+    }
+    let host = match (request.uri().authority(), host) {
+        (Some(authority), _) => Some(authority.clone()),
+        (None, Some(host)) => Some(Authority::try_from(host.as_bytes()).map_err(|_| bad("host"))?),
+        (None, None) => None,
     };
     let mut uri = http::uri::Parts::default();
     let scheme = if destination.client.is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
@@ -116,6 +118,21 @@ fn uri(parts: &request::Parts, destination: &Destination<'_>) -> Result<Uri, Wir
     uri.authority = Some(host.unwrap_or_else(|| Authority::from_static("localhost")));
     uri.path_and_query = Some(path);
     Uri::from_parts(uri).map_err(|_| bad("address"))
+}
+
+/// Whether a host is certainly one: a name or an address of version 4, with or without a port. About others the parser knows more.
+fn is_plain(host: &HeaderValue) -> bool {
+    let host = host.as_bytes();
+    let name = host.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte));
+    let (name, port) = host.split_at(name.count());
+    !name.is_empty()
+        && match port {
+            [] => true,
+            [b':', port @ ..] => {
+                (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
+            }
+            _ => false,
+        }
 }
 
 /// A request that may be larger than allowed, seen from outside of its body.
@@ -147,21 +164,25 @@ pub(super) fn check_length(headers: &HeaderMap, limit: Size) -> Result<(), WireE
     }
 }
 
-/// The whole request for the function.
-pub(super) fn with_body(
-    parts: request::Parts,
-    body: RequestBody,
-    limit: Size,
-) -> (HttpRequest, Overflow) {
+/// Takes a request with its new head for the function. It is made where it stays: each move would copy some hundred bytes.
+pub(super) fn take(request: &mut Request, limit: Size) -> (Box<HttpRequest>, Overflow) {
     let overflow = Overflow::default();
-    if body.is_end_stream() {
+    let body = std::mem::take(request.body_mut());
+    let body = if body.is_end_stream() {
         let empty = http_body_util::Empty::new();
         let empty = http_body_util::BodyExt::map_err(empty, |never| match never {});
-        return (HttpRequest::from_parts(parts, hearth_engine::RequestBody::new(empty)), overflow);
-    }
-    let left = if limit.0 == 0 { u64::MAX } else { limit.0 };
-    let body = Counted { body, left, limit_bytes: limit.0, overflow: overflow.clone() };
-    (HttpRequest::from_parts(parts, hearth_engine::RequestBody::new(body)), overflow)
+        hearth_engine::RequestBody::new(empty)
+    } else {
+        let left = if limit.0 == 0 { u64::MAX } else { limit.0 };
+        let overflow = overflow.clone();
+        hearth_engine::RequestBody::new(Counted { body, left, limit_bytes: limit.0, overflow })
+    };
+    let mut taken = Box::new(HttpRequest::new(body));
+    *taken.method_mut() = std::mem::take(request.method_mut());
+    *taken.uri_mut() = std::mem::take(request.uri_mut());
+    *taken.version_mut() = request.version();
+    *taken.headers_mut() = std::mem::take(request.headers_mut());
+    (taken, overflow)
 }
 
 /// A body that is cut off where it becomes larger than allowed.

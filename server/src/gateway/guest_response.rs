@@ -41,9 +41,8 @@ pub(super) fn answering(
         );
         return broken(why);
     }
-    hop::strip(&mut parts.headers, is_ours);
-    // It asks, and a response asks nothing.
-    parts.headers.remove(TE);
+    // `te` asks, and a response asks nothing.
+    hop::strip(&mut parts.headers, |name| is_ours(name) || name == TE.as_str());
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(CONTENT_LENGTH);
     }
@@ -91,14 +90,14 @@ fn check(parts: &response::Parts) -> Result<(), &'static str> {
         return Err("its status is none of a final response");
     }
     let headers = &parts.headers;
-    let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().take(2).collect();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let is_number = |value: &HeaderValue| {
         let text = value.as_bytes();
         !text.is_empty() && text.len() < 19 && text.iter().all(u8::is_ascii_digit)
     };
-    match lengths.as_slice() {
-        [] => {}
-        [length] if is_number(length) => {}
+    match (lengths.next(), lengths.next()) {
+        (None, _) => {}
+        (Some(length), None) if is_number(length) => {}
         _ => return Err("its content-length is not one number"),
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();

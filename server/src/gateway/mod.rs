@@ -140,7 +140,8 @@ fn domain_destination<'a>(
 }
 
 /// Answers a request for a proxy path. The request is lent, here and in all that this calls, and taken where it is used up: a future that is
-/// given one holds room for it twice, and each of them would be moved.
+/// given one holds room for it twice, and each of them would be moved. Inlined so that its future is made in its box and not copied there.
+#[inline]
 pub(crate) async fn serve_proxy(app: &App, request: &mut Request, exchange: &Exchange) -> Response {
     upgrade::settle(request);
     let (method, uri) = (request.method().clone(), request.uri().clone());

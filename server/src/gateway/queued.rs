@@ -91,11 +91,13 @@ impl Replay for QueuedRequests {
         let request = request(payload, version)
             .ok_or_else(|| failure("a request that was queued cannot be read"))?;
         let (sender, ended) = oneshot::channel();
-        let tell = move |result: Result<&Outcome, &InvokeError>| {
-            // Nobody listens if the outcome came with the response.
-            let _ = sender.send(result.cloned().map_err(Clone::clone));
+        let later = || {
+            move |result: Result<&Outcome, &InvokeError>| {
+                // Nobody listens any more if this call was given up.
+                let _ = sender.send(result.cloned().map_err(Clone::clone));
+            }
         };
-        let (response, outcome) = match function.serve(request, invocation, tell).await? {
+        let (response, outcome) = match function.serve(request, invocation, later).await? {
             Served::Ended(outcome) => return Ok(*outcome),
             Served::Answering { response, outcome } => (response, outcome),
         };

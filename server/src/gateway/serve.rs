@@ -5,14 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_engine::{Invocation, LogType, Outcome, Served};
 use hearth_platform::{EnqueueOptions, Pass, PlatformError, Revision};
-use http::request;
 
 use super::answer::Refused;
 use super::{Destination, guest_request, guest_response, queued};
 use crate::app::App;
 use crate::dialect::function_compute::errors::WireError;
 use crate::dialect::function_compute::{InvocationKind, enqueue, invocation_kind, queue_options};
-use crate::http::{Accepted, Exchange, Request, RequestBody, Response, compress, read_body};
+use crate::http::{Accepted, Exchange, Request, Response, compress, read_body};
 use crate::telemetry::Metrics;
 
 /// Serves a request that was let through. Its place is free again when the response has ended.
@@ -26,25 +25,28 @@ pub(super) async fn serve(
     let (kind, log) = invocation_kind(request.headers())?;
     let compressed = app.settings.http.compression;
     let accepted = compressed.then(|| Accepted::of(request.headers()));
-    let (mut parts, body) = std::mem::take(request).into_parts();
-    let depth = guest_request::depth(&parts.headers)?;
+    let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     let queued = match kind {
-        InvocationKind::Async => Some(queue_options(&parts.headers, exchange)?),
+        InvocationKind::Async => Some(queue_options(request.headers(), exchange)?),
         InvocationKind::Sync => None,
     };
-    guest_request::head(&mut parts, destination, &revision, exchange)?;
+    guest_request::head(request, destination, &revision, exchange)?;
     if let Some(options) = queued {
-        return Box::pin(keep(app, destination, (parts, body), options)).await;
+        return Box::pin(keep(app, destination, request, options)).await;
     }
     let limit = app.settings.gateway.body_size;
-    let (request, overflow) = guest_request::with_body(parts, body, limit);
+    let (request, overflow) = guest_request::take(request, limit);
     let invocation = invocation(destination, exchange, log, depth);
-    let metrics = app.metrics.clone();
-    let counted = move |revision: &Revision, result: Result<&Outcome, &PlatformError>| {
-        count(&metrics, revision, result);
-    };
-    let served = app.platform.serve_revision(&revision, request, invocation, counted).await;
+    let later = || counting(app, &revision);
+    let served = app.platform.serve_revision(&revision, request, invocation, later).await;
+    match &served {
+        Ok(Served::Answering { outcome: Some(outcome), .. } | Served::Ended(outcome)) => {
+            count(&app.metrics, &revision, Ok(outcome));
+        }
+        Ok(Served::Answering { outcome: None, .. }) => {}
+        Err(error) => count(&app.metrics, &revision, Err(error)),
+    }
     if overflow.happened() {
         return Err(guest_request::too_large(limit).into());
     }
@@ -65,9 +67,10 @@ pub(super) async fn serve(
 async fn keep(
     app: &App,
     destination: &Destination<'_>,
-    (parts, body): (request::Parts, RequestBody),
+    request: &mut Request,
     options: EnqueueOptions,
 ) -> Result<Response, Refused> {
+    let (parts, body) = std::mem::take(request).into_parts();
     let limit = app.settings.queue.event_size.0;
     let time = app.settings.http.body_timeout.0;
     let read = read_body(body, limit, time, &app.bodies).await;
@@ -84,7 +87,7 @@ fn invocation(
     log: LogType,
     depth: u32,
 ) -> Invocation {
-    let mut invocation = Invocation::new(Bytes::new()).request_id(exchange.request_id.clone());
+    let mut invocation = Invocation::with_id(exchange.request_id.clone(), Bytes::new());
     invocation.log = log;
     invocation.depth = depth;
     invocation.trace_parent = exchange.trace_parent.clone();
@@ -105,9 +108,7 @@ pub(super) fn counting(
 
 fn count(metrics: &Metrics, revision: &Revision, result: Result<&Outcome, &PlatformError>) {
     match result {
-        Ok(outcome) => {
-            metrics.ran(revision.label(), outcome.result.as_ref().err(), &outcome.report);
-        }
+        Ok(outcome) => metrics.ran(revision, outcome),
         Err(error) => metrics.not_run(&revision.label(), error),
     }
 }

@@ -21,25 +21,26 @@ pub(super) async fn serve(
     request: &mut Request,
     exchange: &Exchange,
 ) -> Result<Response, Refused> {
-    let trigger = admit(app, destination, request)?;
+    let wanted = upgrade::wanted(request);
+    let trigger = admit(app, destination, request, wanted)?;
     within_bounds(&app.settings.gateway, destination, request)?;
-    match upgrade::wanted(request) {
-        Wanted::Http => {}
-        Wanted::WebSocket => {
+    match (wanted, &trigger) {
+        (Wanted::Http, _) => {}
+        (Wanted::WebSocket, Some(trigger)) => {
             // A place is for the handshake alone: open connections have a bound of their own.
-            let _pass = enter(app, destination, &trigger.gate).await?;
-            let served = websocket::serve(app, destination, &trigger, request, exchange);
+            let _pass = enter(app, destination, Some(&trigger.gate)).await?;
+            let served = websocket::serve(app, destination, trigger, request, exchange);
             return Box::pin(served).await;
         }
-        Wanted::Tunnel => return Err(unserved("tunnels are not served here").into()),
-        Wanted::Unknown => {
+        (Wanted::Tunnel, _) => return Err(unserved("tunnels are not served here").into()),
+        (Wanted::Unknown | Wanted::WebSocket, _) => {
             let message = "the protocol that the request asks for is not served here";
             let status = StatusCode::UPGRADE_REQUIRED;
             return Err(WireError::new(status, "UpgradeRequired", message).into());
         }
     }
     guest_request::check_length(request.headers(), app.settings.gateway.body_size)?;
-    let pass = enter(app, destination, &trigger.gate).await?;
+    let pass = enter(app, destination, trigger.as_ref().map(|trigger| &trigger.gate)).await?;
     serve::serve(app, destination, request, exchange, pass).await
 }
 
@@ -48,22 +49,39 @@ fn unserved(message: &str) -> WireError {
 }
 
 /// Finds the trigger, and whether it is for this caller and this request. Who is not known learns nothing of what there is, but where
-/// everybody may call.
+/// everybody may call. What is returned is the trigger, if more is to be asked of it.
 fn admit(
     app: &App,
     destination: &Destination<'_>,
     request: &Request,
-) -> Result<Arc<HttpTrigger>, WireError> {
+    wanted: Wanted,
+) -> Result<Option<Arc<HttpTrigger>>, WireError> {
     let target = destination.target();
-    let found = app.platform.http_trigger(target);
-    if !found.as_ref().is_ok_and(|trigger| trigger.auth == HttpAuth::Anonymous) {
-        auth::admit_call(app, request, destination.address, target.service)?;
-    }
-    let trigger = found.map_err(|error| match app.platform.resolve(target) {
-        // What is missing in the first place says more.
-        Err(missing) => WireError::from(missing),
-        Ok(_) => error.into(),
-    })?;
+    let known = || auth::admit_call(app, request, destination.address, target.service);
+    let looked = app.platform.with_http_trigger(target, |trigger| {
+        if trigger.auth != HttpAuth::Anonymous {
+            known()?;
+        }
+        check(trigger, destination, request.method())?;
+        let is_kept = trigger.gate.is_limited() || !matches!(wanted, Wanted::Http);
+        Ok(is_kept.then(|| trigger.clone()))
+    });
+    looked.unwrap_or_else(|error| {
+        known()?;
+        Err(match app.platform.resolve(target) {
+            // What is missing in the first place says more.
+            Err(missing) => WireError::from(missing),
+            Ok(_) => error.into(),
+        })
+    })
+}
+
+/// Whether a trigger is for a request of whoever may call.
+fn check(
+    trigger: &HttpTrigger,
+    destination: &Destination<'_>,
+    method: &Method,
+) -> Result<(), WireError> {
     let denied = |message: String| WireError::new(StatusCode::FORBIDDEN, "AccessDenied", message);
     if trigger.auth == HttpAuth::Token {
         return Err(denied("the trigger's authType is not served here".to_owned()));
@@ -72,12 +90,11 @@ fn admit(
         let message = "access denied due to function internet URL is disabled";
         return Err(denied(message.to_owned()));
     }
-    let method = request.method();
     if !trigger.takes(method.as_str()) && *method != Method::CONNECT {
         let method: String = method.as_str().chars().take(32).collect();
         return Err(denied(format!("the HTTP trigger does not take {method}")));
     }
-    Ok(trigger)
+    Ok(())
 }
 
 /// Whether the request's line and header keep to what the gateway takes.
@@ -108,12 +125,13 @@ pub(super) fn within_bounds(
 pub(super) async fn enter(
     app: &App,
     destination: &Destination<'_>,
-    gate: &Gate,
+    gate: Option<&Gate>,
 ) -> Result<Pass, Refused> {
-    let entered = match destination.gate {
+    let entered = match (destination.gate, gate) {
+        (None, None) => return Ok(Pass::default()),
         // Boxed, so that who comes by a route without limits does not carry it.
-        Some(route) => Box::pin(gate.enter_after(route)).await,
-        None => gate.enter().await,
+        (Some(route), Some(gate)) => Box::pin(gate.enter_after(route)).await,
+        (Some(gate), None) | (None, Some(gate)) => gate.enter().await,
     };
     entered.map_err(|refusal| {
         app.metrics.refused(refusal.as_str());

@@ -51,9 +51,8 @@ pub(super) async fn serve(
     let occupied = request.extensions_mut().remove::<Occupied>();
     let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
-    let (mut parts, _) = std::mem::take(request).into_parts();
-    guest_request::head(&mut parts, destination, &revision, exchange)?;
-    let opening = opening(destination, &parts.headers, &handshake);
+    guest_request::head(request, destination, &revision, exchange)?;
+    let opening = opening(destination, request.headers(), &handshake);
     let invocations = Invocations::new(destination, exchange, depth, app, &revision);
     let (invocation, counted) =
         (invocations.of(exchange.request_id.clone()), serve::counting(app, &revision));

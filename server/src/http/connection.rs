@@ -88,11 +88,11 @@ impl<H: Handle> Service<H> {
         if request.extensions().get::<hyper::ext::Protocol>().is_some() {
             request.extensions_mut().insert(Occupied::new(clock, place));
         }
-        let (clock, busy, peer) = (clock.clone(), clock.busy(), peer.clone());
+        let (busy, peer) = (clock.busy(), peer.clone());
         async move {
-            let response = stack::answer(&self.handler, request, peer, &self.bounds).await;
+            let response = stack::answer(&self.handler, &mut request, peer, &self.bounds).await;
             if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-                clock.hand_over();
+                busy.clock().hand_over();
             }
             Ok(response.map(|body| SentBody::new(body, taking, busy)))
         }

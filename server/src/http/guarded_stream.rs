@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,6 +16,24 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::cores::Counted;
 use super::frame_guard::FrameGuard;
 use super::transport::Transport;
+
+/// Milliseconds of a clock that only goes on with the kernel's tick, every 1 to 10 ms: bounds are longer, each request asks three times, and a
+/// clock that is exact costs more than all else that is noted here.
+#[cfg(target_os = "linux")]
+fn coarse_ms() -> u64 {
+    // By the C library: a clock read past it ends a program that runs under valgrind, which counts what a request costs.
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC_COARSE);
+    let ms = now.map_or(0, |now| now.tv_sec() * 1000 + now.tv_nsec() / 1_000_000);
+    u64::try_from(ms).unwrap_or(0)
+}
+
+/// Milliseconds since some time before.
+#[cfg(not(target_os = "linux"))]
+fn coarse_ms() -> u64 {
+    static BEGIN: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    u64::try_from(BEGIN.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+}
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +50,14 @@ enum Phase {
 /// Since when a connection does what it does.
 #[derive(Debug)]
 pub(super) struct ConnectionClock {
-    start: Instant,
     phase: AtomicU8,
     /// Whether what comes may be anything, because it is HTTP/2 or somebody took the connection over.
     is_free: AtomicBool,
     /// Requests whose answers are not over.
     open: AtomicU32,
-    /// When the phase began, in milliseconds after `start`.
+    /// When the phase began, as [`coarse_ms`] says it.
     since: AtomicU64,
-    /// When writing began to stall, in milliseconds after `start` plus one; 0 while it does not.
+    /// When writing began to stall, as [`coarse_ms`] says it plus one; 0 while it does not.
     stalled: AtomicU64,
 }
 
@@ -58,21 +75,16 @@ pub(super) enum Overdue {
 impl ConnectionClock {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            start: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
             is_free: AtomicBool::new(false),
             open: AtomicU32::new(0),
-            since: AtomicU64::new(0),
+            since: AtomicU64::new(coarse_ms()),
             stalled: AtomicU64::new(0),
         })
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
-    }
-
     fn enter(&self, phase: Phase) {
-        self.since.store(self.now(), Ordering::Relaxed);
+        self.since.store(coarse_ms(), Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
@@ -85,7 +97,7 @@ impl ConnectionClock {
 
     /// Whether the connection has been at it for too long.
     pub(super) fn overdue(&self, header: Duration, idle: Duration, write: Duration) -> Overdue {
-        let now = self.now();
+        let now = coarse_ms();
         let over = |since: u64, limit: Duration| {
             u128::from(now.saturating_sub(since)) >= limit.as_millis()
         };
@@ -129,7 +141,7 @@ impl ConnectionClock {
                 self.stalled.store(0, Ordering::Relaxed);
             }
         } else if self.stalled.load(Ordering::Relaxed) == 0 {
-            self.stalled.store(self.now() + 1, Ordering::Relaxed);
+            self.stalled.store(coarse_ms() + 1, Ordering::Relaxed);
         }
     }
 }
@@ -137,6 +149,13 @@ impl ConnectionClock {
 /// One request that is being answered; without any, the connection is idle.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<ConnectionClock>);
+
+impl Busy {
+    /// Whose connection it came on.
+    pub(super) fn clock(&self) -> &ConnectionClock {
+        &self.0
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {

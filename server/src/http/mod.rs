@@ -49,9 +49,13 @@ pub type Response = http::Response<Body>;
 
 /// What answers the requests of a listener.
 pub trait Handle: Send + Sync + 'static {
-    /// Answers one request. It has one `Host` header (over HTTP/1.0 perhaps none) and its target is a path. Dropping the future must stop the work: the client has gone.
-    fn handle(&self, request: Request, exchange: Exchange)
-    -> impl Future<Output = Response> + Send;
+    /// Answers one request. It has one `Host` header (over HTTP/1.0 perhaps none) and its target is a path. It is lent, and taken where it is
+    /// used up: a future that is given one has room for it twice. Dropping the future must stop the work: the client has gone.
+    fn handle(
+        &self,
+        request: &mut Request,
+        exchange: &Exchange,
+    ) -> impl Future<Output = Response> + Send;
 
     /// The answer to a request that never got to a handler, in the words of the dialect it was meant for.
     fn reject(&self, path: &str, rejection: Rejection) -> Response;

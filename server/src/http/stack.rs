@@ -59,7 +59,7 @@ pub fn header_value(text: &str) -> HeaderValue {
 /// Answers one request.
 pub(super) async fn answer<H: Handle>(
     handler: &Arc<H>,
-    mut request: Request,
+    request: &mut Request,
     peer: Arc<Peer>,
     bounds: &ConnectionBounds,
 ) -> Response {
@@ -71,11 +71,11 @@ pub(super) async fn answer<H: Handle>(
     let asked = Asked { method: request.method().clone(), uri: request.uri().clone() };
 
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-    let accepted = if over_bounds(&request, bounds) {
+    let accepted = if over_bounds(request, bounds) {
         Err(Rejection::HeaderTooLarge)
     } else {
-        framing::check(&request)
-            .and_then(|()| authority::settle(&mut request, peer.server_name.as_deref()))
+        framing::check(request)
+            .and_then(|()| authority::settle(request, peer.server_name.as_deref()))
     };
     let mut response = match accepted {
         Err(rejection) => {
@@ -93,7 +93,7 @@ pub(super) async fn answer<H: Handle>(
                 arrived,
                 peer,
             };
-            let handling = AssertUnwindSafe(handler.handle(request, exchange));
+            let handling = AssertUnwindSafe(handler.handle(request, &exchange));
             match handling.catch_unwind().await {
                 Ok(response) => response,
                 Err(panic) => {

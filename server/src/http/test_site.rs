@@ -46,7 +46,8 @@ impl Drop for Counted {
 }
 
 impl Handle for Paths {
-    async fn handle(&self, mut request: Request, _: Exchange) -> Response {
+    async fn handle(&self, request: &mut Request, _: &Exchange) -> Response {
+        let mut request = std::mem::take(request);
         match request.uri().path() {
             "/echo" => {
                 let broke = |error: hyper::Error| BodyBroke { why: error.to_string() };

@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use hearth_engine::{Fault, Report, StartKind};
-use hearth_platform::PlatformError;
+use hearth_engine::{Fault, Outcome, Report, StartKind};
+use hearth_platform::{PlatformError, Revision};
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -82,6 +81,9 @@ struct FunctionSeries {
     initialize: SpreadHistogram,
 }
 
+/// The series of a function as they are kept with its revisions.
+struct Series(Arc<FunctionSeries>);
+
 /// A histogram family whose members are all made the same way.
 type Histograms<L> = Family<L, SpreadHistogram, fn() -> SpreadHistogram>;
 
@@ -93,9 +95,8 @@ fn durations() -> SpreadHistogram {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Read without a lock, and replaced as a whole by whoever holds `adding`.
-    functions: ArcSwap<HashMap<String, Arc<FunctionSeries>>>,
-    adding: Mutex<()>,
+    /// Asked once for each revision, which keeps its own.
+    functions: Mutex<HashMap<String, Arc<FunctionSeries>>>,
     invocations: Family<ByFunction, SpreadCounter>,
     errors: Family<ByError, Counter>,
     timeouts: Family<ByFunction, Counter>,
@@ -124,8 +125,7 @@ impl Metrics {
         let responses = ["1xx", "2xx", "3xx", "4xx", "5xx"]
             .map(|status| by_status.get_or_create_owned(&ByStatus { status }));
         let metrics = Self {
-            functions: ArcSwap::default(),
-            adding: Mutex::default(),
+            functions: Mutex::default(),
             invocations: Family::default(),
             errors: Family::default(),
             timeouts: Family::default(),
@@ -245,9 +245,13 @@ impl Metrics {
     }
 
     /// Counts an invocation that ran.
-    pub fn ran(&self, function: &str, fault: Option<&Fault>, report: &Report) {
+    pub fn ran(&self, revision: &Revision, outcome: &Outcome) {
+        let (fault, report) = (outcome.result.as_ref().err(), &outcome.report);
         let p = &report.phases;
-        self.with_series(function, |series| self.ran_as(series, fault, report));
+        let series = revision.beside(|| Series(self.series(revision.label())));
+        if let Some(Series(series)) = series {
+            self.ran_as(series, fault, report);
+        }
         let spent = [p.wait, p.compile, p.load, p.instantiate, p.run];
         for (histogram, spent) in self.phases.iter().zip(spent) {
             if !spent.is_zero() {
@@ -293,27 +297,16 @@ impl Metrics {
         }
     }
 
-    /// Looks at the figures of a function, or at those that the ones without a label of their own share.
-    fn with_series<R>(&self, function: &str, look: impl FnOnce(&FunctionSeries) -> R) -> R {
-        {
-            let functions = self.functions.load();
-            let shared = || functions.get(OTHER).filter(|_| functions.len() >= LABELLED_FUNCTIONS);
-            if let Some(series) = functions.get(function).or_else(shared) {
-                return look(series);
-            }
+    /// The figures of a function, or those that the ones without a label of their own share.
+    fn series(&self, function: &str) -> Arc<FunctionSeries> {
+        let mut functions = self.functions.lock();
+        if let Some(series) = functions.get(function) {
+            return series.clone();
         }
-        look(&self.add_series(function))
-    }
-
-    fn add_series(&self, function: &str) -> Arc<FunctionSeries> {
-        let _adding = self.adding.lock();
-        let mut functions = HashMap::clone(&self.functions.load());
         let label = if functions.len() < LABELLED_FUNCTIONS { function } else { OTHER };
-        let made =
+        let series =
             functions.entry(label.to_owned()).or_insert_with(|| Arc::new(self.make_series(label)));
-        let made = made.clone();
-        self.functions.store(Arc::new(functions));
-        made
+        series.clone()
     }
 
     fn make_series(&self, label: &str) -> FunctionSeries {
@@ -361,7 +354,7 @@ mod tests {
     fn labels_are_bounded() {
         let metrics = Metrics::new(Arc::new(Nothing));
         for number in 0..LABELLED_FUNCTIONS + 20 {
-            metrics.with_series(&format!("s/f{number}"), |series| series.invocations.inc());
+            metrics.series(&format!("s/f{number}")).invocations.inc();
         }
         let text = metrics.encode().unwrap();
         assert!(text.contains("faas_invocations_total{function=\"s/f0\"} 1\n"), "{text}");

@@ -1,26 +1,26 @@
 //! Counters and histograms whose cores do not write to the same memory: each thread has a part of its own, and who reads adds them up.
 //!
 //! Each call moves a dozen of them. A line of memory that two cores write in turn is on its way between them most of the time, and
-//! every call would wait for each of these ways. Bounded by [`PARTS_MAX`] parts a figure; more threads share.
+//! every call would wait for each of these ways. A part that only one thread writes needs no locked instruction either, which costs
+//! more than the counting. Bounded by [`PARTS_MAX`] parts a figure; the threads that come later share one beside them.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::{Atomic, Counter};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Most parts of a figure.
+/// Most parts of a figure that belong to one thread each.
 const PARTS_MAX: usize = 16;
 
 /// Most buckets of a histogram, the one without a bound included.
 const BUCKETS_MAX: usize = 20;
 
-/// One for each core and one beside. Asked for once: the system answers from files.
+/// One for each core and two for who starts before those that serve. Asked for once: the system answers from files.
 static PARTS: LazyLock<usize> = LazyLock::new(|| {
-    std::thread::available_parallelism().map_or(2, |cores| cores.get() + 1).min(PARTS_MAX)
+    std::thread::available_parallelism().map_or(2, |cores| cores.get() + 2).min(PARTS_MAX)
 });
 
 /// A part of a figure, on lines of its own: processors fetch them in pairs.
@@ -28,12 +28,47 @@ static PARTS: LazyLock<usize> = LazyLock::new(|| {
 #[repr(align(128))]
 struct Part<T>(T);
 
+/// The parts of one thread each, and the one of all others.
 fn parts<T: Default>() -> Box<[Part<T>]> {
-    (0..*PARTS).map(|_| Part::default()).collect()
+    (0..=*PARTS).map(|_| Part::default()).collect()
 }
 
-/// The calling thread's own part.
-fn own<T>(parts: &[Part<T>]) -> Option<&T> {
+/// How a part may be written.
+#[derive(Debug, Clone, Copy)]
+enum Writer {
+    /// By nobody else, now or later: numbers of threads are given out once.
+    Alone,
+    /// By others at the same time.
+    Among,
+}
+
+impl Writer {
+    /// Adds to a number.
+    fn add(self, number: &AtomicU64, more: u64) {
+        match self {
+            Self::Alone => {
+                number.store(number.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+            }
+            Self::Among => drop(number.fetch_add(more, Ordering::Relaxed)),
+        }
+    }
+
+    /// Adds to the bits of a floating number.
+    fn add_float(self, bits: &AtomicU64, more: f64) {
+        let sum = |bits: u64| (f64::from_bits(bits) + more).to_bits();
+        match self {
+            Self::Alone => bits.store(sum(bits.load(Ordering::Relaxed)), Ordering::Relaxed),
+            Self::Among => {
+                // It only fails where the closure says so.
+                let _ =
+                    bits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| Some(sum(bits)));
+            }
+        }
+    }
+}
+
+/// The calling thread's part, and how it may write there.
+fn own<T>(parts: &[Part<T>]) -> Option<(&T, Writer)> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
@@ -43,7 +78,8 @@ fn own<T>(parts: &[Part<T>]) -> Option<&T> {
         NUMBER.set(Some(number));
         number
     });
-    parts.get(number % parts.len().max(1)).map(|part| &part.0)
+    let (shared, own) = parts.split_last()?;
+    Some(own.get(number).map_or((&shared.0, Writer::Among), |part| (&part.0, Writer::Alone)))
 }
 
 /// A number in parts.
@@ -64,9 +100,12 @@ impl Atomic<u64> for Spread {
         self.inc_by(1)
     }
 
-    /// What is returned is what the thread's own part was.
+    /// What is returned means nothing: no thread knows what the others counted.
     fn inc_by(&self, more: u64) -> u64 {
-        own(&self.0).map_or(0, |part| part.fetch_add(more, Ordering::Relaxed))
+        if let Some((part, writer)) = own(&self.0) {
+            writer.add(part, more);
+        }
+        0
     }
 
     fn get(&self) -> u64 {
@@ -82,13 +121,14 @@ pub(super) struct SpreadHistogram(Arc<Shape>);
 struct Shape {
     /// The upper bounds of all buckets but the last, which has none.
     bounds: Box<[f64]>,
-    parts: Box<[Part<Mutex<Seen>>]>,
+    parts: Box<[Part<Seen>]>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Seen {
-    sum: f64,
-    buckets: [u64; BUCKETS_MAX],
+    /// The bits of a floating number.
+    sum: AtomicU64,
+    buckets: [AtomicU64; BUCKETS_MAX],
 }
 
 impl SpreadHistogram {
@@ -101,25 +141,23 @@ impl SpreadHistogram {
     /// Counts a value.
     pub(super) fn observe(&self, value: f64) {
         let bucket = self.0.bounds.partition_point(|bound| *bound < value);
-        let Some(part) = own(&self.0.parts) else { return };
-        let mut seen = part.lock();
-        seen.sum += value;
-        if let Some(count) = seen.buckets.get_mut(bucket) {
-            *count += 1;
+        let Some((seen, writer)) = own(&self.0.parts) else { return };
+        writer.add_float(&seen.sum, value);
+        if let Some(count) = seen.buckets.get(bucket) {
+            writer.add(count, 1);
         }
     }
 
-    /// Sum and buckets of all parts.
-    fn seen(&self) -> Seen {
-        let mut all = Seen::default();
-        for part in &self.0.parts {
-            let seen = *part.0.lock();
-            all.sum += seen.sum;
-            for (all, seen) in all.buckets.iter_mut().zip(seen.buckets) {
-                *all += seen;
+    /// Sum and buckets of all parts. Of a value that is counted at this moment only the sum may be there.
+    fn seen(&self) -> (f64, [u64; BUCKETS_MAX]) {
+        let (mut sum, mut buckets) = (0.0, [0; BUCKETS_MAX]);
+        for Part(seen) in &self.0.parts {
+            sum += f64::from_bits(seen.sum.load(Ordering::Relaxed));
+            for (all, seen) in buckets.iter_mut().zip(&seen.buckets) {
+                *all += seen.load(Ordering::Relaxed);
             }
         }
-        all
+        (sum, buckets)
     }
 }
 
@@ -129,7 +167,7 @@ impl TypedMetric for SpreadHistogram {
 
 impl EncodeMetric for SpreadHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
-        let Seen { sum, buckets } = self.seen();
+        let (sum, buckets) = self.seen();
         let bounds = self.0.bounds.iter().copied().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -165,7 +203,7 @@ mod tests {
             }
         });
         assert_eq!(counter.get(), 40 * 7);
-        let Seen { sum, buckets } = histogram.seen();
+        let (sum, buckets) = histogram.seen();
         assert_eq!(buckets[..4], [40 * 3, 40 * 2, 40 * 2, 0]);
         assert!((sum - 40.0 * VALUES.iter().sum::<f64>()).abs() < 1.0, "{sum}");
     }

@@ -43,7 +43,8 @@ impl HttpP3 {
         Ok(Self { store, service, websocket })
     }
 
-    /// Serves one event or request.
+    /// Serves one event or request. Inlined so that its future, which is large, is made in its box and not copied there.
+    #[inline]
     pub(crate) async fn call(&mut self, work: Work, limit: u64) -> Result<Bytes, CallFailure> {
         self.store.set_epoch_deadline(1);
         let (mut request, taker, _loan) = ask(self.store.data(), work, limit)?;

@@ -57,25 +57,37 @@ pub(super) fn unless_known(response: Response, known: Option<&str>) -> Response 
 }
 
 /// Bytes as the decimal megabytes that the dialect writes, rounded to the nearest hundredth.
-pub(crate) fn megabytes(bytes: u64) -> String {
-    let mut rest = bytes.saturating_mul(100).saturating_add(MIB / 2) / MIB;
-    // Digit by digit from the last on: it is on every response, and formatting is ten times the work.
-    let mut text = [b'0'; 24];
-    let mut length = 0;
-    for (at, place) in text.iter_mut().rev().enumerate() {
-        if at == 2 {
-            *place = b'.';
-            continue;
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Megabytes {
+    text: [u8; 24],
+    from: usize,
+}
+
+impl Megabytes {
+    pub(crate) fn of(bytes: u64) -> Self {
+        let mut rest = bytes.saturating_mul(100).saturating_add(MIB / 2) / MIB;
+        // Digit by digit from the last on: it is on every response, and formatting is ten times the work.
+        let mut text = [b'0'; 24];
+        let mut length = 0;
+        for (at, place) in text.iter_mut().rev().enumerate() {
+            if at == 2 {
+                *place = b'.';
+                continue;
+            }
+            *place = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+            length = at + 1;
+            if rest == 0 && at > 2 {
+                break;
+            }
         }
-        *place = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or(0));
-        rest /= 10;
-        length = at + 1;
-        if rest == 0 && at > 2 {
-            break;
-        }
+        Self { from: text.len().saturating_sub(length), text }
     }
-    let text = text.get(text.len().saturating_sub(length)..).unwrap_or_default();
-    std::str::from_utf8(text).unwrap_or_default().to_owned()
+
+    pub(crate) fn as_str(&self) -> &str {
+        let text = self.text.get(self.from..).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -106,11 +118,11 @@ mod tests {
 
     #[test]
     fn megabytes_have_two_digits() {
-        assert_eq!(megabytes(0), "0.00");
-        assert_eq!(megabytes(MIB / 20), "0.05");
-        assert_eq!(megabytes(MIB * 4096), "4096.00");
-        assert_eq!(megabytes(u64::MAX), "175921860444.15");
-        assert_eq!(megabytes(MIB * 3 / 2), "1.50");
-        assert_eq!(megabytes(89_338_675), "85.20");
+        assert_eq!(Megabytes::of(0).as_str(), "0.00");
+        assert_eq!(Megabytes::of(MIB / 20).as_str(), "0.05");
+        assert_eq!(Megabytes::of(MIB * 4096).as_str(), "4096.00");
+        assert_eq!(Megabytes::of(u64::MAX).as_str(), "175921860444.15");
+        assert_eq!(Megabytes::of(MIB * 3 / 2).as_str(), "1.50");
+        assert_eq!(Megabytes::of(89_338_675).as_str(), "85.20");
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hearth_engine::{Fault, Report};
 use serde_json::{Value, json};
 
-use super::etag::megabytes;
+use super::etag::Megabytes;
 
 /// The body.
 pub(crate) fn body(fault: &Fault, report: &Report) -> Bytes {
@@ -24,13 +24,13 @@ fn message(fault: &Fault, report: &Report) -> String {
         Fault::Exited { code } => format!(
             "Process exited unexpectedly before completing request (duration: {}ms, maxMemoryUsage: {}MB), exit code {code}",
             report.phases.run.as_millis(),
-            megabytes(report.memory_peak_bytes)
+            Megabytes::of(report.memory_peak_bytes).as_str()
         ),
         Fault::Timeout { limit } => {
             format!(
                 "Function timed out after {} seconds (maxMemoryUsage: {}MB)",
                 limit.as_secs_f64(),
-                megabytes(report.memory_peak_bytes)
+                Megabytes::of(report.memory_peak_bytes).as_str()
             )
         }
         Fault::InitializeTimeout { limit } => {

@@ -78,7 +78,7 @@ pub(super) async fn invoke(
     service: &ServiceRef<'_>,
     function: &str,
     request: Request,
-    exchange: Exchange,
+    exchange: &Exchange,
 ) -> Result<Response, WireError> {
     let (parts, body) = request.into_parts();
     let (kind, log) = kind(&parts.headers)?;
@@ -90,12 +90,12 @@ pub(super) async fn invoke(
     let (payload, _held) =
         read_body(body, http.event_size.0, http.body_timeout.0, &app.bodies).await?;
     if kind == Kind::Async {
-        let options = queue_options(&parts.headers, &exchange)?;
+        let options = queue_options(&parts.headers, exchange)?;
         return Box::pin(enqueue(app, target, payload, options)).await;
     }
-    let mut invocation = Invocation::new(payload).request_id(exchange.request_id.clone());
+    let mut invocation = Invocation::with_id(exchange.request_id.clone(), payload);
     invocation.log = log;
-    invocation.trace_parent = exchange.trace_parent;
+    invocation.trace_parent = exchange.trace_parent.clone();
     invocation.depth = depth_of(&parts.headers);
     if let Some(qualifier) = &service.qualifier {
         invocation.qualifier = Some(Arc::from(qualifier.as_ref()));

@@ -56,7 +56,7 @@ pub(crate) use wire::{time, time_ms};
 pub(super) async fn serve(
     app: &App,
     request: Request,
-    exchange: Exchange,
+    exchange: &Exchange,
     caller: &Caller,
 ) -> Response {
     let method = request.method().clone();
@@ -72,7 +72,7 @@ pub(super) async fn serve(
         // Boxed, so that a call of a function does not carry the size of what it is not.
         other => {
             let known = etag::known(&method, request.headers());
-            let acting = Acting::new(app, caller, &exchange);
+            let acting = Acting::new(app, caller, exchange);
             let result = Box::pin(manage(&acting, other, request, caller)).await;
             result.map(|response| etag::unless_known(response, known.as_deref()))
         }

@@ -6,7 +6,7 @@ use hearth_engine::Outcome;
 use hearth_platform::{LATEST, Revision};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::etag::megabytes;
+use super::etag::Megabytes;
 use super::wire;
 use crate::http::header_value;
 
@@ -31,7 +31,7 @@ pub(crate) fn insert(
     headers.reserve(8);
     headers.insert(DURATION, HeaderValue::from(duration));
     headers.insert(VERSION, qualifier_value(revision.version()));
-    headers.insert(MEMORY, header_value(&megabytes(report.memory_peak_bytes)));
+    headers.insert(MEMORY, header_value(Megabytes::of(report.memory_peak_bytes).as_str()));
     headers.insert(INSTANCE, instance(report.instance));
     headers.insert(START, HeaderValue::from_static(report.start.as_str()));
     if let Some(tail) = &outcome.tail_log {
@@ -78,6 +78,6 @@ fn tail_text(tail: &[u8], outcome: &Outcome, revision: &Revision, request_id: &s
         report.phases.run.as_secs_f64() * 1000.0,
         report.billed.as_millis(),
         settings.memory_mb,
-        megabytes(report.memory_peak_bytes)
+        Megabytes::of(report.memory_peak_bytes).as_str()
     )
 }

@@ -63,13 +63,13 @@ pub(super) async fn serve(
     let depth = guest_request::depth(request.headers())?;
     let revision = app.platform.resolve(destination.target())?;
     // Held until the response is whole.
-    let _pass = super::trigger::enter(app, destination, &route.trigger.gate).await?;
+    let _pass = super::trigger::enter(app, destination, Some(&route.trigger.gate)).await?;
     let (mut parts, body) = std::mem::take(request).into_parts();
     let limit = app.settings.gateway.event_body_size;
     let patience = app.settings.http.body_timeout.0;
     let (body, _held) =
         read_body(body, limit.0, patience, &app.bodies).await.map_err(WireError::from)?;
-    guest_request::clean(&mut parts);
+    guest_request::clean(&mut parts.headers);
     destination.client.say(&mut parts.headers, &exchange.peer.said);
     parts.headers.remove(CLIENT_IP);
     let said = Said { parts: &parts, body: &body, path: &destination.path };
@@ -135,7 +135,7 @@ fn invocation(
     (route, exchange): (&GatewayRoute, &Exchange),
     depth: u32,
 ) -> Invocation {
-    let mut invocation = Invocation::new(event).request_id(exchange.request_id.clone());
+    let mut invocation = Invocation::with_id(exchange.request_id.clone(), event);
     invocation.depth = depth;
     invocation.trace_parent = exchange.trace_parent.clone();
     invocation.trigger = Some(TriggerFacts { name: route.name.clone(), kind: KIND.to_owned() });

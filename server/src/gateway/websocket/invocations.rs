@@ -20,7 +20,7 @@ pub(super) struct Invocations {
     qualifier: Option<Arc<str>>,
     trace_parent: Option<Arc<str>>,
     depth: u32,
-    function: Arc<str>,
+    revision: Arc<Revision>,
     metrics: Arc<Metrics>,
 }
 
@@ -30,20 +30,20 @@ impl Invocations {
         exchange: &Exchange,
         depth: u32,
         app: &App,
-        revision: &Revision,
+        revision: &Arc<Revision>,
     ) -> Self {
         Self {
             qualifier: destination.qualifier.as_deref().map(Arc::from),
             trace_parent: exchange.trace_parent.clone(),
             depth,
-            function: revision.label().clone(),
+            revision: revision.clone(),
             metrics: app.metrics.clone(),
         }
     }
 
     /// One with an id.
     pub(super) fn of(&self, request_id: Arc<str>) -> Invocation {
-        let mut invocation = Invocation::new(Bytes::new()).request_id(request_id);
+        let mut invocation = Invocation::with_id(request_id, Bytes::new());
         invocation.depth = self.depth;
         invocation.trace_parent = self.trace_parent.clone();
         if let Some(qualifier) = &self.qualifier {
@@ -61,10 +61,8 @@ impl Invocations {
 
     pub(super) fn count(&self, told: Result<&Outcome, &PlatformError>) {
         match told {
-            Ok(outcome) => {
-                self.metrics.ran(&self.function, outcome.result.as_ref().err(), &outcome.report);
-            }
-            Err(error) => self.metrics.not_run(&self.function, error),
+            Ok(outcome) => self.metrics.ran(&self.revision, outcome),
+            Err(error) => self.metrics.not_run(self.revision.label(), error),
         }
     }
 }
