@@ -55,7 +55,7 @@ impl Platform {
                 Ok(Served::Answering { outcome: Some(outcome), .. } | Served::Ended(outcome)) => {
                     noted.end(Ok(outcome));
                 }
-                // Its end is told later, but it was not asked who is to be told.
+                // Not reached: whoever is told later took it along.
                 Ok(Served::Answering { outcome: None, .. }) => {}
                 Err(error) => noted.end(Err(error)),
             }
