@@ -7,7 +7,7 @@
 #   benches/request.sh [--program FILE] [--functions N] [--most INSTRUCTIONS]
 #
 # --program    the server; target/release/hearth if none is named, built if it is not there
-# --functions  shows N functions that most instructions are in, with how often each is called (a program with symbols)
+# --functions  tells the N functions that most instructions are in, what they call not counted (of a program with symbols)
 # --most       fails if a request with a reused instance costs more than this
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,14 +41,18 @@ taskset -c 0 valgrind --tool=callgrind --trace-children=yes --instr-atstart=no \
     --callgrind-out-file="$scratch/out.%p" \
     "$program" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --port-file "$scratch/ports" >"$scratch/log" 2>&1 &
 server=$!
-for _ in $(seq 600); do [[ -s $scratch/ports ]] && break; kill -0 "$server"; sleep 0.1; done
+for _ in $(seq 600); do
+    [[ ! -s $scratch/ports ]] && kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+done
+[[ -s $scratch/ports ]] || { echo "the server does not start under valgrind:" >&2; cat "$scratch/log" >&2; exit 1; }
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$scratch/ports")
 
 quiet() { "$@" >>"$scratch/control" 2>&1 || { cat "$scratch/control" "$scratch/log" >&2; exit 1; }; }
 load() {
     local told
     told=$(wrk -t1 -c2 -d"$2s" --timeout 30s "$url/2016-08-15/proxy/count/$1/")
-    [[ $told != *Non-2xx* ]] || { printf '%s\n' "$told" >&2; exit 1; }
+    [[ $told != *Non-2xx* && $told != *" 0 requests in"* ]] || { printf 'not answered well: %s\n' "$told" >&2; exit 1; }
     awk '/requests in/ {print $1}' <<<"$told"
 }
 
@@ -92,8 +96,10 @@ for isolation in reuse fresh; do
         printf '{"isolation":"%s","instructions":%d,"requests":%d}\n' "$isolation" "$cost" "$requests"
     fi
     if ((functions > 0)); then
-        sort -rn "$scratch/own" |
-            awk -v n="$requests" -v most="$functions" 'NR <= most {count = $1; sub(/^[0-9]+ /, ""); printf "%8.0f  %s\n", count / n, substr($0, 1, 150)}'
+        line='%8.0f  %s\n'
+        [[ -t 1 ]] || line='{"isolation":"'$isolation'","instructions":%.0f,"function":"%s"}\n'
+        sort -rn "$scratch/own" | awk -v n="$requests" -v most="$functions" -v line="$line" '
+            NR <= most {count = $1; sub(/^[0-9]+ /, ""); gsub(/[\\"]/, "\\\\&"); printf line, count / n, substr($0, 1, 150)}'
     fi
     if [[ $isolation == reuse ]] && ((most > 0 && cost > most)); then
         echo "a request costs $cost instructions, over the $most that it may" >&2
