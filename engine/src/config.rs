@@ -94,7 +94,7 @@ pub struct CompilerChild {
     pub program: PathBuf,
     /// Its leading arguments.
     pub arguments: Vec<String>,
-    /// Address space the child may use, in bytes.
+    /// Memory the child may write, in bytes: `RLIMIT_DATA`, or where that is not Linux, its address space.
     pub memory_bytes: u64,
     /// CPU time the child may use.
     #[serde(with = "crate::serde_duration")]
@@ -105,7 +105,7 @@ pub struct CompilerChild {
 }
 
 impl CompilerChild {
-    /// Default bounds: 4 GiB of address space, 60 s of CPU, 60 s of time.
+    /// Default bounds: 4 GiB of memory, 60 s of CPU, 60 s of time.
     pub fn new(program: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
         Self {
             program: program.into(),

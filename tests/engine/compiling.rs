@@ -57,7 +57,7 @@ fn each_limit_of_the_child_is_told() {
         let cases: [(&str, Change); 3] = [
             ("s of time", |child| child.timeout = Duration::from_millis(20)),
             ("s of CPU time", |child| child.cpu_time = Duration::from_secs(1)),
-            ("bytes of memory", |child| child.memory_bytes = 80 << 20),
+            ("bytes of memory", |child| child.memory_bytes = 48 << 20),
         ];
         for (limit, change) in cases {
             let engine = engine_with_child(change);
