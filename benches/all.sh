@@ -6,7 +6,7 @@
 #
 # What is measured is what users build; with $HEARTH another program of it, such as a release's, which .ci/release makes.
 # Parts: starts throughput latency memory neighbours. Peers that are not found are said, with how to get them: wasmtime from $WASMTIME, target/peers/bin
-# or the path; workerd from $WORKERD or target/peers/node_modules; resvg from $RESVG, target/peers/bin or the path.
+# or the path, spin likewise from $SPIN; workerd from $WORKERD or target/peers/node_modules; resvg from $RESVG, target/peers/bin or the path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Figures are of what users run; in --quick, which only shows that it works, of the same code without the long link.

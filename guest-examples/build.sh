@@ -148,6 +148,8 @@ build_rust() {
     rust rust-http-p3 rust-http-p3/rust-http-p3.wasm reactor reactor
     rust rust-http-stream rust-http-stream/rust-http-stream.wasm reactor proxy
     rust rust-http-stream-p3 rust-http-stream-p3/rust-http-stream-p3.wasm reactor reactor
+    rust rust-spin rust-spin/rust-spin.wasm reactor reactor
+    rust rust-spin-p3 rust-spin-p3/rust-spin-p3.wasm reactor reactor
     rust rust-tmp rust-tmp/rust-tmp.wasm reactor reactor
     rust rust-tmp rust-tmp-command/rust-tmp-command.wasm command none
     rust rust-tmp-p3 rust-tmp-p3/rust-tmp-p3.wasm reactor reactor

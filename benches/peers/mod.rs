@@ -51,6 +51,7 @@ impl Field {
         field.start_hearth("hearth-fresh", "fresh");
         field.start_wasmtime("wasmtime-reuse", 100_000);
         field.start_wasmtime("wasmtime-fresh", 1);
+        field.start_spin();
         field.start_workerd();
         field
     }

@@ -1,4 +1,4 @@
-//! How each host is started: ours, bare axum, `wasmtime serve` at its best settings, and workerd.
+//! How each host is started: ours, bare axum, `wasmtime serve` at its best settings, Spin, and workerd.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +12,7 @@ use crate::load::Target;
 const PEERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers");
 
 const GET_WASMTIME: &str = "not found: set WASMTIME, or cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers";
+const GET_SPIN: &str = "not found: set SPIN, or put a release of https://github.com/spinframework/spin at target/peers/bin/spin";
 const GET_WORKERD: &str = "not found: set WORKERD, or npm install --prefix target/peers workerd";
 
 fn get(url: &str) -> Result<Target, String> {
@@ -83,17 +84,45 @@ impl Field {
         ]);
         command.arg(example("rust-http"));
         let started = Process::start(&mut command, &self.scratch().join(format!("{name}.log")));
-        let url = |text: &str| {
-            let from = text.find("http://")?;
-            let url = text.get(from..)?;
-            Some(url.get(..url.find(char::is_whitespace)?)?.to_owned())
-        };
-        match started.and_then(|mut process| Ok((process.says(url)?, process))) {
+        match started.and_then(|mut process| Ok((process.says(url_said)?, process))) {
             Ok((url, process)) => {
                 let process = self.add(process);
                 self.join(name, get(&url), Some(about), process);
             }
             Err(why) => self.leave(name, why),
+        }
+    }
+
+    /// What `spin up` starts once it has read a manifest, with what `spin up` would tell it: the process that serves, not one beside it, because it
+    /// is ended by its id and its memory is looked at. Spin makes an instance for each request to a component of WASI 0.2, whatever it is
+    /// told (`spin trigger http --help`), and takes instances from a pool where it can.
+    pub(super) fn start_spin(&mut self) {
+        let Some((program, about)) = spin() else {
+            return self.leave("spin", GET_SPIN.to_owned());
+        };
+        let scratch = self.scratch().join("spin");
+        let app = scratch.join("locked.json");
+        let wasm = example("rust-http").canonicalize();
+        let written = wasm.and_then(|wasm| {
+            std::fs::create_dir_all(&scratch)?;
+            std::fs::write(&app, spin_app(&format!("file://{}", wasm.display())).to_string())
+        });
+        if let Err(why) = written {
+            return self.leave("spin", why.to_string());
+        }
+        let mut command = Command::new(program);
+        command.args(["trigger", "http", "--listen", "127.0.0.1:0", "--quiet", "--disable-cache"]);
+        command.arg("--state-dir").arg(scratch.join("state"));
+        command.arg("--log-dir").arg(scratch.join("logs"));
+        command.env("SPIN_LOCKED_URL", format!("file://{}", app.display()));
+        command.env("SPIN_WORKING_DIR", &scratch);
+        let started = Process::start(&mut command, &self.scratch().join("spin.log"));
+        match started.and_then(|mut process| Ok((process.says(url_said)?, process))) {
+            Ok((url, process)) => {
+                let process = self.add(process);
+                self.join("spin", get(&url), Some(about), process);
+            }
+            Err(why) => self.leave("spin", why),
         }
     }
 
@@ -135,6 +164,23 @@ const config :Workerd.Config = (
 const hello :Workerd.Worker = (serviceWorkerScript = embed "hello.js", compatibilityDate = "2025-01-01");
 "#;
 
+/// The first URL in what a host wrote, once it is there to its end.
+fn url_said(text: &str) -> Option<String> {
+    let url = text.get(text.find("http://")?..)?;
+    Some(url.get(..url.find(char::is_whitespace)?)?.to_owned())
+}
+
+/// What `spin up` makes of a manifest with one component at `/...`, its locked application.
+fn spin_app(source: &str) -> serde_json::Value {
+    let wasm = serde_json::json!({"content_type": "application/wasm", "source": source});
+    let route = serde_json::json!({"component": "hello", "route": "/..."});
+    serde_json::json!({
+        "spin_lock_version": 1, "metadata": {"name": "bench"},
+        "triggers": [{"id": "hello", "trigger_type": "http", "trigger_config": route}],
+        "components": [{"id": "hello", "source": wasm}],
+    })
+}
+
 /// A program and its version, of the first of those that starts.
 fn first_of(programs: impl IntoIterator<Item = PathBuf>) -> Option<(PathBuf, String)> {
     programs.into_iter().find_map(|program| {
@@ -154,6 +200,11 @@ fn about_hearth() -> Option<String> {
 fn wasmtime() -> Option<(PathBuf, String)> {
     let given = std::env::var_os("WASMTIME").map(PathBuf::from);
     first_of(given.into_iter().chain([Path::new(PEERS).join("bin/wasmtime"), "wasmtime".into()]))
+}
+
+fn spin() -> Option<(PathBuf, String)> {
+    let given = std::env::var_os("SPIN").map(PathBuf::from);
+    first_of(given.into_iter().chain([Path::new(PEERS).join("bin/spin"), "spin".into()]))
 }
 
 /// The program itself, not the script around it: it is ended by its id, and its memory is looked at.

@@ -26,10 +26,12 @@ const COMPARED: &[(&str, &str, Option<f64>)] = &[
     ("hearth-reuse", "workerd", None),
     ("hearth-fresh", "axum", None),
     ("hearth-fresh", "wasmtime-fresh", Some(1.0)),
+    ("hearth-fresh", "spin", Some(1.0)),
     ("hearth-fresh", "workerd", None),
     ("hearth-invoke", "axum-post", None),
     ("hearth-reuse-as-wasmtime", "wasmtime-reuse", Some(1.0)),
     ("hearth-fresh-as-wasmtime", "wasmtime-fresh", Some(1.0)),
+    ("hearth-fresh-as-spin", "spin", Some(1.0)),
 ];
 
 /// Who has the same work as whom: a key of its own, ours, and whose rate it is given. Who can do more has more to do at a share of that; a
@@ -37,6 +39,7 @@ const COMPARED: &[(&str, &str, Option<f64>)] = &[
 const SAME_RATE: &[(&str, &str, &str)] = &[
     ("hearth-reuse-as-wasmtime", "hearth-reuse", "wasmtime-reuse"),
     ("hearth-fresh-as-wasmtime", "hearth-fresh", "wasmtime-fresh"),
+    ("hearth-fresh-as-spin", "hearth-fresh", "spin"),
 ];
 
 /// A host's turn: its key in the findings, itself, and of whose capacity it is given a share.

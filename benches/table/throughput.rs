@@ -16,15 +16,20 @@ const COMPARED: &[(&str, &str, &str, Option<f64>)] = &[
     ("HTTP component, reused", "hearth-reuse", "axum", Some(0.75)),
     ("HTTP component, reused", "hearth-reuse", "wasmtime-reuse", Some(1.4)),
     ("HTTP component, reused", "hearth-reuse", "workerd", Some(3.0)),
+    ("HTTP component, reused", "hearth-reuse", "spin", Some(1.0)),
     ("HTTP component, fresh", "hearth-fresh", "axum", Some(0.45)),
     ("HTTP component, fresh", "hearth-fresh", "wasmtime-fresh", Some(1.5)),
+    ("HTTP component, fresh", "hearth-fresh", "spin", Some(1.0)),
     ("HTTP component, fresh", "hearth-fresh", "workerd", None),
     ("HTTP invoke of an echo, warm", "hearth-invoke", "axum-post", Some(0.85)),
 ];
 
 /// Whose p99 under that load may be at most that of whom. A closed loop asks less of who stalls: the runs at a constant rate say more.
-const TAILS: &[(&str, &str)] =
-    &[("hearth-reuse", "wasmtime-reuse"), ("hearth-fresh", "wasmtime-fresh")];
+const TAILS: &[(&str, &str)] = &[
+    ("hearth-reuse", "wasmtime-reuse"),
+    ("hearth-fresh", "wasmtime-fresh"),
+    ("hearth-fresh", "spin"),
+];
 
 /// The rounds of each host: requests a second, and p99 in microseconds.
 type Rounds = BTreeMap<&'static str, (Vec<f64>, Vec<f64>)>;
@@ -90,6 +95,7 @@ fn say(field: &Field, seen: &Rounds, findings: &mut Findings) {
     for (ours, name) in [
         ("hearth-reuse", "wasmtime-reuse"),
         ("hearth-fresh", "wasmtime-fresh"),
+        ("hearth-fresh", "spin"),
         ("hearth-reuse", "workerd"),
     ] {
         if let (Some(of_ours), Some(of_theirs)) = (peak(ours), peak(name)) {

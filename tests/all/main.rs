@@ -31,6 +31,7 @@ mod edges;
 mod egress;
 mod first_minute;
 mod following;
+mod from_spin;
 mod gateway_limits;
 mod grpc;
 mod health;

@@ -20,6 +20,8 @@ fn every_kind_answers() {
             ),
             ("rust-http", GuestKind::HttpP2, "hello", "hello"),
             ("rust-http-p3", GuestKind::HttpP3, "hello", "hello"),
+            ("rust-spin", GuestKind::HttpP2, "hello", "hello"),
+            ("rust-spin-p3", GuestKind::HttpP3, "hello", "hello"),
         ] {
             let function = load(&engine, name).await;
             assert_eq!(function.kind(), kind, "{name}");

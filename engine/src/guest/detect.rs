@@ -11,6 +11,10 @@ use crate::LoadError;
 /// The first bytes of any WebAssembly binary.
 const MAGIC: &[u8] = b"\0asm";
 
+/// What names of sections begin with that bindings of components leave in a core module
+/// (<https://github.com/bytecodealliance/wasm-tools/blob/main/crates/wit-component/src/metadata.rs>).
+const COMPONENT_TYPE: &str = "component-type";
+
 /// Exports named in an error, at most.
 const EXPORTS_NAMED: usize = 8;
 
@@ -39,6 +43,8 @@ struct Surface {
     is_component: bool,
     exports: Vec<String>,
     has_memory: bool,
+    /// A core module in which bindings left what the component should be that a tool makes of it.
+    is_half_made: bool,
 }
 
 impl Surface {
@@ -66,6 +72,10 @@ impl Surface {
                     for export in exports {
                         surface.exports.push(export?.name.name.to_owned());
                     }
+                }
+                Payload::CustomSection(section) if depth == 0 => {
+                    surface.is_half_made |=
+                        !surface.is_component && section.name().starts_with(COMPONENT_TYPE);
                 }
                 _ => {}
             }
@@ -102,7 +112,13 @@ impl Surface {
     }
 
     fn describe(&self) -> String {
-        let what = if self.is_component { "a component" } else { "a core module" };
+        let what = match (self.is_component, self.is_half_made) {
+            (true, _) => "a component",
+            (false, true) => {
+                "a core module that should have become a component (compile for wasm32-wasip2, or use `wasm-tools component new`)"
+            }
+            (false, false) => "a core module",
+        };
         if self.exports.is_empty() {
             return format!("{what} without exports");
         }
@@ -197,6 +213,14 @@ mod tests {
             };
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn what_is_not_yet_a_component_is_told_how_to_become_one() {
+        let half = r#"(module (func (export "wasi:http/incoming-handler@0.2.0#handle"))
+            (@custom "component-type:wit-bindgen:0.24.0:proxy" "\00"))"#;
+        let said = kind_of(half).unwrap_err().to_string();
+        assert!(said.contains("wasm32-wasip2") && said.contains("incoming-handler"), "{said}");
     }
 
     #[test]
