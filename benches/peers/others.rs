@@ -175,7 +175,7 @@ fn spin_app(source: &str) -> serde_json::Value {
     let wasm = serde_json::json!({"content_type": "application/wasm", "source": source});
     let route = serde_json::json!({"component": "hello", "route": "/..."});
     serde_json::json!({
-        "spin_lock_version": 1, "metadata": {"name": "bench"},
+        "spin_lock_version": 1, "metadata": {"name": "bench", "triggers": {"http": {}}},
         "triggers": [{"id": "hello", "trigger_type": "http", "trigger_config": route}],
         "components": [{"id": "hello", "source": wasm}],
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::LoadReport;
+use crate::{LoadReport, RequestId};
 
 /// Whether the answer carries the tail log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -37,7 +37,7 @@ pub struct TriggerFacts {
 #[non_exhaustive]
 pub struct Invocation {
     /// Unique to the invocation, the same on each attempt. A fresh UUID unless given.
-    pub request_id: Arc<str>,
+    pub request_id: RequestId,
     /// The event, not interpreted.
     pub payload: Bytes,
     /// Whether to return the tail log.
@@ -65,11 +65,11 @@ pub struct Invocation {
 impl Invocation {
     /// An invocation with a fresh request id and no tail log.
     pub fn new(payload: impl Into<Bytes>) -> Self {
-        Self::with_id(fresh_id(), payload)
+        Self::with_id(RequestId::random(), payload)
     }
 
     /// The same with a request id that is there already, which saves making one.
-    pub fn with_id(request_id: impl Into<Arc<str>>, payload: impl Into<Bytes>) -> Self {
+    pub fn with_id(request_id: impl Into<RequestId>, payload: impl Into<Bytes>) -> Self {
         Self {
             request_id: request_id.into(),
             payload: payload.into(),
@@ -92,7 +92,7 @@ impl Invocation {
 
     /// Sets the request id.
     #[must_use]
-    pub fn request_id(mut self, id: impl Into<Arc<str>>) -> Self {
+    pub fn request_id(mut self, id: impl Into<RequestId>) -> Self {
         self.request_id = id.into();
         self
     }
@@ -103,12 +103,6 @@ impl Invocation {
         self.log = log;
         self
     }
-}
-
-/// A random UUID, written where it stays.
-fn fresh_id() -> Arc<str> {
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text))
 }
 
 /// The qualifier of what stands now.

@@ -15,7 +15,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use self::at_once::AtOnce;
 use crate::admission::Permit;
 use crate::bounded;
 use crate::concurrent;
@@ -80,11 +79,20 @@ where
         if revision.runs_behind() && engine.background.is_elsewhere() {
             return Box::pin(behind::invoke((engine, inside), &revision, asked, work)).await;
         }
-        match at_once::invoke(engine, &revision, &mut asked, &work, arrived) {
-            Some(AtOnce::Ended(result)) => result,
-            Some(AtOnce::GoesOn(begun)) => Box::pin(go_on(engine, begun, work)).await,
-            None => Box::pin(invoke_here(engine, &revision, &mut asked, work, arrived)).await,
+        let mut place = None;
+        let called = at_once::call(engine, &revision, &mut asked, (&work, arrived), &mut place);
+        let Some(called) = called else {
+            // Not kept while the rest is waited for, where it would make the future larger.
+            drop(place);
+            return Box::pin(invoke_here(engine, &revision, &mut asked, work, arrived)).await;
+        };
+        if matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
+            let Some(begun) = place else { return Err(vanished(&revision, "invocation")) };
+            return Box::pin(go_on(engine, begun, work)).await;
         }
+        let Some(begun) = &mut place else { return Err(vanished(&revision, "invocation")) };
+        let result = finish(&begun.lent, called);
+        conclude(engine, begun, None, result)
     }
 }
 
@@ -144,7 +152,7 @@ async fn invoke_here(
     let lent = Lent { engine, revision, instance: Some(instance) };
     let mut begun = Begun { lent, permit, course, begun, deadline: bounds.1 };
     let result = run(engine, &mut begun, bounds.0, work).await?;
-    conclude(engine, begun, seat.as_deref(), result)
+    conclude(engine, &mut begun, seat.as_deref(), result)
 }
 
 /// An invocation that has its instance.
@@ -165,10 +173,11 @@ impl Begun<'_> {
     }
 }
 
-/// Puts the instance to rest, or lets it go, and says what came of the invocation.
+/// Puts the instance to rest, or lets it go, and says what came of the invocation: last, so that it is written where the caller wants it and not
+/// moved there.
 fn conclude(
     engine: &EngineInner,
-    mut begun: Begun<'_>,
+    begun: &mut Begun<'_>,
     seat: Option<&Seat>,
     result: Result<Bytes, Fault>,
 ) -> Result<Outcome, InvokeError> {
@@ -180,14 +189,14 @@ fn conclude(
     };
     instance.ledger().note_end();
     let logged = instance.end();
-    let outcome = course.outcome(result, logged, Some(Seen::of(&instance)));
-    let verdict = revision.verdict(&instance, &outcome);
+    let seen = Seen::of(&instance);
+    let verdict = revision.verdict(&instance, &result);
     let permit = begun.permit.take();
     match seat {
         Some(seat) if verdict.may_go_on() => seat.keep(instance, permit),
         _ => revision.rest(engine, (instance, permit), verdict, ended),
     }
-    Ok(outcome)
+    Ok(course.outcome(result, logged, Some(seen)))
 }
 
 /// What must not be: it was there before.
@@ -361,7 +370,7 @@ async fn go_on(
     work: Work,
 ) -> Result<Outcome, InvokeError> {
     let result = run_again(engine, &mut begun, work).await?;
-    conclude(engine, begun, None, result)
+    conclude(engine, &mut begun, None, result)
 }
 
 /// Replaces an instance that ran too long without a fiber by one that serves the same invocation. What it did so far stays

@@ -68,6 +68,7 @@ mod presence;
 mod priority;
 mod report;
 mod request_body;
+mod request_id;
 mod revision;
 mod roster;
 mod seat;
@@ -107,6 +108,7 @@ pub use pool::thread_number;
 pub use priority::{compute_behind, run_behind};
 pub use report::{LoadReport, LoadSource, Phases, Report, StartKind, Tier};
 pub use request_body::{HttpRequest, RequestBody, RequestBodyError};
+pub use request_id::RequestId;
 pub use serve::Served;
 pub use stats::{EngineStats, FunctionStats};
 pub use websocket::{

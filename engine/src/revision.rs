@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::admission::{FunctionDoor, Permit};
 use crate::code::Code;
 use crate::concurrent::Several;
@@ -15,7 +17,7 @@ use crate::pool::Pool;
 use crate::seat::Seat;
 use crate::state::{Shared, Surroundings};
 use crate::{
-    FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, Outcome, PoolPolicy, Refusal,
+    Fault, FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, PoolPolicy, Refusal,
     StartKind,
 };
 
@@ -176,10 +178,9 @@ impl Revision {
         }
     }
 
-    /// What becomes of an instance after this outcome.
-    pub(crate) fn verdict(&self, instance: &Instance, outcome: &Outcome) -> Verdict {
-        use crate::Fault;
-        let is_clean = match &outcome.result {
+    /// What becomes of an instance after this result.
+    pub(crate) fn verdict(&self, instance: &Instance, result: &Result<Bytes, Fault>) -> Verdict {
+        let is_clean = match result {
             Ok(_) | Err(Fault::Returned { .. }) => true,
             // The guest ended as it should; it only said too much.
             Err(Fault::AnswerTooLarge { .. }) => self.code.can_run_direct(),

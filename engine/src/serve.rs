@@ -14,7 +14,7 @@ use crate::function::FunctionInner;
 use crate::invoke::invoke;
 use crate::request_body::HttpRequest;
 use crate::work::{Exchange, Work};
-use crate::{Invocation, InvokeError, LogType, Outcome};
+use crate::{Invocation, InvokeError, LogType, Outcome, RequestId};
 
 /// What came of a request.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ where
 
 /// Runs an invocation to its end, or until its response has begun; the rest is a task then.
 async fn watch<E>(
-    (function, request_id): (&FunctionInner, Arc<str>),
+    (function, request_id): (&FunctionInner, RequestId),
     mut running: Running,
     (answer, holds_back): (AnswerWriter, bool),
     later: impl FnOnce() -> E + Send,

@@ -4,7 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use hearth_engine::{Invocation, Outcome, Refusal};
+use hearth_engine::{Invocation, Outcome, Refusal, RequestId};
 
 use crate::error::PlatformError;
 use crate::name::Target;
@@ -54,7 +54,7 @@ pub(crate) struct Noted<I: Deref<Target = Inner>, R: Deref<Target = Revision>> {
     inner: I,
     revision: R,
     /// Its request id, its attempt and when it came; none once it has ended.
-    invocation: Option<(Arc<str>, u32, u64)>,
+    invocation: Option<(RequestId, u32, u64)>,
 }
 
 impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
@@ -74,7 +74,7 @@ impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
 
     pub(crate) fn end(mut self, result: Result<&Outcome, &PlatformError>) {
         if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
-            let came = (&request_id, attempt, started_ms);
+            let came = (&*request_id, attempt, started_ms);
             self.inner.journal.remember(&self.revision, came, result);
         }
     }
@@ -83,7 +83,7 @@ impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Noted<I, R> {
 impl<I: Deref<Target = Inner>, R: Deref<Target = Revision>> Drop for Noted<I, R> {
     fn drop(&mut self) {
         if let Some((request_id, attempt, started_ms)) = self.invocation.take() {
-            let came = (&request_id, attempt, started_ms);
+            let came = (&*request_id, attempt, started_ms);
             self.inner.journal.remember_cancelled(&self.revision, came);
         }
     }

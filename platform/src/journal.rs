@@ -204,7 +204,7 @@ impl Journal {
     pub(crate) fn remember(
         &self,
         revision: &Revision,
-        (request_id, attempt, accepted_ms): (&Arc<str>, u32, u64),
+        (request_id, attempt, accepted_ms): (&str, u32, u64),
         result: Result<&Outcome, &PlatformError>,
     ) {
         let (status, error, figures) = judge(result);
@@ -224,7 +224,7 @@ impl Journal {
     pub(crate) fn remember_cancelled(
         &self,
         revision: &Revision,
-        (request_id, attempt, accepted_ms): (&Arc<str>, u32, u64),
+        (request_id, attempt, accepted_ms): (&str, u32, u64),
     ) {
         self.recent.push(Recent {
             id: Id::of(request_id),

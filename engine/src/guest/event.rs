@@ -5,11 +5,11 @@ use hearth_host_api::bindings::{Context, EventExports, EventGuest, FunctionError
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
+use crate::Fault;
 use crate::fault::{CallFailure, bounded};
 use crate::guest::snapshot::ComponentSource;
 use crate::invocation::LATEST;
 use crate::state::{ComponentState, HasLedger};
-use crate::{Fault, Invocation};
 
 /// Lines kept of the stack that a guest reports.
 const STACK_LINES_MAX: usize = 32;
@@ -31,7 +31,7 @@ impl std::fmt::Debug for EventComponent {
 /// What the context record borrows from, so that it can be lowered while the store is in use.
 pub(super) struct Facts {
     shared: std::sync::Arc<crate::state::Shared>,
-    request_id: std::sync::Arc<str>,
+    request_id: crate::RequestId,
     qualifier: Option<std::sync::Arc<str>>,
     trigger: Option<crate::TriggerFacts>,
     trace_parent: Option<std::sync::Arc<str>>,
@@ -42,11 +42,9 @@ pub(super) struct Facts {
 impl Facts {
     pub(super) fn of(state: &ComponentState) -> Self {
         let ledger = state.ledger();
-        let none = || std::sync::Arc::from("");
         let invocation = ledger.invocation.as_ref();
-        let of = |get: fn(&Invocation) -> std::sync::Arc<str>| invocation.map_or_else(none, get);
         Self {
-            request_id: of(|invocation| invocation.request_id.clone()),
+            request_id: invocation.map(|asked| asked.request_id.clone()).unwrap_or_default(),
             qualifier: invocation.and_then(|invocation| invocation.qualifier.clone()),
             trigger: invocation.and_then(|invocation| invocation.trigger.clone()),
             trace_parent: invocation.and_then(|invocation| invocation.trace_parent.clone()),

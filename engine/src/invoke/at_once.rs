@@ -3,29 +3,25 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Begun, Lent, call_direct, conclude, finish, take_warm};
+use bytes::Bytes;
+
+use super::{Begun, Lent, call_direct, take_warm};
+use crate::Invocation;
 use crate::course::Course;
 use crate::engine::EngineInner;
-use crate::fault::{CallFailure, Interrupted};
+use crate::fault::CallFailure;
 use crate::revision::Revision;
 use crate::work::Work;
-use crate::{Invocation, InvokeError, Outcome};
 
-/// What came of it.
-pub(super) enum AtOnce<'a> {
-    Ended(Result<Outcome, InvokeError>),
-    /// It ran for too long and is to begin anew, on a fiber.
-    GoesOn(Begun<'a>),
-}
-
-/// Runs one invocation to its end; none, and nothing has happened, if it has to take the longer way.
-pub(super) fn invoke<'a>(
+/// Calls the guest, if nothing has to be waited for, and says what it answered; none, and nothing has happened, if the invocation has to take
+/// the longer way. It is begun in `place`, where its caller ends it: on the way there it would be moved twice.
+pub(super) fn call<'a>(
     engine: &'a EngineInner,
     revision: &'a Revision,
     asked: &mut Option<Invocation>,
-    work: &Work,
-    arrived: Instant,
-) -> Option<AtOnce<'a>> {
+    (work, arrived): (&Work, Instant),
+    place: &mut Option<Begun<'a>>,
+) -> Option<Result<Bytes, CallFailure>> {
     let (Work::Event(event), Some(invocation)) = (work, &*asked) else { return None };
     // On another guest's fiber there is no stack for a second guest.
     if invocation.depth > 0 || !revision.runs_direct_now() {
@@ -39,11 +35,6 @@ pub(super) fn invoke<'a>(
     instance.ledger_mut().invocation = asked.take();
     revision.count_start(course.start);
     let lent = Lent { engine, revision, instance: Some(instance) };
-    let mut begun = Begun { lent, permit: Some(permit), course, begun: arrived, deadline };
-    let called = call_direct(&mut begun, event);
-    if matches!(called, Err(CallFailure::Interrupted(Interrupted::SliceOver))) {
-        return Some(AtOnce::GoesOn(begun));
-    }
-    let result = finish(&begun.lent, called);
-    Some(AtOnce::Ended(conclude(engine, begun, None, result)))
+    let begun = Begun { lent, permit: Some(permit), course, begun: arrived, deadline };
+    Some(call_direct(place.insert(begun), event))
 }

@@ -40,8 +40,8 @@ pub(super) enum Id {
 }
 
 impl Id {
-    pub(super) fn of(id: &Arc<str>) -> Self {
-        id.as_bytes().try_into().map_or_else(|_| Self::Other(id.clone()), Self::Usual)
+    pub(super) fn of(id: &str) -> Self {
+        id.as_bytes().try_into().map_or_else(|_| Self::Other(id.into()), Self::Usual)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -135,7 +135,7 @@ mod tests {
 
     fn call(number: u64) -> Recent {
         Recent {
-            id: Id::of(&number.to_string().into()),
+            id: Id::of(&number.to_string()),
             function: "s/f".into(),
             status: Status::Succeeded,
             attempt: 1,
