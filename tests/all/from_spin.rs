@@ -1,6 +1,6 @@
 //! What was made for Spin: deployed as it is, in either isolation, routed by Spin's own router, logging where it logs there.
 
-use hearth_tests::{Server, guest_path};
+use hearth_tests::{Server, eventually, guest_path};
 
 use crate::http_trigger::ask;
 
@@ -19,9 +19,10 @@ fn a_function_on_the_sdk_of_spin_is_served_as_it_is() {
                 let hello = ask(&server, "GET", &format!("{name}/"), &[], b"");
                 assert_eq!((hello.status, hello.text()), (200, format!("hello from {guest}\n")));
             }
-            let said = server.cli(&["logs", &name]);
-            let said = String::from_utf8_lossy(&said.stdout).into_owned();
-            assert_eq!(said.matches("GET /").count(), 3, "{said}");
+            eventually("its lines are in the log", || {
+                let said = server.cli(&["logs", &name]);
+                String::from_utf8_lossy(&said.stdout).matches("GET /").count() == 3
+            });
         }
         let named = ask(&server, "GET", &format!("s/rust-spin-{isolation}/greet/ann"), &[], b"");
         assert_eq!((named.status, named.text().as_str()), (200, "hello ann\n"));
