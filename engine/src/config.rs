@@ -94,7 +94,7 @@ pub struct CompilerChild {
     pub program: PathBuf,
     /// Its leading arguments.
     pub arguments: Vec<String>,
-    /// Memory the child may write, in bytes: `RLIMIT_DATA`, or where that is not Linux, its address space.
+    /// Memory the child may write, in bytes (`RLIMIT_DATA`); on systems other than Linux, its address space.
     pub memory_bytes: u64,
     /// CPU time the child may use.
     #[serde(with = "crate::serde_duration")]

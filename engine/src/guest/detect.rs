@@ -43,7 +43,7 @@ struct Surface {
     is_component: bool,
     exports: Vec<String>,
     has_memory: bool,
-    /// A core module in which bindings left what the component should be that a tool makes of it.
+    /// A core module whose bindings left a description of the component that a tool was to make of it.
     is_half_made: bool,
 }
 
