@@ -9,6 +9,7 @@
     reason = "a test or a bench tells that it failed by panicking"
 )]
 
+pub mod bare_server;
 pub mod density;
 pub mod heavy_module;
 pub mod in_process;

@@ -1,10 +1,11 @@
 //! The baselines of components: wasmtime 48 by hand, with WASI and a log that goes nowhere.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use hearth_host_api::bindings::{Context, EventExports, EventGuest};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use tokio::sync::oneshot;
 use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreContextMut};
@@ -178,20 +179,33 @@ impl ColdEvent {
 }
 
 /// An HTTP component, compiled and linked.
-pub(crate) struct Http {
+#[derive(Clone)]
+pub struct Http {
     engine: Engine,
     pre: ProxyPre<Host>,
 }
 
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}
+
 impl Http {
-    pub(crate) fn new(code: &[u8]) -> Self {
+    /// Of its code.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn new(code: &[u8]) -> Self {
         let engine = bare::engine();
         let component = Component::new(&engine, code).expect("valid");
         let pre = linker(&engine).instantiate_pre(&component).expect("no other imports");
         Self { pre: ProxyPre::new(pre).expect("an HTTP component"), engine }
     }
 
-    pub(crate) async fn start(&self) -> KeptHttp {
+    /// An instance of it.
+    pub async fn start(&self) -> KeptHttp {
         let mut store = bare::store(&self.engine, Host::new());
         let proxy = self.pre.instantiate_async(&mut store).await.expect("it starts");
         KeptHttp { store, proxy }
@@ -199,18 +213,32 @@ impl Http {
 }
 
 /// An instance of it.
-pub(crate) struct KeptHttp {
+pub struct KeptHttp {
     store: Store<Host>,
     proxy: Proxy,
 }
 
+impl fmt::Debug for KeptHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptHttp").finish_non_exhaustive()
+    }
+}
+
 impl KeptHttp {
     pub(crate) async fn call(&mut self, event: &'static str) {
-        let body = Full::new(Bytes::from_static(event.as_bytes())).map_err(|never| match never {});
         let request = hyper::Request::post("http://localhost/invoke")
             .header("host", "localhost")
-            .body(WasiBody::new(body))
+            .body(Full::new(Bytes::from_static(event.as_bytes())))
             .expect("a request");
+        std::hint::black_box(self.answer(request).await);
+    }
+
+    /// What it answers, when all of that is there.
+    pub async fn answer<B>(&mut self, request: hyper::Request<B>) -> hyper::Response<Bytes>
+    where
+        B: Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
+    {
+        let request = request.map(|body| WasiBody::new(body.map_err(Into::into)));
         let (sender, receiver) = oneshot::channel();
         let mut view = self.store.data_mut().http();
         let request = view.new_incoming_request(Scheme::Http, request).expect("room in the table");
@@ -218,11 +246,13 @@ impl KeptHttp {
         let handler = self.proxy.wasi_http_incoming_handler();
         let collect = async {
             let response = receiver.await.expect("a response").expect("no error");
-            response.into_body().collect().await.expect("a whole body").to_bytes()
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.expect("a whole body").to_bytes();
+            hyper::Response::from_parts(head, body)
         };
         let (called, answer) =
             tokio::join!(handler.call_handle(&mut self.store, request, response), collect);
         called.expect("no trap");
-        std::hint::black_box(answer);
+        answer
     }
 }

@@ -6,5 +6,6 @@ mod bare_component;
 mod cases;
 mod snapshot;
 
+pub use bare_component::{Http as BareHttp, KeptHttp as KeptBareHttp};
 pub use cases::{ALL, Lab, Make};
 pub use snapshot::{INTERPRETED, Interpreted};

@@ -47,6 +47,7 @@ impl Field {
         let scratch = tempfile::tempdir().expect("a temporary directory");
         let mut field = Self { peers: vec![], left_out: vec![], processes: vec![], scratch };
         field.start_axum();
+        field.start_bare_wasmtime();
         field.start_hearth("hearth-reuse", "reuse");
         field.start_hearth("hearth-fresh", "fresh");
         field.start_wasmtime("wasmtime-reuse", 100_000);

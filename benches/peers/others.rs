@@ -26,16 +26,30 @@ fn post(url: &str) -> Result<Target, String> {
 impl Field {
     /// No wasm at all: the ceiling. The same process answers both kinds of request.
     pub(super) fn start_axum(&mut self) {
-        let mut command = Command::new(programs().join("bare-axum"));
-        let started = Process::start(&mut command, &self.scratch().join("axum.log"));
+        if let Some((address, process)) = self.start_baseline("axum", "bare-axum") {
+            self.join("axum", get(&format!("http://{address}/")), None, process);
+            self.join("axum-post", post(&format!("http://{address}/")), None, process);
+        }
+    }
+
+    /// Nothing around wasmtime but hyper: the ceiling of what keeps instances of the component.
+    pub(super) fn start_bare_wasmtime(&mut self) {
+        if let Some((address, process)) = self.start_baseline("bare-wasmtime", "bare-wasmtime") {
+            self.join("bare-wasmtime", get(&format!("http://{address}/")), None, process);
+        }
+    }
+
+    /// A program of this workspace that prints its address.
+    fn start_baseline(&mut self, name: &'static str, program: &str) -> Option<(String, usize)> {
+        let mut command = Command::new(programs().join(program));
+        let started = Process::start(&mut command, &self.scratch().join(format!("{name}.log")));
         let address = |text: &str| text.ends_with('\n').then(|| text.trim().to_owned());
         match started.and_then(|mut process| Ok((process.says(address)?, process))) {
-            Ok((address, process)) => {
-                let process = self.add(process);
-                self.join("axum", get(&format!("http://{address}/")), None, process);
-                self.join("axum-post", post(&format!("http://{address}/")), None, process);
+            Ok((address, process)) => Some((address, self.add(process))),
+            Err(why) => {
+                self.leave(name, why);
+                None
             }
-            Err(why) => self.leave("axum", why),
         }
     }
 

@@ -14,6 +14,9 @@ use crate::row::{Row, Target};
 /// What is said, of whom, beside whom, and what the ratio has to be.
 const COMPARED: &[(&str, &str, &str, Option<f64>)] = &[
     ("HTTP component, reused", "hearth-reuse", "axum", Some(0.75)),
+    // That of the machine it is measured on: what any host on wasmtime has to reckon with.
+    ("HTTP component, reused, bare", "bare-wasmtime", "axum", None),
+    ("HTTP component, reused", "hearth-reuse", "bare-wasmtime", None),
     ("HTTP component, reused", "hearth-reuse", "wasmtime-reuse", Some(1.4)),
     ("HTTP component, reused", "hearth-reuse", "workerd", Some(3.0)),
     ("HTTP component, reused", "hearth-reuse", "spin", Some(1.0)),
