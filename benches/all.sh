@@ -9,8 +9,8 @@
 # or the path, spin likewise from $SPIN; workerd from $WORKERD or target/peers/node_modules; resvg from $RESVG, target/peers/bin or the path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Figures are of what users run; in --quick, which only shows that it works, of the same code without the long link.
-profile=release
-for argument; do [[ $argument != --quick ]] || profile=bench; done
-[[ -n ${BENCH_BUILT:-} ]] || cargo build --quiet --profile $profile -p hearth -p hearth-benches --bins
-exec "${BENCH_PROGRAMS:-${CARGO_TARGET_DIR:-target}/release}/table" "$@"
+# Figures are of what users run; in --quick, which only shows that it works, of what the tests run, which is soon built.
+built=(--release -p hearth -p hearth-benches --bins) folder=release
+for argument; do [[ $argument != --quick ]] || built=(--workspace --all-targets) folder=debug; done
+[[ -n ${BENCH_BUILT:-} ]] || cargo build --quiet "${built[@]}"
+exec "${BENCH_PROGRAMS:-${CARGO_TARGET_DIR:-target}/$folder}/table" "$@"

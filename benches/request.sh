@@ -1,28 +1,30 @@
 #!/usr/bin/env bash
 # What one HTTP request costs in instructions, through the whole server: reading it, the gateway, the call, the guest, the answer. Counted by
 # valgrind on one core, so that it repeats within 1% however busy the machine is. The hello of guest-examples/rust-http on the proxy path, on
-# a connection that is kept. Prints a table, or one line of JSON for each to a pipe. Needs valgrind, wrk and util-linux's taskset. Ends
+# a connection that is kept. Prints a table, or one line of JSON for each to a pipe. Needs valgrind, h2load and util-linux's taskset. Ends
 # only what it started.
 #
-#   benches/request.sh [--program FILE] [--functions N] [--most INSTRUCTIONS]
+#   benches/request.sh [--program FILE] [--requests N] [--functions N] [--most INSTRUCTIONS]
 #
 # --program    the server; target/release/hearth if none is named, built if it is not there
+# --requests   how many are counted, 2000 if it is not said
 # --functions  tells the N functions that most instructions are in, what they call not counted (of a program with symbols)
 # --most       fails if a request with a reused instance costs more than this
 set -euo pipefail
 cd "$(dirname "$0")/.."
-program= functions=0 most=0
+program= functions=0 most=0 requests=2000
 while (($#)); do
     case $1 in
         --program) program=${2:?} ;;
+        --requests) requests=${2:?} ;;
         --functions) functions=${2:?} ;;
         --most) most=${2:?} ;;
         *) echo "benches/request.sh: what is '$1'?" >&2; exit 2 ;;
     esac
     shift 2
 done
-for needed in valgrind callgrind_control wrk taskset; do
-    command -v $needed >/dev/null || { echo "needs $needed (Debian: valgrind, wrk, util-linux)" >&2; exit 1; }
+for needed in valgrind callgrind_control h2load taskset; do
+    command -v $needed >/dev/null || { echo "needs $needed (Debian: valgrind, nghttp2-client, util-linux)" >&2; exit 1; }
 done
 if [[ -z $program ]]; then
     program=${CARGO_TARGET_DIR:-target}/release/hearth
@@ -49,11 +51,11 @@ done
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$scratch/ports")
 
 quiet() { "$@" >>"$scratch/control" 2>&1 || { cat "$scratch/control" "$scratch/log" >&2; exit 1; }; }
+# load ISOLATION REQUESTS: so many, not so many seconds of them: a busy machine takes longer, and counts the same.
 load() {
     local told
-    told=$(wrk -t1 -c2 -d"$2s" --timeout 30s "$url/2016-08-15/proxy/count/$1/")
-    [[ $told != *Non-2xx* && $told != *" 0 requests in"* ]] || { printf 'not answered well: %s\n' "$told" >&2; exit 1; }
-    awk '/requests in/ {print $1}' <<<"$told"
+    told=$(h2load --h1 --clients=2 --threads=1 --requests="$2" "$url/2016-08-15/proxy/count/$1/")
+    [[ $told == *" $2 2xx,"* ]] || { printf 'not answered well: %s\n' "$told" >&2; exit 1; }
 }
 
 # own DUMP: the instructions of each function itself, by https://valgrind.org/docs/manual/cl-format.html.
@@ -79,12 +81,12 @@ dumps=0
 for isolation in reuse fresh; do
     quiet "$program" --server "$url" deploy guest-examples/rust-http/rust-http.wasm --name "count/$isolation" \
         --isolation "$isolation" --http
-    load "$isolation" 2 >/dev/null
+    load "$isolation" $((requests / 2))
     quiet callgrind_control --instr=on "$server"
     # What is counted while code is translated for it is thrown away: a dump begins anew.
-    load "$isolation" 1 >/dev/null
+    load "$isolation" $((requests / 4))
     quiet callgrind_control --dump "$server"
-    requests=$(load "$isolation" 5)
+    load "$isolation" "$requests"
     quiet callgrind_control --instr=off "$server"
     quiet callgrind_control --dump "$server"
     dumps=$((dumps + 2))

@@ -32,8 +32,11 @@ const ROOT: &[&str] = &[
 /// Beyond this nobody sees the house for its furniture.
 const ROOT_ENTRIES_MAX: usize = 22;
 
-/// Marks the README's commands that CI runs as they stand.
+/// Marks the README's commands that CI runs.
 const RUN_BY_CI: &str = "<!-- run by .ci/run -->";
+
+/// CI reads what is behind it from the README, and has the program that the tests ran do that.
+const READ_BY_CI: &str = "cargo run --release -p hearth -- ";
 
 /// Folders of people's machines. Split, so that this file does not hold them.
 const MACHINE_FOLDERS: &[[&str; 2]] = &[
@@ -83,7 +86,11 @@ fn the_readme_says_what_ci_runs() {
             block.lines().skip(1).map(str::trim).filter(|line| line.starts_with("cargo "))
         {
             commands += 1;
-            if !script.contains(command) {
+            let stands = match command.starts_with(READ_BY_CI) {
+                true => script.contains(&format!("'s/^{READ_BY_CI}//p' README.md")),
+                false => script.contains(command),
+            };
+            if !stands {
                 found.push(format!(
                     "README.md: `{command}` is not in .ci/run; change one or the other"
                 ));
