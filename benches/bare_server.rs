@@ -2,7 +2,6 @@
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::task::LocalSet;
 
 /// Connections that the system completes ahead of `accept`, as many as the server asks for.
 const BACKLOG: i32 = 1024;
@@ -19,7 +18,7 @@ pub fn serve_on_every_core<F: AsyncFn(TcpListener) + Send + Sync>(serve: F) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let on_this_thread = |listener| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        LocalSet::new().block_on(&runtime.expect("a runtime"), async {
+        runtime.expect("a runtime").block_on(async {
             serve(TcpListener::from_std(listener).expect("a listening socket")).await;
         });
     };

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::task::LocalSet;
 
 /// The server's, which is quicker at this than the C library's.
 #[global_allocator]
@@ -26,7 +27,8 @@ type Idle = Rc<RefCell<Vec<KeptBareHttp>>>;
 
 fn main() {
     let bare = BareHttp::new(&hearth_benches::guest("rust-http"));
-    serve_on_every_core(async |listener| serve(listener, &bare).await);
+    // Instances stay on their thread, and so does what serves a connection.
+    serve_on_every_core(async |listener| LocalSet::new().run_until(serve(listener, &bare)).await);
 }
 
 async fn serve(listener: TcpListener, bare: &BareHttp) {
