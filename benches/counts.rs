@@ -23,7 +23,7 @@ use bytes::Bytes;
 use hearth_benches::{Options, guest};
 use hearth_engine::{
     Engine, EngineConfig, Function, FunctionSpec, Invocation, InvokeError, Isolation, Limits,
-    LogType, Outcome, Refusal, RequestBody, Served,
+    LogType, Outcome, PoolPolicy, RequestBody, Served,
 };
 use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::Runtime;
@@ -104,7 +104,9 @@ impl Lab {
         // Valgrind is slow, and a busy machine more so: nobody's call is to end for that.
         let (timeout, initialize_timeout) = (PATIENCE, PATIENCE);
         let limits = Limits { timeout, initialize_timeout, ..Limits::default() };
+        let pool = PoolPolicy { queue_wait: PATIENCE, ..PoolPolicy::default() };
         let spec = FunctionSpec::new(name, guest(name)).isolation(isolation).limits(limits);
+        let spec = spec.pool(pool);
         let function = runtime.block_on(engine.load(spec)).expect("an example loads");
         Self { runtime, function, way }
     }
@@ -121,38 +123,23 @@ impl Lab {
     }
 
     async fn event(&self, event: &'static str) {
-        let outcome = loop {
-            let invocation = Invocation::new(event).log(LogType::None);
-            match self.function.invoke(invocation).await {
-                Err(InvokeError::Refused(Refusal::EngineBusy { .. })) => room().await,
-                ended => break ended.expect("no other refusal"),
-            }
-        };
+        let invocation = Invocation::new(event).log(LogType::None);
+        let outcome = self.function.invoke(invocation).await.expect("an outcome");
         assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     }
 
     async fn request(&self) {
-        let served = loop {
-            let body = Empty::<Bytes>::new().map_err(|never| match never {});
-            let request = http::Request::get("http://localhost/").body(RequestBody::new(body));
-            let request = request.expect("a plain request");
-            let nobody = || |_: Result<&Outcome, &InvokeError>| {};
-            match self.function.serve(request, Invocation::new(Bytes::new()), nobody).await {
-                Err(InvokeError::Refused(Refusal::EngineBusy { .. })) => room().await,
-                ended => break ended,
-            }
-        };
+        let body = Empty::<Bytes>::new().map_err(|never| match never {});
+        let request = http::Request::get("http://localhost/").body(RequestBody::new(body));
+        let request = request.expect("a plain request");
+        let nobody = || |_: Result<&Outcome, &InvokeError>| {};
+        let served = self.function.serve(request, Invocation::new(Bytes::new()), nobody).await;
         let Ok(Served::Answering { response, .. }) = served else {
             panic!("no answer: {served:?}")
         };
         let body = response.into_body().collect().await.expect("a whole answer").to_bytes();
         assert!(body.starts_with(b"hello"), "{body:?}");
     }
-}
-
-/// Waits for one of the few places to be free: who takes used instances apart, behind who calls, can be late on a busy machine.
-async fn room() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// What one call of a case costs.

@@ -177,7 +177,7 @@ pub(crate) async fn invoke(
     mut course: Course,
 ) -> Result<Outcome, InvokeError> {
     let shared = &revision.shared;
-    let arrived = Instant::now();
+    let (arrived, waited) = (Instant::now(), course.phases.wait);
     let (number, slot) = match enter(engine, (revision, several), &invocation, &mut course).await {
         Ok(entered) => entered,
         Err(NoInstance::Refused(refusal)) => return Err(refusal.into()),
@@ -188,7 +188,8 @@ pub(crate) async fn invoke(
         }
     };
     let begun = Instant::now();
-    course.phases.instantiate = begun - arrived;
+    let without_room = course.phases.wait - waited;
+    course.phases.instantiate = (begun - arrived).saturating_sub(without_room);
     revision.count_start(course.start);
     let log = InstanceLog::new(engine.log_drain.clone());
     shared.aim_log(&log, &invocation);
@@ -268,7 +269,9 @@ async fn try_enter(
         Some(instance) => instance,
         None => {
             let whom = (Some(invocation), Instant::now());
-            make(engine, revision, whom, &mut course.cpu).await?
+            let (made, waited) = make(engine, revision, whom, &mut course.cpu).await?;
+            course.phases.wait += waited;
+            made
         }
     };
     instance.log.end();

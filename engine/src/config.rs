@@ -33,9 +33,10 @@ pub struct EngineConfig {
     /// long take turns.
     pub background_threads: u32,
     /// Linear memories and tables of all instances together, in bytes. Default 4 GiB. When an instance does not fit, idle
-    /// ones are dropped first; then the invocation is refused.
+    /// ones are dropped first; then the invocation waits for one to end as long as its function's queue has it wait, and is refused.
     pub memory_budget_bytes: u64,
-    /// Instances at once over all functions, busy and idle; sizes the pooling allocator. Default 2,048, at most 10,000.
+    /// Instances at once over all functions, busy and idle; sizes the pooling allocator. Default 2,048, at most 10,000. Where there is no place
+    /// for one more, it is as with memory.
     pub instances: u32,
     /// Whose idle instance goes when there is no room for another. Default the least useful function's.
     pub eviction: Eviction,

@@ -261,6 +261,17 @@ pub enum Refusal {
         /// The engine's concurrency.
         limit: u32,
     },
+    /// The engine has as many instances as it may, all of them at work, and none came free in time.
+    #[error(
+        "the engine has {limit} instances at work, as many as it may, and none came free within {} ms",
+        .waited.as_millis()
+    )]
+    InstancesFull {
+        /// The engine's instances.
+        limit: u32,
+        /// How long it waited.
+        waited: Duration,
+    },
     /// The engine's memory is used up by running invocations.
     #[error(
         "function `{function}` needs {wanted_bytes} bytes; the engine holds {used_bytes} of its budget of {budget_bytes}"
@@ -305,6 +316,7 @@ impl Refusal {
             Self::QueueFull { .. } => "queue_full",
             Self::WaitedTooLong { .. } => "waited_too_long",
             Self::EngineBusy { .. } => "engine_busy",
+            Self::InstancesFull { .. } => "instances_full",
             Self::MemoryBudget { .. } => "memory_budget",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::WebSocketsFull { .. } => "websockets_full",

@@ -175,7 +175,7 @@ impl Function {
         while revision.idle() < count {
             let (whom, mut cpu) = ((None, Instant::now()), CpuMeter::default());
             let made = make(&self.inner.engine, &revision, whom, &mut cpu).await;
-            let instance = made.map_err(|none| match none {
+            let (instance, _) = made.map_err(|none| match none {
                 NoInstance::Refused(refusal) => InvokeError::Refused(refusal),
                 NoInstance::Fault(fault, _) => InvokeError::Failure {
                     function: revision.shared.name.to_string(),

@@ -69,6 +69,7 @@ pub(crate) struct Body {
     pub(crate) is_frozen: bool,
     pub(crate) log: InstanceLog,
     sandbox: Sandbox,
+    /// Dropped last: by then what it took is free.
     _entered: Entered,
 }
 

@@ -7,6 +7,7 @@
 
 mod at_once;
 mod behind;
+mod making;
 
 use std::ops::Deref;
 use std::pin::pin;
@@ -19,19 +20,17 @@ use crate::admission::Permit;
 use crate::bounded;
 use crate::concurrent;
 use crate::course::{Course, Seen};
-use crate::cpu_meter::CpuMeter;
 use crate::engine::EngineInner;
 use crate::fault::{CallFailure, Interrupted, TimeLimits, classify};
-use crate::instance::{Birth, Instance, Retirement, Verdict};
-use crate::memory_meter::Denied;
+use crate::instance::{Instance, Retirement, Verdict};
 use crate::revision::Revision;
 use crate::seat::Seat;
-use crate::tail_log::{InstanceLog, Logged};
+use crate::tail_log::Logged;
 use crate::work::Work;
 use crate::{Fault, Invocation, InvokeError, Outcome, Refusal, StartKind};
 
-/// Instances of other functions that are dropped, at most, to make room for one.
-const EVICTIONS_MAX: usize = 64;
+pub(crate) use making::make;
+use making::make_now;
 
 /// An instance lent to an invocation; what is not given back is gone.
 struct Lent<'a> {
@@ -147,7 +146,8 @@ async fn invoke_here(
             return Ok(course.outcome(Err(fault), logged, None));
         }
     };
-    course.phases.instantiate = begun - permitted;
+    let without_room = course.phases.wait - (permitted - arrived);
+    course.phases.instantiate = (begun - permitted).saturating_sub(without_room);
     revision.count_start(course.start);
     let lent = Lent { engine, revision, instance: Some(instance) };
     let mut begun = Begun { lent, permit, course, begun, deadline: bounds.1 };
@@ -243,91 +243,6 @@ pub(crate) fn take_warm(
     Some(instance)
 }
 
-/// Makes an instance for an invocation and notes what was logged meanwhile.
-pub(crate) async fn make_now(
-    engine: &EngineInner,
-    revision: &Revision,
-    (invocation, now): (&Invocation, Instant),
-    course: &mut Course,
-) -> Result<Instance, NoInstance> {
-    let made = Box::pin(make(engine, revision, (Some(invocation), now), &mut course.cpu)).await;
-    course.initialize_log_bytes = made.as_ref().ok().map(|made| made.log.bytes());
-    made
-}
-
-/// Makes an instance, dropping idle ones of other functions if there is no room.
-pub(crate) async fn make(
-    engine: &EngineInner,
-    revision: &Revision,
-    (invocation, now): (Option<&Invocation>, Instant),
-    cpu: &mut CpuMeter,
-) -> Result<Instance, NoInstance> {
-    let shared = &revision.shared;
-    // A look at the clock costs as much as a small guest, and the caller has just had one.
-    let mut now = Some(now);
-    for _ in 0..EVICTIONS_MAX {
-        let log = InstanceLog::new(engine.log_drain.clone());
-        let nobody = || Invocation::with_id("", Bytes::new());
-        let owner = invocation
-            .map_or_else(nobody, |invocation| Invocation { load: None, ..invocation.clone() });
-        shared.aim_log(&log, &owner);
-        let limit = shared.limits.initialize_timeout;
-        let begun = now.take().unwrap_or_else(Instant::now);
-        let deadline = begun + limit;
-        let mut birth = Birth { deadline, owner: Some(owner) };
-        let start = pin!(Instance::start(&revision.code, shared, log.clone(), &mut birth));
-        let failure = match bounded::until(&shared.ticker, (begun, deadline), cpu, start).await {
-            Ok(Ok(instance)) => {
-                if invocation.is_none() {
-                    instance.log.end();
-                }
-                return Ok(instance);
-            }
-            Ok(Err(failure)) => failure,
-            Err(interrupted) => CallFailure::Interrupted(interrupted),
-        };
-        let Some(refusal) = want_of_room(engine, revision, &failure) else {
-            let cpu_time = shared.limits.cpu_time;
-            let times = TimeLimits { timeout: limit, cpu_time, is_initializing: true };
-            return Err(NoInstance::Fault(classify(failure, None, times), log.end()));
-        };
-        // What another thread takes apart at this moment can no longer be evicted, but makes room as well.
-        if !engine.keeper.hurry() && !engine.evict_one() && !has_room(engine, &refusal) {
-            return Err(NoInstance::Refused(refusal));
-        }
-    }
-    Err(NoInstance::Refused(Refusal::EngineBusy { limit: engine.config.instances }))
-}
-
-/// The refusal that a failed start is, if it failed for want of room and not by the guest's fault.
-fn want_of_room(
-    engine: &EngineInner,
-    revision: &Revision,
-    failure: &CallFailure,
-) -> Option<Refusal> {
-    let CallFailure::Ended(error) = failure else { return None };
-    if let Some(Denied::Budget { wanted, .. }) = error.downcast_ref::<Denied>() {
-        return Some(Refusal::MemoryBudget {
-            function: revision.shared.name.to_string(),
-            budget_bytes: engine.budget.limit,
-            used_bytes: engine.budget.used(),
-            wanted_bytes: *wanted,
-        });
-    }
-    let is_full = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some();
-    is_full.then_some(Refusal::EngineBusy { limit: engine.config.instances })
-}
-
-/// Whether what was refused would fit by now.
-fn has_room(engine: &EngineInner, refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::MemoryBudget { wanted_bytes, budget_bytes, .. } => {
-            engine.budget.used().saturating_add(*wanted_bytes) <= *budget_bytes
-        }
-        _ => false,
-    }
-}
-
 /// Calls the guest. An error here means that the engine refused to go on; what the guest did wrong is in the result.
 async fn run(
     engine: &EngineInner,
@@ -398,7 +313,7 @@ async fn restart(
     };
     let whom = (Some(&invocation), Instant::now());
     match make(engine, revision, whom, &mut course.cpu).await {
-        Ok(instance) => {
+        Ok((instance, _)) => {
             lent.instance = Some(instance);
             Ok(())
         }

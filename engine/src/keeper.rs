@@ -247,7 +247,7 @@ impl Rounds {
             let (whom, mut cpu) = ((None, Instant::now()), CpuMeter::default());
             let made = self.runtime.block_on(make(engine, revision, whom, &mut cpu));
             match made {
-                Ok(instance) => {
+                Ok((instance, _)) => {
                     if revision.pool.put_below(instance).is_err() {
                         return;
                     }

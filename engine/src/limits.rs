@@ -98,9 +98,10 @@ pub struct PoolPolicy {
     /// An instance retires after serving this many invocations; 0 means no bound. Default 10,000, because guests leak.
     pub uses: u32,
     /// Invocations that may wait for an instance when all are busy. Default 100; beyond it
-    /// [`Refusal::QueueFull`](crate::Refusal::QueueFull). 0 refuses at once.
+    /// [`Refusal::QueueFull`](crate::Refusal::QueueFull). 0 refuses at once, or within
+    /// 20 ms where it is the engine that has no room.
     pub queue: u32,
-    /// How long one invocation waits for an instance before it is refused. Default 1 s.
+    /// How long one invocation waits for an instance before it is refused, and then for room in the engine, if there is none. Default 1 s.
     #[serde(with = "crate::serde_duration")]
     pub queue_wait: Duration,
 }

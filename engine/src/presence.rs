@@ -1,15 +1,22 @@
-//! Who is in the engine, in one word: invocations, other guests at work, and what whoever comes in must know.
+//! Who is in the engine, in one word: invocations, other guests at work, and what whoever comes in or leaves must know.
 //!
-//! Every invocation changes it twice. An atomic change costs as much as entering a small guest does, so the door and the clock share
-//! one, and what they ask of newcomers comes back with it.
+//! Every invocation changes it twice. An atomic change costs as much as entering a small guest does, so the door, the clock and those who
+//! wait for room share one, and what they ask of others comes back with it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// The lowest 32 bits count invocations.
 const INVOCATION: u64 = 1;
 
-/// The next 30 count guests that run for none: hooks, initializers, instances made ahead.
+/// The next 29 count guests that run for none: hooks, initializers, instances made ahead.
 const OTHER: u64 = 1 << 32;
+
+/// Somebody waits for an instance to go or to come to rest.
+const ROOM_WANTED: u64 = 1 << 61;
 
 /// Nobody is let in any more.
 const DRAINING: u64 = 1 << 62;
@@ -17,9 +24,18 @@ const DRAINING: u64 = 1 << 62;
 /// The clock sleeps until it is woken.
 const CLOCK_SLEEPS: u64 = 1 << 63;
 
-/// The word.
+/// The word, and who waits for room.
 #[derive(Debug, Default)]
-pub(crate) struct Presence(AtomicU64);
+pub(crate) struct Presence {
+    word: AtomicU64,
+    /// How many, so that the flag goes with the last of them.
+    wanting: Mutex<u32>,
+    freed: Notify,
+}
+
+/// Somebody who waits for room, while this lives.
+#[derive(Debug)]
+pub(crate) struct Wanting<'a>(&'a Presence);
 
 /// What the word said at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -39,53 +55,120 @@ impl Present {
         self.0 & CLOCK_SLEEPS != 0
     }
 
+    fn wants_room(self) -> bool {
+        self.0 & ROOM_WANTED != 0
+    }
+
     /// Whether no guest can be running.
     pub(crate) fn is_empty(self) -> bool {
-        self.0 & !(DRAINING | CLOCK_SLEEPS) == 0
+        self.0 & !(DRAINING | CLOCK_SLEEPS | ROOM_WANTED) == 0
     }
 }
 
 /// All changes are `SeqCst`: whoever comes in sees a flag that was set, or whoever set it sees who came in.
 impl Presence {
     pub(crate) fn now(&self) -> Present {
-        Present(self.0.load(Ordering::SeqCst))
+        Present(self.word.load(Ordering::SeqCst))
     }
 
     /// Counts an invocation in; returns what was there before.
     pub(crate) fn enter(&self) -> Present {
-        Present(self.0.fetch_add(INVOCATION, Ordering::SeqCst))
+        Present(self.word.fetch_add(INVOCATION, Ordering::SeqCst))
     }
 
+    /// Counts one out, whose instance is gone or at rest by now.
     pub(crate) fn leave(&self) {
-        self.0.fetch_sub(INVOCATION, Ordering::SeqCst);
+        self.tell(Present(self.word.fetch_sub(INVOCATION, Ordering::SeqCst)));
     }
 
     /// The same for a guest that runs for no invocation.
     pub(crate) fn enter_other(&self) -> Present {
-        Present(self.0.fetch_add(OTHER, Ordering::SeqCst))
+        Present(self.word.fetch_add(OTHER, Ordering::SeqCst))
     }
 
     pub(crate) fn leave_other(&self) {
-        self.0.fetch_sub(OTHER, Ordering::SeqCst);
+        self.tell(Present(self.word.fetch_sub(OTHER, Ordering::SeqCst)));
+    }
+
+    /// Says that an instance went.
+    pub(crate) fn free(&self) {
+        self.tell(self.now());
+    }
+
+    fn tell(&self, seen: Present) {
+        if seen.wants_room() {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Has whoever leaves say so from now on. Who looks for room after this and finds none does not miss any that comes free.
+    pub(crate) fn want_room(&self) -> Wanting<'_> {
+        let mut wanting = self.wanting.lock();
+        *wanting += 1;
+        self.word.fetch_or(ROOM_WANTED, Ordering::SeqCst);
+        Wanting(self)
     }
 
     pub(crate) fn drain(&self) {
-        self.0.fetch_or(DRAINING, Ordering::SeqCst);
+        self.word.fetch_or(DRAINING, Ordering::SeqCst);
     }
 
     /// Says that the clock goes to sleep; returns what was there before.
     pub(crate) fn clock_falls_asleep(&self) -> Present {
-        Present(self.0.fetch_or(CLOCK_SLEEPS, Ordering::SeqCst))
+        Present(self.word.fetch_or(CLOCK_SLEEPS, Ordering::SeqCst))
     }
 
     pub(crate) fn clock_is_awake(&self) {
-        self.0.fetch_and(!CLOCK_SLEEPS, Ordering::SeqCst);
+        self.word.fetch_and(!CLOCK_SLEEPS, Ordering::SeqCst);
+    }
+}
+
+impl<'a> Wanting<'a> {
+    /// Ends when there may be room; first come first told, and what is told to whoever no longer waits goes to the next.
+    pub(crate) fn freed(&self) -> Notified<'a> {
+        self.0.freed.notified()
+    }
+}
+
+impl Drop for Wanting<'_> {
+    fn drop(&mut self) {
+        let mut wanting = self.0.wanting.lock();
+        *wanting -= 1;
+        if *wanting == 0 {
+            self.0.word.fetch_and(!ROOM_WANTED, Ordering::SeqCst);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[test]
+    fn who_leaves_tells_those_who_want_room_in_their_order() {
+        let presence = Presence::default();
+        presence.enter();
+        presence.leave();
+        let (first, second) = (presence.want_room(), presence.want_room());
+        assert!(presence.now().is_empty(), "who waits is counted as an invocation");
+        let (mut told, mut next) = (pin!(first.freed()), pin!(second.freed()));
+        assert!(told.as_mut().now_or_never().is_none(), "what was free before is not told");
+        assert!(next.as_mut().now_or_never().is_none());
+        presence.enter();
+        presence.leave();
+        assert!(told.as_mut().now_or_never().is_some());
+        assert!(next.as_mut().now_or_never().is_none());
+        presence.free();
+        assert!(next.as_mut().now_or_never().is_some());
+        drop(first);
+        assert!(presence.now().wants_room());
+        drop(second);
+        assert!(!presence.now().wants_room());
+    }
 
     #[test]
     fn counts_and_flags_do_not_touch_one_another() {

@@ -81,7 +81,7 @@ pub struct LoadReport {
 /// Time spent in each phase of one invocation. Phases that did not happen are zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Phases {
-    /// Waiting for the right to run.
+    /// Waiting for the right to run, and for room for an instance.
     pub wait: Duration,
     /// Compiling, if this invocation had to.
     pub compile: Duration,

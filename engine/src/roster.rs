@@ -1,25 +1,34 @@
 //! Which instances of a revision there are, at rest or at work. An instance is on it from when it is made until it is dropped, so what
-//! is shown has no gap, whoever holds it at the moment.
+//! is shown has no gap, whoever holds it at the moment. Whoever waits for room is told when one is taken off.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::presence::Presence;
+
 /// The ids of the instances that exist; bounded by how many may.
 #[derive(Debug, Default)]
-pub(crate) struct Roster(Mutex<BTreeSet<u64>>);
+pub(crate) struct Roster {
+    ids: Mutex<BTreeSet<u64>>,
+    presence: Arc<Presence>,
+}
 
 impl Roster {
+    pub(crate) fn new(presence: &Arc<Presence>) -> Arc<Self> {
+        Arc::new(Self { ids: Mutex::default(), presence: presence.clone() })
+    }
+
     /// Enters an instance.
     pub(crate) fn enter(self: &Arc<Self>, id: u64) -> Entered {
-        self.0.lock().insert(id);
+        self.ids.lock().insert(id);
         Entered { id, roster: self.clone() }
     }
 
     /// Who is there, oldest first.
     pub(crate) fn ids(&self) -> Vec<u64> {
-        self.0.lock().iter().copied().collect()
+        self.ids.lock().iter().copied().collect()
     }
 }
 
@@ -32,7 +41,8 @@ pub(crate) struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.roster.0.lock().remove(&self.id);
+        self.roster.ids.lock().remove(&self.id);
+        self.roster.presence.free();
     }
 }
 

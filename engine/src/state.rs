@@ -96,7 +96,7 @@ impl Shared {
             caller: around.caller.cloned(),
             ticker: around.ticker.clone(),
             budget: around.budget.clone(),
-            roster: Arc::default(),
+            roster: Roster::new(around.ticker.presence()),
             pace: Pace::default(),
             websockets: around.websockets.of(&spec.identity),
         }

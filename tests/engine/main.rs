@@ -19,6 +19,7 @@ mod kinds;
 mod limits;
 mod loading;
 mod pools;
+mod room;
 mod rude;
 mod serving;
 mod several;

@@ -103,7 +103,7 @@ impl EngineInner {
         let nobody = Invocation::with_id("", Bytes::new()).log(LogType::Tail);
         let mut cpu = CpuMeter::default();
         match Box::pin(make(self, revision, (Some(&nobody), Instant::now()), &mut cpu)).await {
-            Ok(mut instance) => {
+            Ok((mut instance, _)) => {
                 instance.log.end();
                 instance.ledger_mut().arm(Instant::now() + READING, None);
                 Ok(instance)

@@ -64,12 +64,22 @@ fn examples() -> Vec<(&'static str, WireError)> {
             }
             .into(),
         ),
+    ]
+}
+
+/// The same of calls that were declined.
+fn examples_of_refusals() -> Vec<(&'static str, WireError)> {
+    vec![
         (
             "Refusal::QueueFull",
             Refusal::QueueFull { function: function(), limit: 10, waiting: 50 }.into(),
         ),
         ("Refusal::WaitedTooLong", waited()),
         ("Refusal::EngineBusy", Refusal::EngineBusy { limit: 10_000 }.into()),
+        (
+            "Refusal::InstancesFull",
+            Refusal::InstancesFull { limit: 2048, waited: Duration::from_secs(1) }.into(),
+        ),
         (
             "Refusal::PayloadTooLarge",
             Refusal::PayloadTooLarge { limit_bytes: 10, size_bytes: 11 }.into(),
@@ -180,8 +190,11 @@ fn the_table_is_what_the_code_answers() {
     let mut table = "# Errors of the Function Compute dialect\n\nKept equal to the code by a test; run it with \
         `UPDATE_EXPECTED=1` to write it anew.\n\n| error | status | code | message |\n|---|---|---|---|\n"
         .to_owned();
-    for (name, error) in
-        examples().into_iter().chain(examples_of_loading()).chain(examples_of_objects())
+    for (name, error) in examples()
+        .into_iter()
+        .chain(examples_of_refusals())
+        .chain(examples_of_loading())
+        .chain(examples_of_objects())
     {
         let (status, code) = (error.status.as_u16(), error.code);
         writeln!(table, "| {name} | {status} | {code} | {} |", error.message).unwrap();
