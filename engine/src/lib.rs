@@ -74,6 +74,7 @@ mod roster;
 mod seat;
 mod serde_duration;
 mod serve;
+mod starts;
 mod state;
 mod stats;
 mod tail_log;

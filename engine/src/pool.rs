@@ -36,6 +36,11 @@ const SHARDS_MAX: usize = 16;
 static SHARDS: LazyLock<usize> =
     LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX));
 
+/// How many lines of their own the threads that invoke have in what several of them write.
+pub(crate) fn shard_count() -> usize {
+    *SHARDS
+}
+
 /// Nothing is parked.
 const NONE: u8 = 0;
 /// Something may be.
@@ -87,7 +92,7 @@ pub(crate) struct Resting {
 impl Pool {
     pub(crate) fn new() -> Self {
         Self {
-            shards: (0..*SHARDS).map(|_| Shard::default()).collect(),
+            shards: (0..shard_count()).map(|_| Shard::default()).collect(),
             idle: AtomicU32::new(0),
             parked: AtomicU8::new(NONE),
             settling: Mutex::default(),

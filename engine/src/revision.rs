@@ -1,7 +1,7 @@
 //! A function's code and settings at one moment, with the instances of it. Immutable: a change is another revision.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::instance::{Instance, Retirement, Verdict};
 use crate::limits::MIB;
 use crate::pool::Pool;
 use crate::seat::Seat;
+use crate::starts::{Counts, Starts};
 use crate::state::{Shared, Surroundings};
 use crate::{
     Fault, FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, PoolPolicy, Refusal,
@@ -46,7 +47,7 @@ pub(crate) struct Revision {
     isolation: Isolation,
     /// Whether an instance that served rests with the right to run.
     parks: bool,
-    starts: [AtomicU64; StartKind::ALL.len()],
+    starts: Starts,
     /// Calls that go on a fiber before one is tried without again.
     on_fiber: AtomicU32,
 }
@@ -81,7 +82,7 @@ impl Revision {
             pool: Pool::new(),
             door: FunctionDoor::new(&policy),
             demand: Demand::since(0),
-            starts: Default::default(),
+            starts: Starts::after(Counts::default()),
             on_fiber: AtomicU32::new(0),
             policy,
             code,
@@ -101,7 +102,7 @@ impl Revision {
             pool: Pool::after(&self.pool),
             door: FunctionDoor::new(&self.policy),
             demand: Demand::since(self.starts().iter().sum()),
-            starts: self.starts().map(AtomicU64::new),
+            starts: Starts::after(self.starts()),
             on_fiber: AtomicU32::new(0),
             policy: self.policy.clone(),
         }
@@ -251,13 +252,11 @@ impl Revision {
     }
 
     pub(crate) fn count_start(&self, start: StartKind) {
-        if let Some(count) = self.starts.get(start as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.starts.count(start);
     }
 
-    pub(crate) fn starts(&self) -> [u64; StartKind::ALL.len()] {
-        self.starts.each_ref().map(|count| count.load(Ordering::Relaxed))
+    pub(crate) fn starts(&self) -> Counts {
+        self.starts.all()
     }
 }
 

@@ -57,7 +57,7 @@ impl PlatformCaller {
             invocation.qualifier = Some(Arc::from(qualifier.as_str()));
         }
         let left = call.deadline.saturating_duration_since(Instant::now());
-        let invoked = tokio::time::timeout(left, platform.invoke(revision, invocation))
+        let invoked = tokio::time::timeout(left, platform.invoke(revision.into_arc(), invocation))
             .await
             .map_err(|_| CallError::Refused(format!("`{}` took too long", call.target)))?
             .map_err(|error| refused(&error, &call.request_id))?;

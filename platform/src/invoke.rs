@@ -33,7 +33,7 @@ impl Platform {
         invocation: Invocation,
     ) -> Result<Invoked, PlatformError> {
         let revision = self.inner().resolve(target)?;
-        self.inner().invoke(revision, invocation).await
+        self.inner().invoke(revision.into_arc(), invocation).await
     }
 
     /// The same for a revision that was resolved before.

@@ -130,7 +130,7 @@ pub use queue::{
     Accepted, DeadLetter, Deliver, DeliveryError, Destination, DestinationKind, EnqueueOptions,
     QueueConfig, Replay, StatefulFilter, StatefulInvocation, StatefulPage, StatefulStatus, Told,
 };
-pub use revision::Revision;
+pub use revision::{Resolved, Revision};
 pub use scaling::{
     ON_DEMAND_MAX, OnDemandConfig, PROVISION_TARGET_MAX, ProvisionChange, ProvisionConfig,
     ProvisionFilter, SCHEDULED_ACTIONS_MAX, ScheduledAction, TRACKING_POLICIES_MAX, TrackingPolicy,

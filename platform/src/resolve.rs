@@ -9,14 +9,14 @@ use crate::error::{PlatformError, RequestError};
 use crate::function::Function;
 use crate::name::Target;
 use crate::platform::{Inner, Platform};
-use crate::revision::Revision;
+use crate::revision::{Resolved, Revision};
 
 impl Platform {
     /// The revision that serves a target now. An alias with weights may answer differently each time.
     ///
     /// # Errors
     /// No such service, version, alias or function.
-    pub fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
+    pub fn resolve(&self, target: Target<'_>) -> Result<Resolved, RequestError> {
         self.inner().resolve(target)
     }
 
@@ -70,7 +70,7 @@ impl Platform {
 }
 
 impl Inner {
-    pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
+    pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Resolved, RequestError> {
         self.catalog.resolve(target)
     }
 

@@ -3,10 +3,11 @@
 //! Changing a function makes another revision; whoever runs on this one keeps it until done.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use hearth_engine::LoadError;
 use tokio::sync::Mutex;
 
@@ -39,6 +40,38 @@ struct Beside(Box<dyn Any + Send + Sync>);
 impl std::fmt::Debug for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Beside")
+    }
+}
+
+/// A revision that was found, looked at without another reference to it unless it is replaced meanwhile: all cores would write to where those are
+/// counted.
+#[derive(Debug)]
+pub struct Resolved(Guard<Arc<Revision>>);
+
+impl Resolved {
+    /// A reference that may be kept.
+    pub fn into_arc(self) -> Arc<Revision> {
+        Guard::into_inner(self.0)
+    }
+}
+
+impl Deref for Resolved {
+    type Target = Arc<Revision>;
+
+    fn deref(&self) -> &Arc<Revision> {
+        &self.0
+    }
+}
+
+impl From<Guard<Arc<Revision>>> for Resolved {
+    fn from(revision: Guard<Arc<Revision>>) -> Self {
+        Self(revision)
+    }
+}
+
+impl From<Arc<Revision>> for Resolved {
+    fn from(revision: Arc<Revision>) -> Self {
+        Self(Guard::from_inner(revision))
     }
 }
 

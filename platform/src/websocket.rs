@@ -267,7 +267,7 @@ impl WebSocketConnection {
             return Ok(Turn { revision, function, started_ms, _running: None });
         }
         let (running, function) = self.inner.ready(&current, invocation, started_ms).await?;
-        Ok(Turn { revision: current, function, started_ms, _running: Some(running) })
+        Ok(Turn { revision: current.into_arc(), function, started_ms, _running: Some(running) })
     }
 }
 

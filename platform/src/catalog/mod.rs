@@ -33,7 +33,7 @@ use crate::error::{Kind, RequestError};
 use crate::function::Function;
 use crate::layer::Layer;
 use crate::name::{ServiceName, Target};
-use crate::revision::Revision;
+use crate::revision::{Resolved, Revision};
 use crate::scaling::{OnDemandConfig, ProvisionConfig};
 use crate::service::no_service;
 use crate::storage::{Collection, Storage};
@@ -108,11 +108,11 @@ impl Catalog {
         service: &str,
         function: &str,
     ) -> Result<Arc<Revision>, RequestError> {
-        self.resolve(Target::latest(service, function))
+        self.resolve(Target::latest(service, function)).map(Resolved::into_arc)
     }
 
     /// The revision that serves a target now. An alias with weights may answer differently each time.
-    pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
+    pub(crate) fn resolve(&self, target: Target<'_>) -> Result<Resolved, RequestError> {
         let services = self.services.load();
         let entry = services.get(target.service).ok_or_else(|| no_service(target.service))?;
         entry.resolve(target)

@@ -11,7 +11,7 @@ use crate::binding::Binding;
 use crate::error::{Kind, RequestError};
 use crate::function::Function;
 use crate::name::{FunctionName, LATEST, Qualifier, Target};
-use crate::revision::Revision;
+use crate::revision::{Resolved, Revision};
 use crate::service::{ListRequest, Page, Service, page};
 use crate::tag::Tags;
 use crate::trigger::Trigger;
@@ -90,11 +90,11 @@ impl ServiceEntry {
     }
 
     /// The revision that serves a target of this service now.
-    pub(super) fn resolve(&self, target: Target<'_>) -> Result<Arc<Revision>, RequestError> {
+    pub(super) fn resolve(&self, target: Target<'_>) -> Result<Resolved, RequestError> {
         let missing = || no_function(target.service, target.function);
         let Some(qualifier) = target.qualifier.filter(|text| !matches!(*text, "" | LATEST)) else {
             let functions = self.functions.load();
-            return Ok(functions.get(target.function).ok_or_else(missing)?.load_full());
+            return Ok(functions.get(target.function).ok_or_else(missing)?.load().into());
         };
         let version = match version_number(qualifier) {
             Some(version) => version,
@@ -105,7 +105,7 @@ impl ServiceEntry {
         };
         let versions = self.versions.load();
         let entry = versions.get(&version).ok_or_else(|| no_version(target.service, version))?;
-        entry.revision(target.function).ok_or_else(missing)
+        Ok(entry.revision(target.function).ok_or_else(missing)?.into())
     }
 
     /// The version that a qualifier stands for when nothing is drawn: an alias stands for its main version. None is the newest.

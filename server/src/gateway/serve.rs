@@ -50,7 +50,7 @@ pub(super) async fn serve(
     if overflow.happened() {
         return Err(guest_request::too_large(limit).into());
     }
-    let of = (&*revision, &*exchange.request_id);
+    let of = (&**revision, &*exchange.request_id);
     Ok(match served? {
         Served::Answering { response, outcome } => {
             let response = guest_response::answering(response, outcome.as_deref(), of, pass);

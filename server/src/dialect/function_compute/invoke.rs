@@ -100,7 +100,7 @@ pub(super) async fn invoke(
     if let Some(qualifier) = &service.qualifier {
         invocation.qualifier = Some(Arc::from(qualifier.as_ref()));
     }
-    let invoked = app.platform.invoke_revision(revision, invocation).await;
+    let invoked = app.platform.invoke_revision(revision.into_arc(), invocation).await;
     app.metrics_of(target, &invoked);
     let Invoked { outcome, revision } = invoked?;
     Ok(answer(outcome, &revision, &exchange.request_id))

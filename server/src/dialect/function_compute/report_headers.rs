@@ -27,8 +27,8 @@ pub(crate) fn insert(
 ) {
     let report = &outcome.report;
     let duration = u64::try_from(report.phases.run.as_millis()).unwrap_or(u64::MAX);
-    // With the request's id and its trace, so that it grows once.
-    headers.reserve(8);
+    // It grows once, and far enough for the next request of the connection, which hyper reads into the same memory, with what its function is told.
+    headers.reserve(16);
     headers.insert(DURATION, HeaderValue::from(duration));
     headers.insert(VERSION, qualifier_value(revision.version()));
     headers.insert(MEMORY, header_value(Megabytes::of(report.memory_peak_bytes).as_str()));

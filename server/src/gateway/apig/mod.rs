@@ -79,7 +79,7 @@ pub(super) async fn serve(
         return enqueue(app, destination, event, (&route, exchange), depth).await;
     }
     let invocation = invocation(destination, event, (&route, exchange), depth);
-    let invoked = app.platform.invoke_revision(revision, invocation).await;
+    let invoked = app.platform.invoke_revision(revision.into_arc(), invocation).await;
     app.metrics_of(destination.target(), &invoked);
     let Invoked { outcome, revision } = invoked?;
     Ok(respond(app, &outcome, &revision, &exchange.request_id))
