@@ -100,7 +100,10 @@ fn a_deadline_ends_the_wait_for_a_place() {
         let mut invocation = Invocation::new("x");
         invocation.deadline = Some(soon);
         let error = echo.invoke(invocation).await.unwrap_err();
-        assert!(matches!(error, InvokeError::Refused(Refusal::InstancesFull { .. })), "{error}");
+        let InvokeError::Refused(Refusal::InstancesFull { waited, .. }) = error else {
+            panic!("{error}");
+        };
+        assert!(waited >= Duration::from_millis(10), "it was waited for until then: {waited:?}");
         first.abort();
     });
 }
