@@ -263,7 +263,7 @@ pub enum Refusal {
     },
     /// The engine has as many instances as it may, all of them at work, and none came free in time.
     #[error(
-        "the engine has {limit} instances at work, as many as it may, and none came free within {} ms",
+        "the engine has {limit} instances at work, as many as it may, and none came free within {} ms; try again later, or allow it more",
         .waited.as_millis()
     )]
     InstancesFull {
