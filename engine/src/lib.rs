@@ -70,6 +70,7 @@ mod report;
 mod request_body;
 mod request_id;
 mod revision;
+mod room_queue;
 mod roster;
 mod seat;
 mod serde_duration;

@@ -5,9 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use crate::memory_meter::MemoryBudget;
+use crate::room_queue::{RoomQueue, Waiting};
 
 /// The lowest 32 bits count invocations.
 const INVOCATION: u64 = 1;
@@ -28,14 +27,15 @@ const CLOCK_SLEEPS: u64 = 1 << 63;
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
     word: AtomicU64,
-    /// How many, so that the flag goes with the last of them.
-    wanting: Mutex<u32>,
-    freed: Notify,
+    waiting: RoomQueue,
 }
 
 /// Somebody who waits for room, while this lives.
 #[derive(Debug)]
-pub(crate) struct Wanting<'a>(&'a Presence);
+pub(crate) struct Wanting<'a> {
+    presence: &'a Presence,
+    place: Waiting<'a>,
+}
 
 /// What the word said at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -97,16 +97,16 @@ impl Presence {
 
     fn tell(&self, seen: Present) {
         if seen.wants_room() {
-            self.freed.notify_one();
+            self.waiting.tell_first();
         }
     }
 
     /// Has whoever leaves say so from now on. Who looks for room after this and finds none does not miss any that comes free.
-    pub(crate) fn want_room(&self) -> Wanting<'_> {
-        let mut wanting = self.wanting.lock();
-        *wanting += 1;
-        self.word.fetch_or(ROOM_WANTED, Ordering::SeqCst);
-        Wanting(self)
+    pub(crate) fn want_room<'a>(&'a self, budget: &'a MemoryBudget) -> Wanting<'a> {
+        let place = self.waiting.enter(budget, || {
+            self.word.fetch_or(ROOM_WANTED, Ordering::SeqCst);
+        });
+        Wanting { presence: self, place }
     }
 
     pub(crate) fn drain(&self) {
@@ -123,47 +123,48 @@ impl Presence {
     }
 }
 
-impl<'a> Wanting<'a> {
-    /// Ends when there may be room; first come first told, and what is told to whoever no longer waits goes to the next.
-    pub(crate) fn freed(&self) -> Notified<'a> {
-        self.0.freed.notified()
+impl Wanting<'_> {
+    /// Ends when there may be room.
+    pub(crate) async fn freed(&mut self) {
+        self.place.told().await;
+    }
+
+    /// Says what there was no room for, in bytes, or nothing where it was a place.
+    pub(crate) fn found_none(&mut self, wanted_bytes: Option<u64>) {
+        self.place.found_none(wanted_bytes);
+    }
+
+    /// Says that there was room.
+    pub(crate) fn found(&mut self) {
+        self.place.found();
     }
 }
 
 impl Drop for Wanting<'_> {
     fn drop(&mut self) {
-        let mut wanting = self.0.wanting.lock();
-        *wanting -= 1;
-        if *wanting == 0 {
-            self.0.word.fetch_and(!ROOM_WANTED, Ordering::SeqCst);
-        }
+        self.place.leave(|| {
+            self.presence.word.fetch_and(!ROOM_WANTED, Ordering::SeqCst);
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-
     use futures_util::FutureExt as _;
 
     use super::*;
 
     #[test]
-    fn who_leaves_tells_those_who_want_room_in_their_order() {
-        let presence = Presence::default();
+    fn who_leaves_tells_who_wants_room() {
+        let (presence, budget) = (Presence::default(), MemoryBudget::new(1));
         presence.enter();
         presence.leave();
-        let (first, second) = (presence.want_room(), presence.want_room());
+        let (mut first, second) = (presence.want_room(&budget), presence.want_room(&budget));
         assert!(presence.now().is_empty(), "who waits is counted as an invocation");
-        let (mut told, mut next) = (pin!(first.freed()), pin!(second.freed()));
-        assert!(told.as_mut().now_or_never().is_none(), "what was free before is not told");
-        assert!(next.as_mut().now_or_never().is_none());
+        assert!(first.freed().now_or_never().is_none(), "what was free before is not told");
         presence.enter();
         presence.leave();
-        assert!(told.as_mut().now_or_never().is_some());
-        assert!(next.as_mut().now_or_never().is_none());
-        presence.free();
-        assert!(next.as_mut().now_or_never().is_some());
+        assert!(first.freed().now_or_never().is_some());
         drop(first);
         assert!(presence.now().wants_room());
         drop(second);

@@ -142,3 +142,33 @@ fn who_finds_no_memory_has_what_is_freed() {
         assert!(matches!(error, InvokeError::Refused(Refusal::MemoryBudget { .. })), "{error}");
     });
 }
+
+#[test]
+fn memory_that_is_too_little_for_the_first_goes_to_one_behind_it() {
+    story(async {
+        let engine = engine_with(|config| config.memory_budget_bytes = 2 * MIB);
+        let load = |pages, milliseconds| {
+            let spec = spinning(pages, timeout(milliseconds)).pool(waiting(100, EVER));
+            engine.load(spec)
+        };
+        let (brief, long) = (load(8, 300).await.unwrap(), load(23, 3_600_000).await.unwrap());
+        let (large, small) = (load(20, 20).await.unwrap(), load(5, 20).await.unwrap());
+        let (first, stays) = (begin(&brief), begin(&long));
+        eventually("they have it all but a page", || {
+            brief.stats().running == 1 && long.stats().running == 1
+        })
+        .await;
+        let too_large: Vec<_> = (0..5).map(|_| begin(&large)).collect();
+        eventually("the large ones wait", || large.stats().running == 5).await;
+        let fits: Vec<_> = (0..5).map(|_| begin(&small)).collect();
+        assert!(first.await.unwrap().is_ok());
+        for call in fits {
+            assert!(call.await.unwrap().is_ok());
+        }
+        assert_eq!(large.stats().running, 5, "they still wait");
+        stays.abort();
+        for call in too_large {
+            assert!(call.await.unwrap().is_ok());
+        }
+    });
+}

@@ -69,17 +69,19 @@ async fn wait_and_make(
     let policy = &revision.policy;
     let until = started + if policy.queue == 0 { MOMENT } else { policy.queue_wait };
     let until = invocation.deadline.map_or(until, |deadline| deadline.min(until));
-    let wanting = engine.ticker.presence().want_room();
+    let mut wanting = engine.ticker.presence().want_room(&engine.budget);
     loop {
-        let mut freed = pin!(wanting.freed());
-        // Before looking, so that what comes free meanwhile is not missed.
-        freed.as_mut().enable();
         let now = Instant::now();
         let refusal = match try_make(engine, revision, (Some(invocation), now), cpu).await {
             Err(NoInstance::Refused(refusal)) => refusal,
-            made => return made.map(|made| (made, now - started)),
+            made => {
+                wanting.found();
+                return made.map(|made| (made, now - started));
+            }
         };
+        wanting.found_none(wanted_bytes(&refusal));
         let mut unmeasured = CpuMeter::default();
+        let freed = pin!(wanting.freed());
         match bounded::until(&engine.ticker, (now, until), &mut unmeasured, freed).await {
             // Those whose end made room may have been ended for good, as this one is to be.
             Ok(()) if !engine.ticker.is_cancelled() => {}
@@ -88,6 +90,14 @@ async fn wait_and_make(
             }
             Err(_) => return Err(NoInstance::Refused(after(refusal, started.elapsed()))),
         }
+    }
+}
+
+/// The memory that there was no room for, if that is what was wanting.
+fn wanted_bytes(refusal: &Refusal) -> Option<u64> {
+    match refusal {
+        Refusal::MemoryBudget { wanted_bytes, .. } => Some(*wanted_bytes),
+        _ => None,
     }
 }
 
@@ -176,10 +186,5 @@ fn full(engine: &EngineInner) -> Refusal {
 
 /// Whether what was refused would fit by now.
 fn has_room(engine: &EngineInner, refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::MemoryBudget { wanted_bytes, budget_bytes, .. } => {
-            engine.budget.used().saturating_add(*wanted_bytes) <= *budget_bytes
-        }
-        _ => false,
-    }
+    wanted_bytes(refusal).is_some_and(|wanted| wanted <= engine.budget.left())
 }
