@@ -2,7 +2,7 @@
 //! the same content.
 
 use hearth_host_api::bindings::{EventExports, find_websocket, websocket};
-use hearth_host_api::tmp::Preview1;
+use hearth_host_api::preview1::Preview1;
 use wasmtime::component::{Component, InstancePre as ComponentPre};
 use wasmtime::{InstancePre, Linker, Module};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -16,7 +16,7 @@ use crate::{GuestKind, LoadError, Tier};
 
 mod linkers;
 
-pub(crate) use self::linkers::Linkers;
+pub(crate) use self::linkers::{Files, Linkers};
 
 /// The preview 1 module of WASI.
 const WASI_P1: &str = "wasi_snapshot_preview1";
@@ -27,8 +27,8 @@ const WASM_PAGE_BYTES: u64 = 65_536;
 /// Imports named in an error.
 const IMPORTS_NAMED: usize = 20;
 
-/// What code is of: the binary and all that its artifact depends on, and whether it is linked with a `/tmp`.
-pub(crate) type Content = (ArtifactKey, bool);
+/// What code is of: the binary and all that its artifact depends on, and the files it is linked with.
+pub(crate) type Content = (ArtifactKey, Files);
 
 /// Linked code, by how it is called.
 pub(crate) enum Linked {
@@ -52,8 +52,8 @@ pub(crate) enum Linked {
 struct Host<'a> {
     engine: &'a wasmtime::Engine,
     linkers: &'a Linkers,
-    /// Whether the function was granted a `/tmp`.
-    has_tmp: bool,
+    /// What files the function was granted.
+    files: Files,
 }
 
 /// The code of a function, ready to be instantiated.
@@ -90,9 +90,9 @@ impl Code {
         engine: &wasmtime::Engine,
         linkers: &Linkers,
         loaded: &Loaded,
-        has_tmp: bool,
+        files: Files,
     ) -> Result<Self, LoadError> {
-        let host = Host { engine, linkers, has_tmp };
+        let host = Host { engine, linkers, files };
         let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
         let (linked, websocket, required) = match loaded {
             Loaded::Module(module) => {
@@ -153,7 +153,7 @@ fn link_module(
 ) -> Result<Linked, LoadError> {
     let invalid = |why: String| LoadError::Invalid { function: function.to_owned(), why };
     let core_wasi = || {
-        let linker = host.linkers.core_wasi(host.engine, host.has_tmp);
+        let linker = host.linkers.core_wasi(host.engine, host.files);
         linker.map_err(|why| invalid(format!("{why:#}")))
     };
     let uses_wasi = module.imports().any(|import| import.module() == WASI_P1);
@@ -231,8 +231,8 @@ fn link_component(
         why: format!("{why:#}"),
     };
     let linker = match kind {
-        GuestKind::HttpP3 => host.linkers.concurrent(host.engine, host.has_tmp),
-        _ => host.linkers.component(host.engine, host.has_tmp),
+        GuestKind::HttpP3 => host.linkers.concurrent(host.engine, host.files),
+        _ => host.linkers.component(host.engine, host.files),
     }
     .map_err(invalid)?;
     let pre = linker

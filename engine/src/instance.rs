@@ -4,12 +4,13 @@
 //! a clean end alone.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 
 use crate::code::{Code, Linked};
 use crate::fault::CallFailure;
@@ -29,7 +30,7 @@ use crate::state::{
 use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
 use crate::{Fault, Invocation};
-use hearth_host_api::tmp::Preview1;
+use hearth_host_api::preview1::Preview1;
 use wasmtime::Store;
 
 /// A guest that can be called.
@@ -231,8 +232,13 @@ impl Instance {
         limit: u64,
     ) -> Option<Result<Bytes, CallFailure>> {
         let Sandbox::Core(guest) = &mut self.sandbox else { return None };
-        // Without a fiber there is nothing to wait on.
-        guest.call(Entry::Direct, event, limit).now_or_never()
+        // Pinned where it is made: passed on it would be copied, which takes longer than a small guest does.
+        let call = pin!(guest.call(Entry::Direct, event, limit));
+        match call.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(called) => Some(called),
+            // Without a fiber there is nothing to wait on.
+            Poll::Pending => None,
+        }
     }
 
     /// Calls the guest.
@@ -384,8 +390,8 @@ impl Making<'_> {
     }
 
     fn with_wasi(&self, birth: &mut Birth) -> Result<Store<CoreState<Preview1>>, CallFailure> {
-        let mut wasi = wasi_for(self.shared, self.log).map_err(host_resource)?;
-        let wasi = preview1_for(self.shared, &mut wasi);
+        let wasi = preview1_for(self.shared, self.log, birth.deadline, None);
+        let wasi = wasi.map_err(host_resource)?;
         let state = CoreState::new(self.shared.clone(), self.log.clone(), wasi, birth.deadline);
         Ok(self.store(state, birth))
     }

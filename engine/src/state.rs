@@ -14,6 +14,7 @@ use hearth_host_api::config::Settings;
 use hearth_host_api::key_value::KeyValue;
 use hearth_host_api::memory_fs::Disk;
 use hearth_host_api::outgoing_http::{Egress, SystemResolver};
+use hearth_host_api::preview1::Facts;
 use hearth_host_api::websocket::Connections;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
@@ -48,7 +49,8 @@ pub(crate) struct Shared {
     /// `service/function`, shared with every log line.
     pub(crate) name: Arc<str>,
     pub(crate) limits: Limits,
-    pub(crate) environment: Vec<(String, String)>,
+    /// Arguments and environment.
+    pub(crate) facts: Arc<Facts>,
     pub(crate) settings: Settings,
     pub(crate) grants: Grants,
     /// Outgoing requests of all instances together: their bounds are the function's.
@@ -83,12 +85,13 @@ pub(crate) struct Surroundings<'a> {
 
 impl Shared {
     pub(crate) fn new(spec: &FunctionSpec, around: &Surroundings<'_>) -> Self {
+        let arguments = vec![spec.identity.function.clone()];
         Self {
             name: spec.identity.to_string().into(),
             identity: spec.identity.clone(),
             event_head: EventHead::default(),
             limits: spec.limits.clone(),
-            environment: spec.environment.clone(),
+            facts: Arc::new(Facts::new(arguments, spec.environment.clone())),
             settings: Settings::new(spec.settings.iter().cloned()),
             grants: spec.grants.clone(),
             egress: Egress::new(spec.grants.outgoing_http.clone(), Arc::new(SystemResolver)),

@@ -52,7 +52,8 @@ impl BoundedCapture {
         state.written > state.kept.len() as u64
     }
 
-    fn push(&self, bytes: &[u8]) {
+    /// Takes what a guest writes.
+    pub fn write(&self, bytes: &[u8]) {
         let mut state = self.state.lock();
         state.written = state.written.saturating_add(bytes.len() as u64);
         let room = self.limit.saturating_sub(state.kept.len());
@@ -79,7 +80,7 @@ impl StdoutStream for BoundedCapture {
 
 impl OutputStream for BoundedCapture {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.push(&bytes);
+        Self::write(self, &bytes);
         Ok(())
     }
 
@@ -103,7 +104,7 @@ impl AsyncWrite for BoundedCapture {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.push(bytes);
+        Self::write(&self, bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -134,7 +135,9 @@ impl EventInput {
         *self.rest.lock() = event;
     }
 
-    fn next(&self, size: usize) -> Bytes {
+    /// The next bytes, at most `size` of them, and none at the end.
+    #[must_use]
+    pub fn read(&self, size: usize) -> Bytes {
         let mut rest = self.rest.lock();
         let size = size.min(rest.len());
         rest.split_to(size)
@@ -162,7 +165,7 @@ impl InputStream for EventInput {
         if self.rest.lock().is_empty() {
             return Err(StreamError::Closed);
         }
-        Ok(self.next(size))
+        Ok(Self::read(self, size))
     }
 }
 
@@ -177,7 +180,7 @@ impl AsyncRead for EventInput {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let bytes = self.next(buffer.remaining());
+        let bytes = Self::read(&self, buffer.remaining());
         buffer.put_slice(&bytes);
         Poll::Ready(Ok(()))
     }

@@ -24,7 +24,8 @@
 //! | `hearth:function/websocket-sender` | [`websocket`] | always: a function's own connections |
 //! | `wasi:http/outgoing-handler` | [`outgoing_http`] | [`Grants::outgoing_http`] |
 //! | `wasi:filesystem` | linked by the embedder | [`Grants::directories`] |
-//! | the same with `/tmp`, and preview 1 | [`tmp`], over [`memory_fs`] | [`Grants::tmp`] |
+//! | `wasi_snapshot_preview1` | [`preview1`] | always, files as above |
+//! | files with a `/tmp` | [`tmp`], over [`memory_fs`] | [`Grants::tmp`] |
 //! | `hearth.*`, `env.*` of core modules | [`core_imports`] | always |
 //!
 //! Imports are linked whether or not they are granted; one that is denied answers its own typed error. The WIT is in `wit/`,
@@ -48,6 +49,7 @@ pub mod log_stream;
 pub mod logging;
 pub mod memory_fs;
 pub mod outgoing_http;
+pub mod preview1;
 pub mod tmp;
 pub mod view;
 pub mod websocket;

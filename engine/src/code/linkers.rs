@@ -2,18 +2,38 @@
 
 use std::sync::OnceLock;
 
-use hearth_host_api::tmp::{self, Preview1};
-use hearth_host_api::{core_imports, view};
+use hearth_host_api::preview1::Preview1;
+use hearth_host_api::{Grants, core_imports, tmp, view};
 use wasmtime::Linker;
 use wasmtime::component::Linker as ComponentLinker;
 
 use crate::state::{ComponentState, CoreState};
 
-/// All of them. Those with a `/tmp` have other functions for files; functions without one never meet these.
+/// What files a function has. It decides what it is linked with: functions without never meet what others need for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Files {
+    None,
+    /// Directories of the host.
+    Host,
+    /// A `/tmp`, and maybe directories of the host.
+    Tmp,
+}
+
+impl Files {
+    pub(crate) fn of(grants: &Grants) -> Self {
+        match (&grants.tmp, grants.directories.is_empty()) {
+            (Some(_), _) => Self::Tmp,
+            (None, false) => Self::Host,
+            (None, true) => Self::None,
+        }
+    }
+}
+
+/// All of them.
 pub(crate) struct Linkers {
     pub(super) core: Linker<CoreState<()>>,
     core_wasi: Linker<CoreState<Preview1>>,
-    core_tmp: OnceLock<Linker<CoreState<Preview1>>>,
+    core_files: OnceLock<Linker<CoreState<Preview1>>>,
     component: ComponentLinker<ComponentState>,
     component_tmp: OnceLock<ComponentLinker<ComponentState>>,
     /// For the engine with concurrency, made with it.
@@ -37,7 +57,7 @@ impl Linkers {
         Ok(Self {
             core,
             core_wasi,
-            core_tmp: OnceLock::new(),
+            core_files: OnceLock::new(),
             component: plain(engine)?,
             component_tmp: OnceLock::new(),
             concurrent: OnceLock::new(),
@@ -49,15 +69,16 @@ impl Linkers {
     pub(super) fn core_wasi(
         &self,
         engine: &wasmtime::Engine,
-        has_tmp: bool,
+        files: Files,
     ) -> wasmtime::Result<&Linker<CoreState<Preview1>>> {
-        if !has_tmp {
+        if files == Files::None {
             return Ok(&self.core_wasi);
         }
-        made(&self.core_tmp, || {
+        made(&self.core_files, || {
             let mut linker = Linker::new(engine);
             core_imports::add_to_linker(&mut linker)?;
-            Preview1::add_with_tmp(&mut linker, |state: &mut CoreState<Preview1>| &mut state.wasi)?;
+            type State = CoreState<Preview1>;
+            Preview1::add_with_files(&mut linker, |state: &mut State| &mut state.wasi)?;
             Ok(linker)
         })
     }
@@ -66,9 +87,9 @@ impl Linkers {
     pub(super) fn component(
         &self,
         engine: &wasmtime::Engine,
-        has_tmp: bool,
+        files: Files,
     ) -> wasmtime::Result<&ComponentLinker<ComponentState>> {
-        if !has_tmp {
+        if files != Files::Tmp {
             return Ok(&self.component);
         }
         made(&self.component_tmp, || {
@@ -82,8 +103,9 @@ impl Linkers {
     pub(super) fn concurrent(
         &self,
         engine: &wasmtime::Engine,
-        has_tmp: bool,
+        files: Files,
     ) -> wasmtime::Result<&ComponentLinker<ComponentState>> {
+        let has_tmp = files == Files::Tmp;
         let cell = if has_tmp { &self.concurrent_tmp } else { &self.concurrent };
         made(cell, || {
             let mut linker = plain(engine)?;

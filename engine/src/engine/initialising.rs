@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::EngineInner;
 use super::loading::Job;
 use crate::artifact::ArtifactKey;
-use crate::code::Code;
+use crate::code::{Code, Files};
 use crate::cpu_meter::CpuMeter;
 use crate::guest::snapshot;
 use crate::instance::Instance;
@@ -55,9 +55,9 @@ impl EngineInner {
                 return none("an HTTP function has no initializer");
             }
         }
-        let has_tmp = spec.grants.tmp.is_some();
+        let files = Files::of(&spec.grants);
         let key = ArtifactKey::of(&seen(spec, &plain.key)?, &plain.fingerprint);
-        let job = Job { key, has_tmp, is_initialised: true, is_shared: false, fast: None, ..plain };
+        let job = Job { key, files, is_initialised: true, is_shared: false, fast: None, ..plain };
         self.code_of(&job, self.initialise(spec, &job)).await
     }
 
@@ -71,10 +71,10 @@ impl EngineInner {
         let instrumented =
             self.away(job, move || snapshot::instrument(&code, is_component)).await?;
         let instrumented = Bytes::from(instrumented);
-        let has_tmp = spec.grants.tmp.is_some();
+        let files = Files::of(&spec.grants);
         // Its way is that of any code, in the fast tier if it is large: it runs once. Its artifact is of no further use.
         let identified = self.identify(&job.function, &instrumented).await?.in_fast_tier();
-        let once = Job { has_tmp, is_shared: false, ..identified };
+        let once = Job { files, is_shared: false, ..identified };
         let loaded = self.code_of(&once, std::future::ready(Ok(instrumented))).await;
         let key = once.key;
         let forget = move |engine: &Self, _: &Job| engine.artifacts.remove(&key);

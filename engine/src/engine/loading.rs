@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::EngineInner;
 use crate::artifact::{self, ArtifactKey, Fingerprint, Patience, WouldBlock};
-use crate::code::{Code, Content};
+use crate::code::{Code, Content, Files};
 use crate::compile::CompileJob;
 use crate::guest::detect;
 use crate::off_thread::off_thread;
@@ -35,8 +35,8 @@ pub(super) struct Job {
     pub(super) tier: Tier,
     /// The key of its code of the fast tier, if that is to answer first.
     pub(super) fast: Option<ArtifactKey>,
-    /// Whether it was granted a `/tmp`, which is linked differently.
-    pub(super) has_tmp: bool,
+    /// What files it was granted, which are linked differently.
+    pub(super) files: Files,
     /// What the wasmtime is that compiles it.
     pub(super) fingerprint: Fingerprint,
     /// Whether other servers may have it.
@@ -47,7 +47,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn content(&self) -> Content {
-        (self.key, self.has_tmp)
+        (self.key, self.files)
     }
 
     /// The same in the fast tier, if it has one.
@@ -88,7 +88,7 @@ impl EngineInner {
         let (code, report) = match spec.isolation {
             Isolation::Snapshot => Box::pin(self.initialised(spec)).await?,
             Isolation::Reuse | Isolation::Fresh => {
-                self.code(&function, &spec.code, spec.grants.tmp.is_some()).await?
+                self.code(&function, &spec.code, Files::of(&spec.grants)).await?
             }
         };
         let revision = Arc::new(Revision::new(spec, code, report, &self.surroundings())?);
@@ -111,9 +111,9 @@ impl EngineInner {
         self: &Arc<Self>,
         function: &str,
         bytes: &Bytes,
-        has_tmp: bool,
+        files: Files,
     ) -> Result<(Arc<Code>, LoadReport), LoadError> {
-        let job = Job { has_tmp, ..self.identify(function, bytes).await? };
+        let job = Job { files, ..self.identify(function, bytes).await? };
         self.code_of(&job, ready(Ok(bytes.clone()))).await
     }
 
@@ -283,7 +283,7 @@ impl EngineInner {
             key,
             tier: Tier::Full,
             fast,
-            has_tmp: false,
+            files: Files::None,
             fingerprint,
             is_shared: true,
             is_initialised: false,
@@ -345,7 +345,7 @@ impl EngineInner {
 
     fn link(&self, job: &Job, loaded: &artifact::Loaded) -> Result<Code, LoadError> {
         let (function, linkers) = (&job.function, &self.linkers);
-        let code = Code::link(function, job.kind, &job.engine, linkers, loaded, job.has_tmp)?;
+        let code = Code::link(function, job.kind, &job.engine, linkers, loaded, job.files)?;
         Ok(Code { is_initialised: job.is_initialised, ..code })
     }
 }

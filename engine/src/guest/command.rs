@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hearth_host_api::capture::{BoundedCapture, EventInput};
-use hearth_host_api::tmp::Preview1;
+use hearth_host_api::preview1::Preview1;
 use wasmtime::{InstancePre, Store, TypedFunc};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::{Command, CommandPre};
@@ -54,9 +54,8 @@ pub(crate) fn core_command_state(
     deadline: Instant,
 ) -> Result<(CoreState<Preview1>, Pipes), CallFailure> {
     let pipes = Pipes::new(shared);
-    let mut wasi = wasi_for(shared, &log).map_err(host_resource)?;
-    wasi.stdin(pipes.input.clone()).stdout(pipes.output.clone());
-    let wasi = preview1_for(shared, &mut wasi);
+    let ends = (pipes.input.clone(), pipes.output.clone());
+    let wasi = preview1_for(shared, &log, deadline, Some(ends)).map_err(host_resource)?;
     Ok((CoreState::new(shared.clone(), log, wasi, deadline), pipes))
 }
 

@@ -4,7 +4,7 @@
 //! imported memories, references in globals) it refuses when it sees the code. What it cannot see is refused here: handles of the
 //! host that the guest kept, and files in its `/tmp`. All of this reads a whole module or memory: keep it off async workers.
 
-use hearth_host_api::tmp::Preview1;
+use hearth_host_api::preview1::Preview1;
 use wasmtime::component::{Lift, WasmList};
 use wasmtime::{Extern, Store, Val};
 use wasmtime_wizer::{ComponentInstanceState, InstanceState, SnapshotVal, ValType, Wizer};

@@ -9,8 +9,7 @@ use hearth_host_api::caller::FunctionCaller;
 use hearth_host_api::config::Settings;
 use hearth_host_api::grant::{Access, Grants};
 use hearth_host_api::key_value::KeyValue;
-use hearth_host_api::log_stream::LogStream;
-use hearth_host_api::log_stream::Stream;
+use hearth_host_api::log_stream::LogWriter;
 use hearth_host_api::logging::GuestLog;
 use hearth_host_api::logging::Level;
 use hearth_host_api::memory_fs::Disk;
@@ -30,9 +29,6 @@ use crate::tail_log::InstanceLog;
 
 /// Handles a guest may hold at once; wasmtime's own default is a million.
 const HANDLES_MAX: usize = 4096;
-
-/// Random bytes that a guest may ask for at once.
-const RANDOM_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes of HTTP header fields that a guest may hold.
 const FIELD_BYTES_MAX: usize = 64 << 10;
@@ -107,13 +103,14 @@ fn handle_kind(held: &dyn Any) -> &'static str {
 /// # Errors
 /// When a granted directory cannot be opened; the message names it.
 pub(crate) fn wasi_for(shared: &Shared, log: &InstanceLog) -> Result<WasiCtxBuilder, String> {
-    let mut wasi = WasiCtxBuilder::new();
-    let writer = Arc::new(log.clone());
-    wasi.envs(&shared.environment)
-        .args(&[&shared.identity.function])
-        .stdout(LogStream::new(writer.clone(), Stream::Stdout))
-        .stderr(LogStream::new(writer, Stream::Stderr))
-        .max_random_size(RANDOM_BYTES_MAX);
+    let writer: Arc<dyn LogWriter> = Arc::new(log.clone());
+    let mut wasi = shared.facts.context(&writer);
+    open_directories(shared, &mut wasi)?;
+    Ok(wasi)
+}
+
+/// Gives a context the function's directories.
+pub(super) fn open_directories(shared: &Shared, wasi: &mut WasiCtxBuilder) -> Result<(), String> {
     for directory in &shared.grants.directories {
         let permissions = match directory.access {
             Access::ReadOnly => FsPerms::ReadOnly,
@@ -128,7 +125,7 @@ pub(crate) fn wasi_for(shared: &Shared, log: &InstanceLog) -> Result<WasiCtxBuil
             },
         )?;
     }
-    Ok(wasi)
+    Ok(())
 }
 
 impl HasLedger for ComponentState {

@@ -4,21 +4,43 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use hearth_host_api::capture::{BoundedCapture, EventInput};
 use hearth_host_api::core_abi::AbiViolation;
 use hearth_host_api::core_imports::CoreView;
 use hearth_host_api::logging::Level;
-use hearth_host_api::tmp::Preview1;
+use hearth_host_api::preview1::{Preview1, Process};
 use wasmtime::Memory;
-use wasmtime_wasi::WasiCtxBuilder;
 
+use super::component::open_directories;
 use super::{HasLedger, Ledger, Shared};
 use crate::Invocation;
+use crate::code::Files;
 use crate::invocation::LATEST;
 use crate::tail_log::InstanceLog;
 
-/// The preview 1 context of a new instance: what `wasi` says, and the function's `/tmp`.
-pub(crate) fn preview1_for(shared: &Shared, wasi: &mut WasiCtxBuilder) -> Preview1 {
-    Preview1::new(wasi.build_p1(), shared.new_tmp().as_ref(), shared.grants.directories.len())
+/// The preview 1 context of a new instance that is to be made by `deadline`, with `pipes` as its standard input and output if it is a command.
+///
+/// # Errors
+/// When a granted directory cannot be opened; the message names it.
+pub(crate) fn preview1_for(
+    shared: &Shared,
+    log: &InstanceLog,
+    deadline: Instant,
+    pipes: Option<(EventInput, BoundedCapture)>,
+) -> Result<Preview1, String> {
+    // A look at the clock less: that is when the deadline was set.
+    let began = deadline.checked_sub(shared.limits.initialize_timeout).unwrap_or(deadline);
+    let mut process = Process::new(shared.facts.clone(), Arc::new(log.clone()), began);
+    if let Some((input, output)) = pipes {
+        process = process.pipes(input, output);
+    }
+    if Files::of(&shared.grants) == Files::None {
+        return Ok(Preview1::new(process));
+    }
+    let mut wasi = process.context();
+    open_directories(shared, &mut wasi)?;
+    let directories = shared.grants.directories.len();
+    Ok(Preview1::with_files(process, wasi.build_p1(), shared.new_tmp().as_ref(), directories))
 }
 
 /// Data of one core instance.

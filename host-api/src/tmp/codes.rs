@@ -97,7 +97,7 @@ pub(super) fn datetime(time: SystemTime) -> Datetime {
 }
 
 /// A time as preview 1 has it, in nanoseconds.
-pub(super) fn nanoseconds(time: SystemTime) -> u64 {
+pub(crate) fn nanoseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

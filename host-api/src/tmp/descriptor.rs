@@ -82,7 +82,7 @@ impl MemoryDescriptor {
 }
 
 /// Reads at most `length` bytes and no more than one read may copy.
-pub(super) fn read_some(
+pub(crate) fn read_some(
     node: &OpenNode,
     offset: u64,
     length: usize,

@@ -1,22 +1,19 @@
-//! `/tmp` of one instance, shown to guests as `wasi:filesystem` 0.2 and 0.3 and as preview 1: in memory, beside the host directories that
-//! were granted.
+//! `/tmp` of one instance, shown to guests as `wasi:filesystem` 0.2 and 0.3: in memory, beside the host directories that were granted. Preview 1 has
+//! its own file, [`preview1`](crate::preview1).
 //!
 //! What a guest does to a descriptor of `/tmp` is answered by [`memory_fs`](crate::memory_fs), everything else by `wasmtime-wasi`.
 //! All are linked only for functions that were granted a `/tmp`; the others keep `wasmtime-wasi`'s own functions.
 
-mod codes;
+pub(crate) mod codes;
 mod component;
 mod concurrent;
 mod concurrent_streams;
-mod descriptor;
+pub(crate) mod descriptor;
 mod listing;
-mod preview1;
 mod streams;
 
 #[cfg(test)]
 mod component_tests;
-#[cfg(test)]
-mod preview1_tests;
 
 use std::marker::PhantomData;
 
@@ -26,14 +23,13 @@ use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 
 pub use self::component::TmpFilesystem;
 pub use self::concurrent::add_to_concurrent_linker;
-pub use self::preview1::Preview1;
 use crate::memory_fs::Disk;
 
 /// Where a guest sees it.
 pub const TMP_PATH: &str = "/tmp";
 
 /// Bytes that one read copies at most; a guest that wants more reads again.
-const READ_BYTES_MAX: usize = 64 << 10;
+pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 
 /// What the file system's imports need of a component's store data.
 pub trait TmpView: Send {

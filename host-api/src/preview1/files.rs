@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wasmtime_wasi::p1::types::{self, Errno, Fdflags, Fstflags, Oflags, Rights};
 use wiggle::{GuestMemory, GuestPtr, GuestType};
 
-use super::{Result, TMP_PATH, read_path};
+use super::{Result, read_path};
 use crate::memory_fs::{Kind, MemoryFsError, OpenHow, OpenNode, Stat};
-use crate::tmp::READ_BYTES_MAX;
 use crate::tmp::codes::nanoseconds;
 use crate::tmp::descriptor::read_some;
+use crate::tmp::{READ_BYTES_MAX, TMP_PATH};
 
 /// Buffers in one read or write that are looked at.
 const BUFFERS_MAX: usize = 1024;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p1::types::{self, Errno, Error, Fdflags, Lookupflags, Oflags, Rights};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::Preview1;
+use super::direct_tests::nobody;
 use crate::memory_fs::{Bounds, Disk, Unmetered};
 
 /// Where buffers are in the guest's memory; paths are at 0.
@@ -22,8 +22,9 @@ struct Guest {
 impl Guest {
     fn new(host_directories: usize) -> Self {
         let disk = Disk::new(Bounds { bytes: 1 << 16, nodes: 64 }, Arc::new(Unmetered));
-        let wasi = WasiCtxBuilder::new().build_p1();
-        let mut context = Preview1::new(wasi, Some(&disk), host_directories);
+        let process = nobody();
+        let wasi = process.context().build_p1();
+        let mut context = Preview1::with_files(process, wasi, Some(&disk), host_directories);
         context.set_hostcall_fuel(1 << 20);
         Self { context, memory: vec![0; 1 << 16] }
     }

@@ -1,9 +1,10 @@
-//! WASI preview 1 with `/tmp` in it: `wasmtime-wasi`'s context, and a table of descriptors before it.
+//! WASI preview 1: `wasmtime-wasi`'s, with plain functions of our own before it where a guest has no files, and a `/tmp` in it.
 //!
-//! The table says what each of the guest's numbers means: one of `wasmtime-wasi`'s numbers or something of ours. So `/tmp` comes
-//! directly after the host's directories, where C libraries look, and `fd_renumber` works between both. The types and the trait
+//! With files a table of descriptors says what each of the guest's numbers means: one of `wasmtime-wasi`'s numbers or something of ours. So
+//! `/tmp` comes directly after the host's directories, where C libraries look, and `fd_renumber` works between both. The types and the trait
 //! are those that `wasmtime-wasi` generates for itself; the exact pin of its version is what makes that safe to rely on.
 
+use wasmtime::Memory;
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p1::types::{self, Errno, Error};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{WasiSnapshotPreview1, add_to_linker};
@@ -11,11 +12,18 @@ use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wiggle::{GuestMemory, GuestPtr};
 
 mod descriptors;
+mod direct;
 mod files;
+mod process;
+
+#[cfg(test)]
+mod direct_tests;
+#[cfg(test)]
+mod tests;
 
 use self::descriptors::{Descriptors, Target};
 use self::files::MemoryFile;
-use super::TMP_PATH;
+pub use self::process::{Facts, Process};
 use crate::memory_fs::{Disk, MemoryFsError, PATH_BYTES_MAX};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -25,7 +33,11 @@ const SUBSCRIPTIONS_MAX: u32 = 4096;
 
 /// The preview 1 context of one instance, with its `/tmp` if it has one.
 pub struct Preview1 {
-    wasi: WasiP1Ctx,
+    process: Process,
+    /// The guest's exported memory, found when it is first needed.
+    memory: Option<Memory>,
+    /// Made when it is first needed, where there are no files.
+    wasi: Option<Box<WasiP1Ctx>>,
     descriptors: Option<Descriptors>,
     disk: Option<Disk>,
     host_directories: usize,
@@ -40,24 +52,57 @@ impl std::fmt::Debug for Preview1 {
 }
 
 impl Preview1 {
-    /// A context whose guest sees `host_directories` preopened directories, and then `/tmp` on `disk`.
+    /// A context without files.
     #[must_use]
-    pub fn new(wasi: WasiP1Ctx, disk: Option<&Disk>, host_directories: usize) -> Self {
+    pub fn new(process: Process) -> Self {
+        Self {
+            process,
+            memory: None,
+            wasi: None,
+            descriptors: None,
+            disk: None,
+            host_directories: 0,
+            began_with: 0,
+        }
+    }
+
+    /// A context whose guest sees the `host_directories` preopened directories of `wasi`, which is made of the same `process`, and then
+    /// `/tmp` on `disk`.
+    #[must_use]
+    pub fn with_files(
+        process: Process,
+        wasi: WasiP1Ctx,
+        disk: Option<&Disk>,
+        host_directories: usize,
+    ) -> Self {
         let descriptors = disk.map(|disk| Descriptors::new(disk.root(), host_directories));
         let began_with = descriptors.as_ref().map_or(0, Descriptors::count);
-        Self { wasi, descriptors, disk: disk.cloned(), host_directories, began_with }
+        Self {
+            wasi: Some(Box::new(wasi)),
+            descriptors,
+            disk: disk.cloned(),
+            host_directories,
+            began_with,
+            ..Self::new(process)
+        }
+    }
+
+    /// The whole context, made now if this is the first who needs it.
+    fn wasi(&mut self) -> &mut WasiP1Ctx {
+        self.wasi.get_or_insert_with(|| self.process.build())
     }
 
     /// Whether the guest has open what was not open when it began, or left something in its `/tmp`.
     #[must_use]
     pub fn has_open_files(&mut self) -> bool {
         // The directories of the host are entered when the guest first asks for any descriptor.
-        let wasi = self.wasi.ctx().table.iter_mut().count() > self.host_directories;
+        let handles = |wasi: &mut Box<WasiP1Ctx>| wasi.ctx().table.iter_mut().count();
+        let wasi = self.wasi.as_mut().map_or(0, handles) > self.host_directories;
         let tmp = self.descriptors.as_ref().is_some_and(|open| open.count() > self.began_with);
         wasi || tmp || self.disk.as_ref().is_some_and(|disk| !disk.is_empty())
     }
 
-    /// Links preview 1 for guests without a `/tmp`: `wasmtime-wasi`'s functions and nothing before them.
+    /// Links preview 1 for guests without files.
     ///
     /// # Errors
     /// When one of the functions is already defined.
@@ -65,14 +110,15 @@ impl Preview1 {
         linker: &mut wasmtime::Linker<T>,
         context: impl Fn(&mut T) -> &mut Self + Copy + Send + Sync + 'static,
     ) -> wasmtime::Result<()> {
-        p1::add_to_linker_async(linker, move |state| &mut context(state).wasi)
+        p1::add_to_linker_async(linker, move |state| context(state).wasi())?;
+        direct::add_to_linker(linker, context)
     }
 
-    /// Links preview 1 for guests with a `/tmp`.
+    /// Links preview 1 for guests with a `/tmp`, or with directories of the host.
     ///
     /// # Errors
     /// When one of the functions is already defined.
-    pub fn add_with_tmp<T: Send + 'static>(
+    pub fn add_with_files<T: Send + 'static>(
         linker: &mut wasmtime::Linker<T>,
         context: impl Fn(&mut T) -> &mut Self + Copy + Send + Sync + 'static,
     ) -> wasmtime::Result<()> {
@@ -155,7 +201,7 @@ fn read_path(memory: &GuestMemory<'_>, path: GuestPtr<str>) -> Result<String> {
 macro_rules! pass_on {
     ($(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
         $(fn $name(&mut self, memory: &mut GuestMemory<'_>, $($argument: $type),*) -> $answer {
-            self.wasi.$name(memory, $($argument),*)
+            self.wasi().$name(memory, $($argument),*)
         })*
     };
 }
@@ -170,7 +216,7 @@ macro_rules! on_descriptor {
             $($argument: $type),*
         ) -> Result<$answer> {
             match self.find(fd)? {
-                Found::Wasi(fd) => self.wasi.$name(memory, fd, $($argument),*).await,
+                Found::Wasi(fd) => self.wasi().$name(memory, fd, $($argument),*).await,
                 Found::Memory(file) => file.$name(memory, $($argument),*),
             }
         })*
@@ -183,7 +229,7 @@ macro_rules! on_descriptor {
             $($argument: $type),*
         ) -> Result<$answer> {
             match self.find(fd)? {
-                Found::Wasi(fd) => self.wasi.$name(memory, fd, $($argument),*),
+                Found::Wasi(fd) => self.wasi().$name(memory, fd, $($argument),*),
                 Found::Memory(file) => file.$name(memory, $($argument),*),
             }
         })*
@@ -192,7 +238,7 @@ macro_rules! on_descriptor {
 
 impl WasiSnapshotPreview1 for Preview1 {
     fn set_hostcall_fuel(&mut self, fuel: usize) {
-        self.wasi.set_hostcall_fuel(fuel);
+        self.wasi().set_hostcall_fuel(fuel);
     }
 
     pass_on! {
@@ -265,7 +311,7 @@ impl WasiSnapshotPreview1 for Preview1 {
                 Target::Memory(_) => return Ok(()),
             },
         };
-        self.wasi.fd_close(memory, inner).await
+        self.wasi().fd_close(memory, inner).await
     }
 
     async fn fd_renumber(
@@ -275,10 +321,10 @@ impl WasiSnapshotPreview1 for Preview1 {
         to: types::Fd,
     ) -> Result<()> {
         let Some(descriptors) = &mut self.descriptors else {
-            return self.wasi.fd_renumber(memory, from, to).await;
+            return self.wasi().fd_renumber(memory, from, to).await;
         };
         match descriptors.renumber(from.into(), to.into())? {
-            Some(Target::Wasi(replaced)) => self.wasi.fd_close(memory, replaced.into()).await,
+            Some(Target::Wasi(replaced)) => self.wasi().fd_close(memory, replaced.into()).await,
             Some(Target::Memory(_)) | None => Ok(()),
         }
     }
@@ -297,7 +343,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         let opened = match self.find(fd)? {
             Found::Memory(directory) => directory.path_open(memory, path, how, base, flags)?,
             Found::Wasi(fd) => {
-                let wasi = &mut self.wasi;
+                let wasi = self.wasi();
                 let opened =
                     wasi.path_open(memory, fd, lookup, path, how, base, inheriting, flags).await?;
                 return self.number(opened);
@@ -317,7 +363,7 @@ impl WasiSnapshotPreview1 for Preview1 {
     ) -> Result<()> {
         match self.find_both(from_fd, to_fd)? {
             Both::Wasi(from_fd, to_fd) => {
-                self.wasi.path_rename(memory, from_fd, from, to_fd, to).await
+                self.wasi().path_rename(memory, from_fd, from, to_fd, to).await
             }
             Both::Memory(from_directory, to_directory) => {
                 let (from, to) = (read_path(memory, from)?, read_path(memory, to)?);
@@ -337,7 +383,7 @@ impl WasiSnapshotPreview1 for Preview1 {
     ) -> Result<()> {
         match self.find_both(from_fd, to_fd)? {
             Both::Wasi(from_fd, to_fd) => {
-                self.wasi.path_link(memory, from_fd, flags, from, to_fd, to).await
+                self.wasi().path_link(memory, from_fd, flags, from, to_fd, to).await
             }
             Both::Memory(..) => Err(MemoryFsError::Unsupported.into()),
         }
@@ -351,7 +397,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         path: GuestPtr<str>,
     ) -> Result<()> {
         match self.find(fd)? {
-            Found::Wasi(fd) => self.wasi.path_symlink(memory, target, fd, path).await,
+            Found::Wasi(fd) => self.wasi().path_symlink(memory, target, fd, path).await,
             Found::Memory(_) => Err(MemoryFsError::Unsupported.into()),
         }
     }
@@ -366,6 +412,6 @@ impl WasiSnapshotPreview1 for Preview1 {
         if self.descriptors.is_some() {
             self.check_poll(memory, subscriptions, count)?;
         }
-        self.wasi.poll_oneoff(memory, subscriptions, events, count).await
+        self.wasi().poll_oneoff(memory, subscriptions, events, count).await
     }
 }
