@@ -1,11 +1,13 @@
 //! The baselines of components: wasmtime 48 by hand, with WASI and a log that goes nowhere.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use hearth_host_api::bindings::{Context, EventExports, EventGuest};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes};
+use hyper::header::{HeaderName, HeaderValue};
 use tokio::sync::oneshot;
 use wasmtime::component::{Component, ComponentType, InstancePre, Lift, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreContextMut};
@@ -212,6 +214,28 @@ impl Http {
     }
 }
 
+/// The head of the request by which the engine gives an event to an HTTP component, so that the guest does the same on both sides. The
+/// engine's has two values more that are new for each.
+static URI: LazyLock<hyper::Uri> =
+    LazyLock::new(|| hyper::Uri::from_static("http://localhost/invoke"));
+
+static HEADERS: LazyLock<hyper::HeaderMap> = LazyLock::new(|| {
+    [
+        ("host", "localhost"),
+        ("content-type", "application/octet-stream"),
+        ("content-length", "5"),
+        ("x-fc-control-path", "/invoke"),
+        ("x-fc-service-name", "default"),
+        ("x-fc-function-name", "rust-http"),
+        ("x-fc-version-id", "LATEST"),
+        ("x-fc-request-id", "d9428888-122b-11e1-b85c-61cd3cbb3210"),
+        ("x-fc-qualifier", "LATEST"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+    .collect()
+});
+
 /// An instance of it.
 pub struct KeptHttp {
     store: Store<Host>,
@@ -226,10 +250,10 @@ impl fmt::Debug for KeptHttp {
 
 impl KeptHttp {
     pub(crate) async fn call(&mut self, event: &'static str) {
-        let request = hyper::Request::post("http://localhost/invoke")
-            .header("host", "localhost")
-            .body(Full::new(Bytes::from_static(event.as_bytes())))
-            .expect("a request");
+        let mut request = hyper::Request::new(Full::new(Bytes::from_static(event.as_bytes())));
+        *request.method_mut() = hyper::Method::POST;
+        request.uri_mut().clone_from(&URI);
+        request.headers_mut().clone_from(&HEADERS);
         std::hint::black_box(self.answer(request).await);
     }
 

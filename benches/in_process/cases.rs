@@ -46,6 +46,7 @@ pub const ALL: &[(&str, Make)] = &[
     ("warm Rust HTTP component", |lab, what| lab.http(what, Isolation::Reuse)),
     ("fresh Rust HTTP component", |lab, what| lab.http(what, Isolation::Fresh)),
     ("warm echo of 2,000 functions in turn, of one", Lab::warm_many),
+    ("warm echo of 2,000 functions in turn, bare instances in turn", Lab::warm_many_beside_bare),
 ];
 
 /// What all comparisons run on: one thread, one engine.
@@ -290,6 +291,27 @@ impl Lab {
 
     /// Ours against ours: what it costs that there are many, each with an instance that waits and is called in turn.
     fn warm_many(&self, what: &'static str) -> Case {
+        let one = self.load("wat-echo", Isolation::Reuse);
+        let beside = self.invoking(one, "hello", LogType::Tail);
+        Case { what, target: Some(1.3), ours: self.many_in_turn(), beside }
+    }
+
+    /// What of that is the machine's: as many instances of bare wasmtime, of which each is out of the caches as well when its turn comes.
+    fn warm_many_beside_bare(&self, what: &'static str) -> Case {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        bare::Crowd::compile(home.path(), &guest("wat-echo"), self.functions);
+        let crowd = bare::Crowd::new(self.functions);
+        let member = |number| crowd.member(home.path(), number);
+        let mut members: Vec<_> = (0..self.functions).map(member).collect();
+        let mut turn = 0;
+        let beside = self.side(async move || {
+            turn = (turn + 1) % members.len();
+            members[turn].1.echo_directly(b"hello");
+        });
+        Case { what, target: None, ours: self.many_in_turn(), beside }
+    }
+
+    fn many_in_turn(&self) -> Side {
         let config = EngineConfig { instances: self.functions, ..EngineConfig::default() };
         let engine = Engine::builder().config(config).build().expect("an engine");
         let code = guest("wat-echo");
@@ -300,22 +322,18 @@ impl Lab {
             self.runtime.block_on(engine.load(spec.pool(policy))).expect("an example loads")
         };
         let functions: Vec<_> = (0..self.functions).map(load).collect();
-        let one = self.load("wat-echo", Isolation::Reuse);
         let mut turn = 0;
-        Case {
-            what,
-            target: Some(1.3),
-            ours: self.side(async move || {
-                turn = (turn + 1) % functions.len();
-                invoke(&functions[turn], "hello", LogType::Tail).await;
-            }),
-            beside: self.invoking(one, "hello", LogType::Tail),
-        }
+        self.side(async move || {
+            turn = (turn + 1) % functions.len();
+            invoke(&functions[turn], "hello", LogType::Tail).await;
+        })
     }
 }
 
 async fn invoke(function: &Function, event: &'static str, log: LogType) {
-    let outcome = function.invoke(Invocation::new(event).log(log)).await.expect("no refusal");
+    let outcome = function.invoke(Invocation::new(event).log(log)).await;
+    // Looked at where it is: to be moved it would be copied, which the other side has no need to.
+    let Ok(outcome) = &outcome else { panic!("refused: {outcome:?}") };
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     std::hint::black_box(outcome);
 }

@@ -28,13 +28,19 @@ pub(super) fn call<'a>(
         return None;
     }
     let (instance, permit) = revision.take_parked()?;
-    let mut course = Course::begin(revision, work, Duration::ZERO);
+    // Written where it stays: what was just written in parts is slow to copy as a whole.
+    let begun = place.insert(Begun {
+        lent: Lent { engine, revision, instance: None },
+        permit: Some(permit),
+        course: Course::begin(revision, work, Duration::ZERO),
+        begun: arrived,
+        deadline: invocation.deadline,
+    });
+    let course = &mut begun.course;
     course.note_load(invocation);
-    let deadline = invocation.deadline;
-    let mut instance = take_warm(revision, (Some(instance), None), invocation, &mut course)?;
-    instance.ledger_mut().invocation = asked.take();
+    let mut instance = take_warm(revision, (Some(instance), None), invocation, course)?;
     revision.count_start(course.start);
-    let lent = Lent { engine, revision, instance: Some(instance) };
-    let begun = Begun { lent, permit: Some(permit), course, begun: arrived, deadline };
-    Some(call_direct(place.insert(begun), event))
+    instance.ledger_mut().invocation = asked.take();
+    begun.lent.instance = Some(instance);
+    Some(call_direct(begun, event))
 }
