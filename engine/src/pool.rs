@@ -26,20 +26,19 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::atomic::AtomicCell;
 use parking_lot::Mutex;
 
+use crate::StartKind;
 use crate::admission::FunctionDoor;
 use crate::instance::{Instance, Retirement};
+use crate::starts::{Counts, Starts};
 
 /// Most stacks per pool; more threads share.
 const SHARDS_MAX: usize = 16;
 
-/// One for each core. Asked for once: the system answers from files.
-static SHARDS: LazyLock<usize> =
-    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX));
-
-/// How many lines of their own the threads that invoke have in what several of them write.
-pub(crate) fn shard_count() -> usize {
-    *SHARDS
-}
+/// One for each core, and as many more as make a power of two of them. Asked for once: the system answers from files.
+static SHARDS: LazyLock<usize> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(SHARDS_MAX).next_power_of_two()
+});
 
 /// Nothing is parked.
 const NONE: u8 = 0;
@@ -48,12 +47,13 @@ const SOME: u8 = 1;
 /// Somebody puts it on the stacks.
 const SETTLING: u8 = 2;
 
-/// What one thread left, on a cache line that no other thread writes to.
+/// What one thread left, on cache lines that no other thread writes to. What each call writes is on the first.
 #[derive(Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Shard {
     /// What it used last, with the right to run. Exchanged as one word, so it needs no lock.
     parked: AtomicCell<Option<Instance>>,
+    starts: Starts,
     stack: Mutex<Vec<Instance>>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Resting {
 impl Pool {
     pub(crate) fn new() -> Self {
         Self {
-            shards: (0..shard_count()).map(|_| Shard::default()).collect(),
+            shards: (0..*SHARDS).map(|_| Shard::default()).collect(),
             idle: AtomicU32::new(0),
             parked: AtomicU8::new(NONE),
             settling: Mutex::default(),
@@ -104,11 +104,32 @@ impl Pool {
     /// One in whose account goes on what went of another.
     pub(crate) fn after(other: &Self) -> Self {
         let count = |count: &AtomicU64| AtomicU64::new(count.load(Ordering::Relaxed));
-        Self { retired: other.retired.each_ref().map(count), ..Self::new() }
+        let pool = Self { retired: other.retired.each_ref().map(count), ..Self::new() };
+        if let Some(first) = pool.shards.first() {
+            first.starts.add(&other.starts());
+        }
+        pool
+    }
+
+    /// Counts how an invocation started, on a line of memory of this thread: one for all would go from core to core with every call.
+    pub(crate) fn count_start(&self, start: StartKind) {
+        if let Some(own) = self.own() {
+            own.starts.count(start);
+        }
+    }
+
+    /// How invocations started so far.
+    pub(crate) fn starts(&self) -> Counts {
+        let mut all = Counts::default();
+        for shard in &self.shards {
+            shard.starts.add_to(&mut all);
+        }
+        all
     }
 
     fn own(&self) -> Option<&Shard> {
-        self.shards.get(thread_number() % self.shards.len())
+        // Their number is a power of two: a call asks three times, and divisions would add up.
+        self.shards.get(thread_number() & self.shards.len().wrapping_sub(1))
     }
 
     /// Takes what this thread parked. The right to run comes with it: [`FunctionDoor::resume`].
@@ -393,6 +414,31 @@ pub fn thread_number() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_each_thread_counts_is_in_the_sum_and_goes_on_in_the_next() {
+        let pool = Pool::new();
+        assert!(pool.shards.len().is_power_of_two());
+        std::thread::scope(|scope| {
+            for _ in 0..40 {
+                scope.spawn(|| {
+                    pool.count_start(StartKind::Warm);
+                    pool.count_start(StartKind::Fresh);
+                });
+            }
+        });
+        let counted = pool.shards.iter().filter(|shard| {
+            let mut own = Counts::default();
+            shard.starts.add_to(&mut own);
+            own.iter().sum::<u64>() > 0
+        });
+        assert_eq!(counted.count(), pool.shards.len(), "threads take turns");
+        let next = Pool::after(&pool);
+        next.count_start(StartKind::Warm);
+        let all = next.starts();
+        assert_eq!((all[StartKind::Warm as usize], all[StartKind::Fresh as usize]), (41, 40));
+        assert_eq!(all.iter().sum::<u64>(), 81);
+    }
 
     #[test]
     fn what_is_parked_is_exchanged_without_a_lock() {

@@ -15,7 +15,7 @@ use crate::instance::{Instance, Retirement, Verdict};
 use crate::limits::MIB;
 use crate::pool::Pool;
 use crate::seat::Seat;
-use crate::starts::{Counts, Starts};
+use crate::starts::Counts;
 use crate::state::{Shared, Surroundings};
 use crate::{
     Fault, FunctionSpec, GuestKind, Isolation, LoadError, LoadReport, PoolPolicy, Refusal,
@@ -47,7 +47,6 @@ pub(crate) struct Revision {
     isolation: Isolation,
     /// Whether an instance that served rests with the right to run.
     parks: bool,
-    starts: Starts,
     /// Calls that go on a fiber before one is tried without again.
     on_fiber: AtomicU32,
 }
@@ -82,7 +81,6 @@ impl Revision {
             pool: Pool::new(),
             door: FunctionDoor::new(&policy),
             demand: Demand::since(0),
-            starts: Starts::after(Counts::default()),
             on_fiber: AtomicU32::new(0),
             policy,
             code,
@@ -102,7 +100,6 @@ impl Revision {
             pool: Pool::after(&self.pool),
             door: FunctionDoor::new(&self.policy),
             demand: Demand::since(self.starts().iter().sum()),
-            starts: Starts::after(self.starts()),
             on_fiber: AtomicU32::new(0),
             policy: self.policy.clone(),
         }
@@ -252,11 +249,11 @@ impl Revision {
     }
 
     pub(crate) fn count_start(&self, start: StartKind) {
-        self.starts.count(start);
+        self.pool.count_start(start);
     }
 
     pub(crate) fn starts(&self) -> Counts {
-        self.starts.all()
+        self.pool.starts()
     }
 }
 

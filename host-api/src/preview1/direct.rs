@@ -6,7 +6,8 @@
 //! then on is asked about the streams as well, since a guest may have closed or renumbered them there.
 //!
 //! What they do is the specification's (`wasi_snapshot_preview1.witx`); where it leaves room they do what `wasmtime-wasi` does, but for
-//! one thing: a read or write goes over all buffers of its list, not only over the first that is not empty.
+//! two things: a read or write goes over all buffers of its list, not only over the first that is not empty, and a write to the log takes
+//! a mebibyte at most and says so, as a guest could otherwise have the host look for lines in all its memory past its deadline.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -27,8 +28,8 @@ const MODULE: &str = "wasi_snapshot_preview1";
 /// Buffers in one read or write that are looked at; a guest that has more calls again.
 const BUFFERS_MAX: usize = 1024;
 
-/// Bytes after which a read or write looks at no further buffer: the same memory may be named by all of them, and a host function is not
-/// interrupted.
+/// Bytes after which a read or write looks at no further buffer, and the log takes no more: the same memory may be named by all of them, and
+/// a host function is not interrupted.
 const BYTES_ENOUGH: u32 = 1 << 20;
 
 /// The first status that WASI does not allow a guest to exit with.
@@ -217,13 +218,21 @@ fn fd_write(
         (None, OUTPUT | ERROR) => {
             for buffer in list.iter().take(BUFFERS_MAX) {
                 let types::Ciovec { buf, buf_len } = memory.read(buffer?)?;
-                let bytes = memory.as_cow(buf.as_array(buf_len))?;
-                match (fd, &own.process.pipes) {
-                    (OUTPUT, Some((_, output))) => output.write(&bytes),
-                    (OUTPUT, None) => own.process.log.write(Stream::Stdout, &bytes),
-                    _ => own.process.log.write(Stream::Stderr, &bytes),
-                }
-                total = total.saturating_add(buf_len);
+                let whole = memory.as_cow(buf.as_array(buf_len))?;
+                let taken = match (fd, &own.process.pipes) {
+                    (OUTPUT, Some((_, output))) => {
+                        output.write(&whole);
+                        buf_len
+                    }
+                    _ => {
+                        let stream = if fd == OUTPUT { Stream::Stdout } else { Stream::Stderr };
+                        let taken = buf_len.min(BYTES_ENOUGH.saturating_sub(total));
+                        let part = whole.get(..usize::try_from(taken)?).unwrap_or(&whole);
+                        own.process.log.write(stream, part);
+                        taken
+                    }
+                };
+                total = total.saturating_add(taken);
                 if total >= BYTES_ENOUGH {
                     break;
                 }

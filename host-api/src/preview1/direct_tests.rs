@@ -264,6 +264,13 @@ async fn a_list_is_read_and_written_whole_and_to_a_bound() {
     guest.list(&[(1 << 20, 1 << 20); 100]);
     assert_eq!(guest.call("fd_write", &[2, list, 100, RESULT.into()]).await.unwrap(), SUCCESS);
     assert_eq!(guest.number(RESULT) & 0xffff_ffff, 1 << 20);
+    // More than that at once: the log takes a part and says so, an answer is kept whole.
+    guest.list(&[(0, 2 << 20)]);
+    for (fd, length) in [(2, 1 << 20), (1, 2 << 20)] {
+        assert_eq!(guest.call("fd_write", &[fd, list, 1, RESULT.into()]).await.unwrap(), SUCCESS);
+        assert_eq!(guest.number(RESULT) & 0xffff_ffff, length);
+    }
+    assert_eq!(guest.output.take().1, 2 << 20);
     // Empty ones without an end.
     guest.memory().fill(0);
     assert_eq!(guest.call("fd_write", &[2, 0, 300_000, RESULT.into()]).await.unwrap(), SUCCESS);
