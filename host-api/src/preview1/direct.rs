@@ -21,6 +21,7 @@ use wiggle::{GuestMemory, GuestPtr};
 
 use super::process::{RANDOM_BYTES_MAX, Strings};
 use super::{Preview1, Result};
+use crate::core_abi::MEMORY_EXPORT;
 use crate::log_stream::Stream;
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -98,7 +99,7 @@ fn enter<T: 'static>(
     let memory = match of(caller.data_mut()).memory {
         Some(memory) => memory,
         None => {
-            let found = caller.get_export("memory").and_then(Extern::into_memory);
+            let found = caller.get_export(MEMORY_EXPORT).and_then(Extern::into_memory);
             let found =
                 found.ok_or_else(|| wasmtime::format_err!("the guest exports no memory"))?;
             *of(caller.data_mut()).memory.insert(found)
@@ -254,9 +255,8 @@ fn random_get(
         return Err(types::Error::trap(wasmtime::Error::msg(why)));
     }
     let buffer = GuestPtr::<u8>::new(buffer).as_array(length);
-    if let Some(bytes) = memory.as_slice_mut(buffer)? {
-        rand::Rng::fill_bytes(&mut rand::rng(), bytes);
-    }
+    let bytes = memory.as_slice_mut(buffer)?.ok_or(Errno::Notsup)?;
+    rand::Rng::fill_bytes(&mut rand::rng(), bytes);
     Ok(())
 }
 
