@@ -69,7 +69,7 @@ const IDLE_TIME: Duration = Duration::from_secs(3600);
 struct Sink;
 
 impl LogSink for Sink {
-    fn write(&self, lines: &[LogLine]) {
+    fn write(&self, lines: &[LogLine<'_>]) {
         std::hint::black_box(lines.len());
     }
 }

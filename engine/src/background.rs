@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::priority::compute_behind;
+use crate::priority::stay_behind;
 
 thread_local! {
     static IS_HERE: Cell<bool> = const { Cell::new(false) };
@@ -45,7 +45,7 @@ impl Background {
                     .enable_all()
                     .on_thread_start(|| {
                         IS_HERE.set(true);
-                        compute_behind();
+                        stay_behind();
                     })
                     .build()?,
             ),

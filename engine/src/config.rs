@@ -44,7 +44,7 @@ pub struct EngineConfig {
     pub artifact_bytes: u64,
     /// How memory for instances is obtained.
     pub allocator: Allocator,
-    /// Log lines that may wait for the log sink, at most 64 MiB of them. Default 16,384, of
+    /// Log lines that may wait for the log sink, at most 16 MiB of them. Default 16,384, of
     /// which a function may hold as many as it leaves free; more are dropped and counted.
     pub log_queue_lines: u32,
 }

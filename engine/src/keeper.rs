@@ -20,7 +20,7 @@ use crate::fault::CallFailure;
 use crate::function::FunctionInner;
 use crate::instance::{Instance, Retirement};
 use crate::invoke::{NoInstance, make};
-use crate::priority::compute_behind;
+use crate::priority::stay_behind;
 use crate::revision::Revision;
 
 /// Time between two passes while there are functions.
@@ -87,7 +87,7 @@ impl Keeper {
         let thread =
             std::thread::Builder::new().name("hearth-keeper".to_owned()).spawn(move || {
                 // Instances that held much take milliseconds to take apart.
-                compute_behind();
+                stay_behind();
                 Rounds { shared, engine, runtime, cursor: 0, pauses: Vec::new() }.run()
             })?;
         *self.thread.lock() = Some(thread);

@@ -1,9 +1,9 @@
 //! Lines on their way to the sink, packed: their text one after another in one buffer, and a few numbers for each.
 //!
 //! What a guest's thread allocates and the sink's thread frees, or what both count references to, costs each line more than its
-//! text does. So a line is copied, into buffers that are used again, and becomes a [`LogLine`] on the sink's thread.
+//! text does. So a line is copied, into buffers that are used again, and what the sink sees borrows from them.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::log_lines::{Level, LogLine, Stream};
@@ -111,8 +111,18 @@ impl LogBatch {
         self.lines.clear();
     }
 
+    /// Forgets everything and keeps the buffers, unless little of them was needed this time.
+    pub(crate) fn reuse(&mut self) {
+        if self.text.len() < self.text.capacity() / 4 {
+            self.clear();
+        }
+        self.text.clear();
+        self.runs.clear();
+        self.lines.clear();
+    }
+
     /// The lines, unpacked one after another.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = LogLine> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = LogLine<'_>> {
         let mut text = &*self.text;
         let mut take = move |length: usize| {
             let (taken, rest) = text.split_at_checked(length).unwrap_or((text, &[]));
@@ -120,20 +130,19 @@ impl LogBatch {
             taken
         };
         let mut runs = self.runs.iter();
-        let nobody: Arc<str> = Arc::from("");
-        let (mut left, mut request_id, mut function) = (0, nobody.clone(), nobody);
+        let (mut left, mut request_id, mut function) = (0, &[][..], &[][..]);
         self.lines.iter().map(move |line| {
             while left == 0 {
                 let Some(run) = runs.next() else { break };
                 left = run.lines;
-                request_id = String::from_utf8_lossy(take(run.request_id)).into();
-                function = String::from_utf8_lossy(take(run.function)).into();
+                request_id = take(run.request_id);
+                function = take(run.function);
             }
             left = left.saturating_sub(1);
             LogLine {
                 time: line.time,
-                request_id: request_id.clone(),
-                function: function.clone(),
+                request_id: String::from_utf8_lossy(request_id),
+                function: String::from_utf8_lossy(function),
                 stream: line.mark.stream,
                 level: line.mark.level,
                 text: clean(take(line.text)),
@@ -144,13 +153,13 @@ impl LogBatch {
 }
 
 /// Text that can neither forge a line nor drive a terminal.
-fn clean(text: &[u8]) -> String {
+fn clean(text: &[u8]) -> Cow<'_, str> {
+    // Nearly all text is of this kind; without an early end many bytes are looked at in one step.
+    let is_printed = |&byte: &u8| (b' '..0x7f).contains(&byte) || byte == b'\t';
+    let printed = text.iter().fold(true, |all, byte| all & is_printed(byte));
     let text = String::from_utf8_lossy(text);
-    // Separators of lines and paragraphs end lines elsewhere; the other marks reorder or hide what stands around them.
-    let is_mark = |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let is_plain = |c: char| (!c.is_control() || c == '\t') && !is_mark(c);
-    if text.chars().all(is_plain) {
-        return text.into_owned();
+    if printed || text.chars().all(is_plain) {
+        return text;
     }
     let mut cleaned = String::with_capacity(text.len() + 16);
     for c in text.chars() {
@@ -160,7 +169,14 @@ fn clean(text: &[u8]) -> String {
             cleaned.extend(c.escape_default());
         }
     }
-    cleaned
+    Cow::Owned(cleaned)
+}
+
+/// Whether a character only shows itself.
+fn is_plain(c: char) -> bool {
+    // Separators of lines and paragraphs end lines elsewhere; the other marks reorder or hide what stands around them.
+    let is_mark = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    (!c.is_control() || c == '\t') && !is_mark
 }
 
 #[cfg(test)]
@@ -170,8 +186,9 @@ mod tests {
     const MARK: Mark = Mark { stream: Stream::Stdout, level: Level::Info, cut: false };
 
     fn texts(batch: &LogBatch) -> Vec<(String, String, String)> {
-        let told =
-            |line: LogLine| (line.request_id.to_string(), line.function.to_string(), line.text);
+        let told = |line: LogLine<'_>| {
+            (line.request_id.to_string(), line.function.to_string(), line.text.to_string())
+        };
         batch.iter().map(told).collect()
     }
 
@@ -203,6 +220,16 @@ mod tests {
         );
         all.clear();
         assert!(texts(&all).is_empty() && all.bytes() == 0);
+    }
+
+    #[test]
+    fn a_text_is_as_it_was_unless_it_could_do_something() {
+        for plain in ["", "a tab\tand ~", "zw\u{f6}lf \u{1f525}"] {
+            assert!(matches!(clean(plain.as_bytes()), Cow::Borrowed(text) if text == plain));
+        }
+        assert_eq!(clean(b"\x7f\x08\r"), "\\u{7f}\\u{8}\\r");
+        assert_eq!(clean("a\u{202e}b\u{2028}".as_bytes()), "a\\u{202e}b\\u{2028}");
+        assert_eq!(clean(b"half \xf0\x9f"), "half \u{fffd}");
     }
 
     #[test]

@@ -3,28 +3,40 @@
 //! Handing lines over never blocks. The thread looks for lines a few times a second and at once when a batch made the queue half
 //! full, so that a guest that logs does not pay for waking a thread. Lines that find no room are dropped and counted: a function may
 //! hold as much of the queue as it leaves free, so one that floods drops its own lines and leaves room for everybody else's.
+//! The thread works in short bursts, so that a flood does not make those who serve wait for the writer's turn to end.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::log_batch::LogBatch;
 use crate::log_lines::{LogLine, LogSink};
-use crate::priority::compute_behind;
+use crate::priority::stay_behind;
 
 /// How long a line may lie before the sink sees it.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Bytes that may wait, whatever the number of lines.
-const QUEUE_BYTES: usize = 64 << 20;
+/// Bytes that may wait, whatever the number of lines. Lines of others wait behind what a flood has here, so that it is not more than is
+/// written in a fraction of a second.
+const QUEUE_BYTES: usize = 16 << 20;
 
 /// Lines given to the sink at once.
-const BATCH_LINES: usize = 256;
+const BATCH_LINES: usize = 128;
+
+/// And bytes of text, if there is more than a line: writing them takes a fraction of [`BURST`].
+const BATCH_BYTES: usize = 32 << 10;
+
+/// How long lines are given to the sink without a rest.
+const BURST: Duration = Duration::from_micros(100);
+
+/// And how long the rest is. Who has slept is asked to wait by the scheduler when somebody else wakes; who goes on to the end of its turn
+/// is not.
+const REST: Duration = Duration::from_micros(50);
 
 /// The queue and its thread; ends, with all lines delivered, when dropped.
 #[derive(Debug)]
@@ -75,7 +87,7 @@ impl LogDrain {
         let thread =
             std::thread::Builder::new().name("hearth-log".to_owned()).spawn(move || {
                 // A flood keeps it busy. What it does not get to write are the flood's own lines.
-                compute_behind();
+                stay_behind();
                 on_thread.run(&*sink);
             })?;
         Ok(Self { shared, thread: Some(thread) })
@@ -143,19 +155,33 @@ impl Drop for LogDrain {
 impl Shared {
     fn run(&self, sink: &dyn LogSink) {
         let mut lines = LogBatch::default();
-        let mut batch: Vec<LogLine> = Vec::with_capacity(BATCH_LINES);
         while self.collect(&mut lines) {
-            let mut unpacked = lines.iter().peekable();
-            while unpacked.peek().is_some() {
-                batch.extend(unpacked.by_ref().take(BATCH_LINES));
-                sink.write(&batch);
-                batch.clear();
-            }
-            drop(unpacked);
-            lines.clear();
+            self.deliver(&lines, sink);
+            lines.reuse();
             self.queue.lock().is_delivering = false;
             self.delivered.notify_all();
         }
+    }
+
+    /// Gives the lines to the sink, a batch at a time and with rests.
+    fn deliver(&self, lines: &LogBatch, sink: &dyn LogSink) {
+        let mut batch: Vec<LogLine<'_>> = Vec::with_capacity(lines.len().min(BATCH_LINES));
+        let mut bytes = 0;
+        let mut begun = Instant::now();
+        for line in lines.iter() {
+            if batch.len() == BATCH_LINES || (bytes + line.text.len() > BATCH_BYTES && bytes > 0) {
+                sink.write(&batch);
+                batch.clear();
+                bytes = 0;
+                if begun.elapsed() >= BURST && !self.queue.lock().is_stopped {
+                    std::thread::sleep(REST);
+                    begun = Instant::now();
+                }
+            }
+            bytes += line.text.len();
+            batch.push(line);
+        }
+        sink.write(&batch);
     }
 
     /// Takes all lines that wait, in exchange for an empty batch; false once stopped and empty.
@@ -165,7 +191,9 @@ impl Shared {
             if queue.is_stopped {
                 return false;
             }
-            // Nobody logs: sleep until somebody does, then let a batch gather.
+            // Nobody logs: sleep until somebody does, then let a batch gather. Whoever flooded did not leave its buffers behind.
+            queue.lines.clear();
+            lines.clear();
             queue.is_idle = true;
             self.wake.wait(&mut queue);
             queue.is_idle = false;
@@ -190,13 +218,13 @@ mod tests {
     #[derive(Debug, Default)]
     struct Slow {
         gate: Mutex<()>,
-        of: Mutex<Vec<Arc<str>>>,
+        of: Mutex<Vec<String>>,
     }
 
     impl LogSink for Slow {
-        fn write(&self, lines: &[LogLine]) {
+        fn write(&self, lines: &[LogLine<'_>]) {
             drop(self.gate.lock());
-            self.of.lock().extend(lines.iter().map(|line| line.function.clone()));
+            self.of.lock().extend(lines.iter().map(|line| line.function.to_string()));
         }
     }
 
@@ -228,7 +256,7 @@ mod tests {
         }
         drop(held);
         drain.flush();
-        let of_quiet = sink.of.lock().iter().filter(|of| &***of == "s/quiet").count();
+        let of_quiet = sink.of.lock().iter().filter(|of| *of == "s/quiet").count();
         (drain.dropped() - dropped, of_quiet)
     }
 
@@ -242,6 +270,35 @@ mod tests {
     fn nor_does_one_of_long_lines() {
         let long = vec![b'x'; 16 << 10];
         assert_eq!(taken_beside_floods(&["s/loud", "s/louder"], &long), (0, 20));
+    }
+
+    /// A sink that notes what it is given at once.
+    #[derive(Debug, Default)]
+    struct Batches(Mutex<Vec<Vec<String>>>);
+
+    impl LogSink for Batches {
+        fn write(&self, lines: &[LogLine<'_>]) {
+            self.0.lock().push(lines.iter().map(|line| line.text.to_string()).collect());
+        }
+    }
+
+    #[test]
+    fn much_comes_in_order_and_a_little_at_a_time() {
+        let sink = Arc::new(Batches::default());
+        let drain = LogDrain::start(sink.clone(), 100_000).unwrap();
+        let texts = (0..2000).map(|n| format!("{n:0$}", if n % 10 == 0 { 20_000 } else { 4 }));
+        let texts: Vec<_> = texts.collect();
+        for text in &texts {
+            assert_eq!(drain.push(&batch("s/f", 1, text.as_bytes())), 0);
+        }
+        drain.flush();
+        let batches = sink.0.lock();
+        assert_eq!(batches.concat(), texts);
+        for batch in &*batches {
+            let bytes: usize = batch.iter().map(String::len).sum();
+            let is_small = batch.len() <= BATCH_LINES && (bytes <= BATCH_BYTES || batch.len() == 1);
+            assert!(is_small, "{} lines of {bytes} bytes", batch.len());
+        }
     }
 
     #[test]

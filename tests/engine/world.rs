@@ -97,11 +97,11 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A log sink that remembers.
 #[derive(Default)]
-pub(crate) struct Seen(pub(crate) std::sync::Mutex<Vec<hearth_engine::LogLine>>);
+pub(crate) struct Seen(pub(crate) std::sync::Mutex<Vec<hearth_engine::LogLine<'static>>>);
 
 impl hearth_engine::LogSink for Seen {
-    fn write(&self, lines: &[hearth_engine::LogLine]) {
-        self.0.lock().unwrap().extend_from_slice(lines);
+    fn write(&self, lines: &[hearth_engine::LogLine<'_>]) {
+        self.0.lock().unwrap().extend(lines.iter().map(|line| line.clone().into_owned()));
     }
 }
 

@@ -8,16 +8,16 @@ use crate::log_lines::{LogLine, LogSink};
 const OWNER: (&str, &str) = ("r-1", "s/f");
 
 #[derive(Default)]
-struct Seen(Mutex<Vec<LogLine>>);
+struct Seen(Mutex<Vec<LogLine<'static>>>);
 
 impl LogSink for Seen {
-    fn write(&self, lines: &[LogLine]) {
-        self.0.lock().extend_from_slice(lines);
+    fn write(&self, lines: &[LogLine<'_>]) {
+        self.0.lock().extend(lines.iter().map(|line| line.clone().into_owned()));
     }
 }
 
 /// Runs `write` on a log with a sink and returns the lines and what was counted.
-fn lines(budget: u64, write: impl FnOnce(&InstanceLog)) -> (Vec<LogLine>, Logged) {
+fn lines(budget: u64, write: impl FnOnce(&InstanceLog)) -> (Vec<LogLine<'static>>, Logged) {
     let seen = Arc::new(Seen::default());
     let drain = Arc::new(LogDrain::start(seen.clone(), 1000).unwrap());
     let log = InstanceLog::new(Some(drain.clone()));
@@ -77,7 +77,7 @@ fn lines_are_split_across_writes_and_carry_their_invocation() {
         log.write(Stream::Stderr, b"oops\n");
         log.write(Stream::Stdout, b"lo\nunfinished");
     });
-    let texts: Vec<_> = lines.iter().map(|line| (line.stream, line.text.as_str())).collect();
+    let texts: Vec<_> = lines.iter().map(|line| (line.stream, &*line.text)).collect();
     assert_eq!(
         texts,
         [(Stream::Stderr, "oops"), (Stream::Stdout, "hello"), (Stream::Stdout, "unfinished")]
@@ -117,7 +117,7 @@ fn an_endless_line_is_cut() {
     });
     assert_eq!(lines[0].text.len(), LINE_BYTES_MAX);
     assert!(lines[0].cut);
-    assert_eq!((lines[1].text.as_str(), lines[1].cut), ("next", false));
+    assert_eq!((&*lines[1].text, lines[1].cut), ("next", false));
 }
 
 #[test]

@@ -136,31 +136,26 @@ impl LogStore {
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
+}
 
-    fn take(&self, entries: Vec<Arc<LogEntry>>) {
-        self.written.fetch_add(entries.len() as u64, Ordering::Relaxed);
-        let appended = self.segments.as_ref().map(|segments| segments.lock().append(&entries));
+impl LogSink for LogStore {
+    fn write(&self, lines: &[LogLine<'_>]) {
+        self.written.fetch_add(lines.len() as u64, Ordering::Relaxed);
+        let appended = self.segments.as_ref().map(|segments| segments.lock().append(lines));
         if let Some(Err(error)) = appended {
-            let before = self.lost.fetch_add(entries.len() as u64, Ordering::Relaxed);
+            let before = self.lost.fetch_add(lines.len() as u64, Ordering::Relaxed);
             if before == 0 {
                 tracing::warn!(%error, "log lines cannot be written to disk");
             }
         }
-        let mut recent = self.recent.lock();
-        for entry in &entries {
-            recent.push(entry.clone());
+        self.recent.lock().push(lines);
+        // Only now: who begins to follow after this look finds them among the recent ones.
+        if self.followers.receiver_count() > 0 {
+            for line in lines {
+                // The last one may have gone.
+                let _ = self.followers.send(Arc::new(LogEntry::from(line)));
+            }
         }
-        drop(recent);
-        for entry in entries {
-            // Nobody follows: nothing to do.
-            let _ = self.followers.send(entry);
-        }
-    }
-}
-
-impl LogSink for LogStore {
-    fn write(&self, lines: &[LogLine]) {
-        self.take(lines.iter().map(|line| Arc::new(LogEntry::from(line))).collect());
     }
 }
 

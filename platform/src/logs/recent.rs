@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use hearth_engine::LogLine;
+
 use super::{LogEntry, LogQuery};
 
 /// Functions whose recency is tracked exactly; beyond it the heaviest goes when room is needed.
@@ -18,11 +20,45 @@ pub(super) struct Recent {
     partial: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
+    name: Arc<str>,
     lines: VecDeque<Arc<LogEntry>>,
     bytes: usize,
     last: u64,
+}
+
+impl Lines {
+    fn new(name: Arc<str>) -> Self {
+        Self { name, lines: VecDeque::new(), bytes: 0, last: 0 }
+    }
+
+    /// Adds a line; of more than `max` the oldest goes, and the new one takes over its memory.
+    fn push(&mut self, line: &LogLine<'_>, max: usize) {
+        let newest = self.lines.back().map(|newest| &newest.request_id);
+        let request_id = match newest.filter(|id| ***id == *line.request_id) {
+            Some(same) => same.clone(),
+            None => Arc::from(&*line.request_id),
+        };
+        let mut old = if self.lines.len() < max { None } else { self.pop() };
+        let entry = match old.as_mut().and_then(Arc::get_mut) {
+            Some(entry) => {
+                entry.reuse(line, request_id);
+                old
+            }
+            // None went, or somebody is still looking at it.
+            None => Some(Arc::new(LogEntry::new(line, request_id, self.name.clone()))),
+        };
+        let Some(entry) = entry else { return };
+        self.bytes += entry.weight();
+        self.lines.push_back(entry);
+    }
+
+    fn pop(&mut self) -> Option<Arc<LogEntry>> {
+        let old = self.lines.pop_front()?;
+        self.bytes -= old.weight();
+        Some(old)
+    }
 }
 
 impl Recent {
@@ -37,18 +73,9 @@ impl Recent {
         }
     }
 
-    pub(super) fn push(&mut self, entry: Arc<LogEntry>) {
-        self.tick += 1;
-        let weight = entry.weight();
-        let lines = self.functions.entry(entry.function.clone()).or_default();
-        lines.last = self.tick;
-        lines.bytes += weight;
-        self.bytes += weight;
-        lines.lines.push_back(entry);
-        while lines.lines.len() > self.lines_per_function || lines.bytes > self.bytes_max {
-            let Some(old) = lines.lines.pop_front() else { break };
-            lines.bytes -= old.weight();
-            self.bytes -= old.weight();
+    pub(super) fn push(&mut self, lines: &[LogLine<'_>]) {
+        for of_one in lines.chunk_by(|one, next| one.function == next.function) {
+            self.push_of_one(of_one);
         }
         while self.bytes > self.bytes_max {
             let oldest = self.functions.iter().min_by_key(|(_, lines)| lines.last);
@@ -57,6 +84,26 @@ impl Recent {
                 self.bytes -= lines.bytes;
             }
         }
+    }
+
+    /// Lines of one function.
+    fn push_of_one(&mut self, new: &[LogLine<'_>]) {
+        let Some(first) = new.first() else { return };
+        if !self.functions.contains_key(&*first.function) {
+            let name: Arc<str> = Arc::from(&*first.function);
+            self.functions.insert(name.clone(), Lines::new(name));
+        }
+        let Some(lines) = self.functions.get_mut(&*first.function) else { return };
+        self.tick += 1;
+        lines.last = self.tick;
+        self.bytes -= lines.bytes;
+        for line in new {
+            lines.push(line, self.lines_per_function);
+            while lines.bytes > self.bytes_max {
+                lines.pop();
+            }
+        }
+        self.bytes += lines.bytes;
     }
 
     /// The newest lines that match, oldest first, and whether no older ones can be in files.

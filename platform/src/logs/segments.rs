@@ -7,6 +7,10 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hearth_engine::LogLine;
+use memchr::memmem::Finder;
+
+use super::entry::Written;
 use super::{LogEntry, LogQuery};
 
 /// The longest line of a file that is read: text, escapes and names.
@@ -20,6 +24,8 @@ pub(super) struct Segments {
     /// Number and size, oldest first; the last is the one appended to.
     known: VecDeque<(u64, u64)>,
     file: File,
+    /// Lines on their way to it; of bounded size, as the engine hands over a bounded batch.
+    buffer: Vec<u8>,
 }
 
 impl Segments {
@@ -40,20 +46,27 @@ impl Segments {
         let file = create(dir, next)?;
         let mut known: VecDeque<_> = known.into();
         known.push_back((next, 0));
-        let mut segments = Self { dir: dir.to_owned(), segment_bytes, disk_bytes, known, file };
+        let mut segments = Self {
+            dir: dir.to_owned(),
+            segment_bytes,
+            disk_bytes,
+            known,
+            file,
+            buffer: Vec::new(),
+        };
         segments.trim()?;
         Ok(segments)
     }
 
-    pub(super) fn append(&mut self, entries: &[Arc<LogEntry>]) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        for entry in entries {
-            serde_json::to_writer(&mut bytes, &**entry)?;
-            bytes.push(b'\n');
+    pub(super) fn append(&mut self, lines: &[LogLine<'_>]) -> io::Result<()> {
+        self.buffer.clear();
+        for line in lines {
+            serde_json::to_writer(&mut self.buffer, &Written::from(line))?;
+            self.buffer.push(b'\n');
         }
-        self.file.write_all(&bytes)?;
+        self.file.write_all(&self.buffer)?;
         let Some((number, size)) = self.known.back_mut() else { return Ok(()) };
-        *size += bytes.len() as u64;
+        *size += self.buffer.len() as u64;
         if *size >= self.segment_bytes {
             let next = number.saturating_add(1);
             self.file = create(&self.dir, next)?;
@@ -88,6 +101,9 @@ fn create(dir: &Path, number: u64) -> io::Result<File> {
 
 /// The newest lines that match, oldest first. Files that went meanwhile and lines cut short are passed over.
 pub(super) fn find(paths: &[PathBuf], query: &LogQuery) -> io::Result<Vec<Arc<LogEntry>>> {
+    // As it stands in the lines that may match. Most lines of a file are of others, and are not parsed.
+    let function = serde_json::to_string(&query.function)?;
+    let function = Finder::new(&function);
     let mut found: VecDeque<Arc<LogEntry>> = VecDeque::new();
     for path in paths {
         let file = match File::open(path) {
@@ -100,7 +116,8 @@ pub(super) fn find(paths: &[PathBuf], query: &LogQuery) -> io::Result<Vec<Arc<Lo
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
         while lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? > 0 {
-            if let Some(entry) = parse(&line, query) {
+            let may_match = function.find(&line).is_some();
+            if let Some(entry) = may_match.then(|| parse(&line, query)).flatten() {
                 here.push_back(Arc::new(entry));
                 if here.len() > room {
                     here.pop_front();

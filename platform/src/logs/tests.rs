@@ -1,19 +1,24 @@
 //! The log store: its bounds, its files and its followers.
 
-use std::borrow::Cow;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hearth_engine::{Level, Stream};
 
 use super::*;
 
-fn entry(function: &str, time_ms: u64, text: &str) -> Arc<LogEntry> {
-    Arc::new(LogEntry {
-        time_ms,
-        request_id: format!("r{}", time_ms % 2).into(),
-        function: function.into(),
-        stream: Cow::Borrowed("stdout"),
-        level: Cow::Borrowed("info"),
-        text: text.to_owned(),
-        cut: false,
-    })
+/// Gives the store lines of `function`, each with its time in milliseconds.
+fn write(store: &LogStore, function: &str, texts: impl IntoIterator<Item = (u64, String)>) {
+    let line = |(time_ms, text): (u64, String)| {
+        let mut line = LogLine::new(function, "r", &text).into_owned();
+        line.request_id = format!("r{}", time_ms % 2).into();
+        line.time = UNIX_EPOCH + Duration::from_millis(time_ms);
+        line
+    };
+    store.write(&texts.into_iter().map(line).collect::<Vec<_>>());
+}
+
+fn numbers(of: std::ops::Range<u64>) -> impl Iterator<Item = (u64, String)> {
+    of.map(|n| (n, n.to_string()))
 }
 
 fn query(function: &str, limit: usize) -> LogQuery {
@@ -27,8 +32,8 @@ async fn texts(store: &Arc<LogStore>, query: LogQuery) -> Vec<String> {
 #[tokio::test]
 async fn lines_are_found_by_function_time_and_request() {
     let store = LogStore::open(LogConfig::new(None)).unwrap();
-    store.take((0..6).map(|n| entry("s/f", n, &n.to_string())).collect());
-    store.take(vec![entry("s/g", 9, "other")]);
+    write(&store, "s/f", numbers(0..6));
+    write(&store, "s/g", [(9, "other".to_owned())]);
     assert_eq!(texts(&store, query("s/f", 2)).await, ["4", "5"]);
     let since = LogQuery { since_ms: Some(3), ..query("s/f", 9) };
     assert_eq!(texts(&store, since).await, ["3", "4", "5"]);
@@ -41,7 +46,7 @@ async fn memory_is_bounded_and_files_fill_in() {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig { lines_per_function: 2, ..LogConfig::new(Some(dir.path().into())) };
     let store = LogStore::open(config.clone()).unwrap();
-    store.take((0..10).map(|n| entry("s/f", n, &n.to_string())).collect());
+    write(&store, "s/f", numbers(0..10));
     assert_eq!(texts(&store, query("s/f", 3)).await, ["7", "8", "9"]);
     drop(store);
     let again = LogStore::open(config).unwrap();
@@ -53,7 +58,7 @@ async fn all_functions_share_one_bound_of_bytes() {
     let config = LogConfig { memory_bytes: 10_000, ..LogConfig::new(None) };
     let store = LogStore::open(config).unwrap();
     for n in 0..1000 {
-        store.take(vec![entry(&format!("s/f{n}"), n, &"x".repeat(100))]);
+        write(&store, &format!("s/f{n}"), [(n, "x".repeat(100))]);
     }
     assert!(texts(&store, query("s/f0", 9)).await.is_empty());
     assert_eq!(texts(&store, query("s/f999", 9)).await.len(), 1);
@@ -70,7 +75,7 @@ async fn files_rotate_within_their_bound_and_a_cut_line_is_passed_over() {
     };
     let store = LogStore::open(config.clone()).unwrap();
     for n in 0..200 {
-        store.take(vec![entry("s/f", n, &format!("line {n}"))]);
+        write(&store, "s/f", [(n, format!("line {n}"))]);
     }
     let files = || std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap());
     let size: u64 = files().map(|file| file.metadata().unwrap().len()).sum();
@@ -81,7 +86,7 @@ async fn files_rotate_within_their_bound_and_a_cut_line_is_passed_over() {
     bytes.extend(b"{\"time_ms\":1,");
     std::fs::write(&newest, bytes).unwrap();
     let again = LogStore::open(config).unwrap();
-    again.take(vec![entry("s/f", 200, "line 200")]);
+    write(&again, "s/f", [(200, "line 200".to_owned())]);
     assert_eq!(texts(&again, query("s/f", 2)).await, ["line 199", "line 200"]);
 }
 
@@ -90,11 +95,11 @@ async fn a_follower_is_told_what_it_missed() {
     let config = LogConfig { follow_lines: 4, ..LogConfig::new(None) };
     let store = LogStore::open(config).unwrap();
     let mut follower = store.follow(Some("s/f"));
-    store.take((0..10).map(|n| entry("s/f", n, &n.to_string())).collect());
+    write(&store, "s/f", numbers(0..10));
     assert_eq!(follower.next().await, Some(Followed::Missed(6)));
     let next = follower.next().await;
     assert!(matches!(next, Some(Followed::Line(line)) if line.text == "6"));
-    store.take(vec![entry("s/g", 11, "other")]);
+    write(&store, "s/g", [(11, "other".to_owned())]);
     drop(store);
     let mut rest = 0;
     while let Some(followed) = follower.next().await {
@@ -102,4 +107,33 @@ async fn a_follower_is_told_what_it_missed() {
         rest += 1;
     }
     assert_eq!(rest, 3);
+}
+
+#[tokio::test]
+async fn who_has_looked_a_line_up_keeps_it_when_its_memory_is_wanted_for_another() {
+    let store =
+        LogStore::open(LogConfig { lines_per_function: 3, ..LogConfig::new(None) }).unwrap();
+    write(&store, "s/f", numbers(0..3));
+    let seen = store.query(query("s/f", 1)).await.unwrap();
+    for n in 3..9 {
+        write(&store, "s/f", [(n, "x".repeat(usize::try_from(n).unwrap() * 100))]);
+    }
+    assert_eq!((&*seen[0].text, &*seen[0].request_id), ("2", "r0"));
+    let lengths: Vec<_> = texts(&store, query("s/f", 9)).await.iter().map(String::len).collect();
+    assert_eq!(lengths, [600, 700, 800]);
+}
+
+#[tokio::test]
+async fn a_file_has_of_a_line_what_memory_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig::new(Some(dir.path().into()));
+    let store = LogStore::open(config.clone()).unwrap();
+    let mut line = LogLine::new("s/f", "r1", "quoted \" and \\ and \u{1f525}");
+    (line.stream, line.level, line.cut) = (Stream::Stderr, Level::Critical, true);
+    store.write(&[line]);
+    let in_memory = store.query(query("s/f", 9)).await.unwrap();
+    assert_eq!((&*in_memory[0].stream, &*in_memory[0].level), ("stderr", "critical"));
+    drop(store);
+    let in_files = LogStore::open(config).unwrap().query(query("s/f", 9)).await.unwrap();
+    assert_eq!(in_files, in_memory);
 }
