@@ -24,9 +24,7 @@ use crate::guest::http::{HttpP2, HttpP3};
 use crate::guest::snapshot::Initialised;
 use crate::guest::websocket::{self, SocketCall};
 use crate::roster::Entered;
-use crate::state::{
-    ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for, wasi_for,
-};
+use crate::state::{ComponentState, CoreState, HasLedger, Ledger, Shared, new_store, preview1_for};
 use crate::tail_log::{InstanceLog, Logged};
 use crate::work::Work;
 use crate::{Fault, Invocation};
@@ -414,9 +412,8 @@ impl Making<'_> {
     }
 
     fn component(&self, birth: &mut Birth) -> Result<Store<ComponentState>, CallFailure> {
-        let wasi = wasi_for(self.shared, self.log).map_err(host_resource)?;
         let (shared, log) = (self.shared.clone(), self.log.clone());
-        let state = ComponentState::new(shared, log, wasi, birth.deadline);
+        let state = ComponentState::new(shared, log, birth.deadline).map_err(host_resource)?;
         Ok(self.of_component(state, birth))
     }
 

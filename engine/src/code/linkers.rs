@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use hearth_host_api::preview1::Preview1;
 use hearth_host_api::{Grants, core_imports, tmp, view};
 use wasmtime::Linker;
-use wasmtime::component::Linker as ComponentLinker;
+use wasmtime::component::{HasData, Linker as ComponentLinker, ResourceTable};
 
 use crate::state::{ComponentState, CoreState};
 
@@ -124,9 +124,28 @@ impl Linkers {
 fn plain(engine: &wasmtime::Engine) -> wasmtime::Result<ComponentLinker<ComponentState>> {
     let mut linker = ComponentLinker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    add_streams(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     view::add_component_imports(&mut linker)?;
     Ok(linker)
+}
+
+/// Handles, as `wasi:io` finds them.
+struct Handles;
+
+impl HasData for Handles {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// `wasi:io` again, in place of what went by way of the WASI context: a guest that writes its answer to a stream needs none.
+fn add_streams(linker: &mut ComponentLinker<ComponentState>) -> wasmtime::Result<()> {
+    use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
+    linker.allow_shadowing(true);
+    error::add_to_linker::<_, Handles>(linker, ComponentState::table)?;
+    poll::add_to_linker::<_, Handles>(linker, ComponentState::table)?;
+    streams::add_to_linker::<_, Handles>(linker, ComponentState::table)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// What is in the cell, or what is made for it now. Losing a race drops a linker nobody has used.

@@ -100,7 +100,7 @@ pub(crate) fn component_command_state(
     let pipes = Pipes::new(shared);
     let mut wasi = wasi_for(shared, &log).map_err(host_resource)?;
     wasi.stdin(pipes.input.clone()).stdout(pipes.output.clone());
-    Ok((ComponentState::new(shared.clone(), log, wasi, deadline), pipes))
+    Ok((ComponentState::with_wasi(shared.clone(), log, Some(wasi), deadline), pipes))
 }
 
 impl ComponentCommand {

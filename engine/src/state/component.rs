@@ -36,7 +36,8 @@ const FIELD_BYTES_MAX: usize = 64 << 10;
 /// Data of one component instance.
 pub(crate) struct ComponentState {
     pub(crate) ledger: Ledger,
-    wasi: WasiCtx,
+    /// None until the guest calls for it, which many that serve HTTP never do: making and dropping it is a twentieth of what a fresh one costs.
+    wasi: Option<Box<WasiCtx>>,
     table: ResourceTable,
     http: WasiHttpCtx,
     hooks: EgressHooks,
@@ -50,11 +51,25 @@ impl std::fmt::Debug for ComponentState {
 }
 
 impl ComponentState {
-    /// That of a new instance, which is to be made by `deadline`.
+    /// That of a new instance, which is to be made by `deadline`. Its WASI context is made when it is called for.
+    ///
+    /// # Errors
+    /// When a granted directory cannot be opened; the message names it.
     pub(crate) fn new(
         shared: Arc<Shared>,
         log: InstanceLog,
-        mut wasi: WasiCtxBuilder,
+        deadline: Instant,
+    ) -> Result<Self, String> {
+        let has_directories = !shared.grants.directories.is_empty();
+        let wasi = if has_directories { Some(wasi_for(&shared, &log)?) } else { None };
+        Ok(Self::with_wasi(shared, log, wasi, deadline))
+    }
+
+    /// The same, with a WASI context.
+    pub(crate) fn with_wasi(
+        shared: Arc<Shared>,
+        log: InstanceLog,
+        wasi: Option<WasiCtxBuilder>,
         deadline: Instant,
     ) -> Self {
         let mut table = ResourceTable::new();
@@ -65,7 +80,7 @@ impl ComponentState {
             tmp: shared.new_tmp(),
             hooks: EgressHooks::new(shared.egress.clone(), deadline),
             ledger: Ledger::new(shared, log, deadline),
-            wasi: wasi.build(),
+            wasi: wasi.map(|mut wasi| Box::new(wasi.build())),
             table,
             http,
         }
@@ -74,6 +89,11 @@ impl ComponentState {
 
 /// What an instance holds that another could not take over.
 impl ComponentState {
+    /// The handles of the host that the guest has, which are there without a WASI context as well.
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+
     /// What handles of the host the guest has, one word for each kind.
     pub(crate) fn handles(&mut self) -> BTreeSet<&'static str> {
         self.table.iter_mut().map(|held| handle_kind(held)).collect()
@@ -103,10 +123,14 @@ fn handle_kind(held: &dyn Any) -> &'static str {
 /// # Errors
 /// When a granted directory cannot be opened; the message names it.
 pub(crate) fn wasi_for(shared: &Shared, log: &InstanceLog) -> Result<WasiCtxBuilder, String> {
-    let writer: Arc<dyn LogWriter> = Arc::new(log.clone());
-    let mut wasi = shared.facts.context(&writer);
+    let mut wasi = wasi_without_directories(shared, log);
     open_directories(shared, &mut wasi)?;
     Ok(wasi)
+}
+
+fn wasi_without_directories(shared: &Shared, log: &InstanceLog) -> WasiCtxBuilder {
+    let writer: Arc<dyn LogWriter> = Arc::new(log.clone());
+    shared.facts.context(&writer)
 }
 
 /// Gives a context the function's directories.
@@ -140,7 +164,12 @@ impl HasLedger for ComponentState {
 
 impl WasiView for ComponentState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        // Not the log of the request that happens to run, where there are several.
+        let (shared, log) = (&self.ledger.shared, &self.ledger.home_log);
+        let ctx = self
+            .wasi
+            .get_or_insert_with(|| Box::new(wasi_without_directories(shared, log).build()));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
