@@ -109,7 +109,8 @@ impl LogStore {
         }))
     }
 
-    /// Finds lines: from memory where it holds all that is asked for, from the files otherwise.
+    /// Finds lines: from memory where it holds all that is asked for, from the files otherwise. What memory has is found even where
+    /// others logged so much that its file has gone.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -119,7 +120,9 @@ impl LogStore {
         let Some(paths) = self.segments.as_ref().filter(|_| !enough) else { return Ok(found) };
         let paths = paths.lock().paths();
         let read = tokio::task::spawn_blocking(move || segments::find(&paths, &query)).await;
-        read.map_err(std::io::Error::other)?
+        let read = read.map_err(std::io::Error::other)??;
+        // Each has the newest lines without a gap, the files only as many as there is room for beside everybody else's.
+        Ok(if read.len() < found.len() { found } else { read })
     }
 
     /// Follows the lines of a function, or of all, from now on.

@@ -91,6 +91,23 @@ async fn files_rotate_within_their_bound_and_a_cut_line_is_passed_over() {
 }
 
 #[tokio::test]
+async fn lines_in_memory_are_found_though_their_files_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig {
+        segment_bytes: 1000,
+        disk_bytes: 5000,
+        ..LogConfig::new(Some(dir.path().into()))
+    };
+    let store = LogStore::open(config).unwrap();
+    write(&store, "s/quiet", numbers(0..3));
+    for n in 0..200 {
+        write(&store, "s/loud", [(n, format!("line {n}"))]);
+    }
+    write(&store, "s/quiet", numbers(3..4));
+    assert_eq!(texts(&store, query("s/quiet", 9)).await, ["0", "1", "2", "3"]);
+}
+
+#[tokio::test]
 async fn a_follower_is_told_what_it_missed() {
     let config = LogConfig { follow_lines: 4, ..LogConfig::new(None) };
     let store = LogStore::open(config).unwrap();
