@@ -34,8 +34,8 @@ const BATCH_BYTES: usize = 32 << 10;
 /// How long lines are given to the sink without a rest.
 const BURST: Duration = Duration::from_micros(100);
 
-/// And how long the rest is. Who has slept is asked to wait by the scheduler when somebody else wakes; who goes on to the end of its turn
-/// is not.
+/// And how long the rest is. Who has just slept has its whole turn before it, and so lets whoever wakes pass; near the end of its turn it
+/// would not.
 const REST: Duration = Duration::from_micros(50);
 
 /// The queue and its thread; ends, with all lines delivered, when dropped.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::to_ms;
 
 /// One log line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LogEntry {
     /// When it was complete, in milliseconds since the Unix epoch.
     pub time_ms: u64,
@@ -27,7 +27,7 @@ pub struct LogEntry {
     pub cut: bool,
 }
 
-/// What a file has of a line: as [`LogEntry`] reads it, written from what the engine lends.
+/// A line as it is written to a file, from what the engine lends; it is read as a [`LogEntry`], whose fields have the same names.
 #[derive(Debug, Serialize)]
 pub(super) struct Written<'a> {
     time_ms: u64,
@@ -59,37 +59,33 @@ impl LogEntry {
         self.text.len() + 128
     }
 
-    /// A line of the invocation and the function.
-    pub(super) fn new(line: &LogLine<'_>, request_id: Arc<str>, function: Arc<str>) -> Self {
+    /// A line of the invocation and the function. Its text is put where another was, if that has not much too much memory.
+    pub(super) fn new(
+        line: &LogLine<'_>,
+        (request_id, function): (Arc<str>, Arc<str>),
+        mut text: String,
+    ) -> Self {
+        text.clear();
+        if text.capacity() > 2 * line.text.len().max(64) {
+            text = String::new();
+        }
+        text.push_str(&line.text);
         Self {
             time_ms: to_ms(line.time),
             request_id,
             function,
             stream: Cow::Borrowed(stream(line.stream)),
             level: Cow::Borrowed(level(line.level)),
-            text: line.text.to_string(),
+            text,
             cut: line.cut,
         }
-    }
-
-    /// Becomes `line`, of the function that this one is of. Its text's memory is used again where it is not much too large.
-    pub(super) fn reuse(&mut self, line: &LogLine<'_>, request_id: Arc<str>) {
-        self.time_ms = to_ms(line.time);
-        self.request_id = request_id;
-        self.stream = Cow::Borrowed(stream(line.stream));
-        self.level = Cow::Borrowed(level(line.level));
-        self.text.clear();
-        if self.text.capacity() > 2 * line.text.len().max(64) {
-            self.text = String::new();
-        }
-        self.text.push_str(&line.text);
-        self.cut = line.cut;
     }
 }
 
 impl From<&LogLine<'_>> for LogEntry {
     fn from(line: &LogLine<'_>) -> Self {
-        Self::new(line, Arc::from(&*line.request_id), Arc::from(&*line.function))
+        let owner = (Arc::from(&*line.request_id), Arc::from(&*line.function));
+        Self::new(line, owner, String::new())
     }
 }
 

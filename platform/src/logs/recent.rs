@@ -40,14 +40,15 @@ impl Lines {
             Some(same) => same.clone(),
             None => Arc::from(&*line.request_id),
         };
+        let owner = (request_id, self.name.clone());
         let mut old = if self.lines.len() < max { None } else { self.pop() };
         let entry = match old.as_mut().and_then(Arc::get_mut) {
             Some(entry) => {
-                entry.reuse(line, request_id);
+                *entry = LogEntry::new(line, owner, std::mem::take(&mut entry.text));
                 old
             }
             // None went, or somebody is still looking at it.
-            None => Some(Arc::new(LogEntry::new(line, request_id, self.name.clone()))),
+            None => Some(Arc::new(LogEntry::new(line, owner, String::new()))),
         };
         let Some(entry) = entry else { return };
         self.bytes += entry.weight();

@@ -1,5 +1,6 @@
 //! The log store: its bounds, its files and its followers.
 
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hearth_engine::{Level, Stream};
@@ -19,6 +20,11 @@ fn write(store: &LogStore, function: &str, texts: impl IntoIterator<Item = (u64,
 
 fn numbers(of: std::ops::Range<u64>) -> impl Iterator<Item = (u64, String)> {
     of.map(|n| (n, n.to_string()))
+}
+
+/// Files that a few hundred lines fill.
+fn small_files(dir: &Path) -> LogConfig {
+    LogConfig { segment_bytes: 1000, disk_bytes: 5000, ..LogConfig::new(Some(dir.into())) }
 }
 
 fn query(function: &str, limit: usize) -> LogQuery {
@@ -67,12 +73,7 @@ async fn all_functions_share_one_bound_of_bytes() {
 #[tokio::test]
 async fn files_rotate_within_their_bound_and_a_cut_line_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
-    let config = LogConfig {
-        segment_bytes: 1000,
-        disk_bytes: 5000,
-        lines_per_function: 1,
-        ..LogConfig::new(Some(dir.path().into()))
-    };
+    let config = LogConfig { lines_per_function: 1, ..small_files(dir.path()) };
     let store = LogStore::open(config.clone()).unwrap();
     for n in 0..200 {
         write(&store, "s/f", [(n, format!("line {n}"))]);
@@ -93,12 +94,7 @@ async fn files_rotate_within_their_bound_and_a_cut_line_is_passed_over() {
 #[tokio::test]
 async fn lines_in_memory_are_found_though_their_files_went() {
     let dir = tempfile::tempdir().unwrap();
-    let config = LogConfig {
-        segment_bytes: 1000,
-        disk_bytes: 5000,
-        ..LogConfig::new(Some(dir.path().into()))
-    };
-    let store = LogStore::open(config).unwrap();
+    let store = LogStore::open(small_files(dir.path())).unwrap();
     write(&store, "s/quiet", numbers(0..3));
     for n in 0..200 {
         write(&store, "s/loud", [(n, format!("line {n}"))]);
