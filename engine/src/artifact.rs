@@ -7,13 +7,14 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+
+use crate::pieces;
 
 mod load;
 mod read;
@@ -302,7 +303,7 @@ fn parts_of(path: &Path) -> Option<(&str, &str)> {
 
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
+    pieces::write_all(&mut file, bytes)?;
     file.sync_all()
 }
 

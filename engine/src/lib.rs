@@ -63,6 +63,7 @@ mod log_lines;
 mod memory_meter;
 mod off_thread;
 mod outcome;
+pub mod pieces;
 mod pool;
 mod presence;
 mod priority;

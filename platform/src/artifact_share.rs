@@ -16,6 +16,7 @@ use object_store::path::Path as ObjectPath;
 use tokio::runtime::Runtime;
 
 use crate::objects::{Endpoint, ObjectError, ObjectName, Remote};
+use crate::storage::whole_file::{in_pieces, read_whole};
 
 /// Under which name artifacts are in a bucket; in a directory they lie as they are.
 const FOLDER: &str = "hearth-artifacts";
@@ -119,7 +120,7 @@ impl Place {
                 if found.meta.size > bytes_max {
                     return Err(failed(name, &format!("it has {} bytes", found.meta.size)));
                 }
-                let bytes = found.bytes().await;
+                let bytes = read_whole(found).await;
                 bytes.map(Some).map_err(|error| failed(name, &error.to_string()))
             }
             Self::Bucket(remote, bucket) => {
@@ -136,7 +137,7 @@ impl Place {
     async fn put(&self, name: &str, bytes: Bytes) -> Result<(), SharedArtifactError> {
         match self {
             Self::Directory(files) => {
-                let put = files.put(&ObjectPath::from(name), bytes.into()).await;
+                let put = files.put(&ObjectPath::from(name), in_pieces(&bytes)).await;
                 put.map(drop).map_err(|error| failed(name, &error.to_string()))
             }
             Self::Bucket(remote, bucket) => {

@@ -5,12 +5,11 @@
 //! function is loaded. A directory is whole when it has its name. What no function needs goes after a grace period.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_engine::{Access, DirectoryGrant};
+use hearth_engine::{Access, DirectoryGrant, pieces};
 use tokio::sync::Mutex;
 
 use crate::checksum::sha256;
@@ -176,7 +175,8 @@ fn make(
                 std::fs::create_dir_all(unfinished.join(parent))?;
             }
             directories.extend(above.into_iter().map(Path::to_path_buf));
-            std::fs::File::create_new(unfinished.join(path))?.write_all(bytes)?;
+            let mut file = std::fs::File::create_new(unfinished.join(path))?;
+            pieces::write_all(&mut file, bytes)?;
             files.insert(path.to_path_buf());
             Ok(())
         })?;

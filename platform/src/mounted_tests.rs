@@ -1,6 +1,7 @@
 //! Tests of unpacked layers.
 
 use std::io::Cursor;
+use std::io::Write as _;
 
 use ::zip::ZipWriter;
 use ::zip::write::SimpleFileOptions;

@@ -143,6 +143,7 @@ const PLACES: &[Place] = &[
             ("platform/src/platform.rs", "opening the data directory, once"),
             ("platform/src/backup.rs", "copying the storage, by a command of its own"),
             ("platform/src/storage/code_store.rs", "hashing code, when it is stored or loaded"),
+            ("platform/src/storage/whole_file.rs", "reading code and artifacts from disk"),
             ("platform/src/logs", "looking through log files"),
             ("server/src/http/body.rs", "letting go of a large body takes milliseconds"),
             (
@@ -152,6 +153,19 @@ const PLACES: &[Place] = &[
         ],
         spares_tests: true,
         instead: "waking another core costs more than a fresh instance; nothing from accept to guest may do it",
+    },
+    Place {
+        what: "a whole file in one system call",
+        view: View::Code,
+        needles: &["fs::read(", "fs::write(", "fs::copy("],
+        rooms: HOST,
+        only: &[
+            ("engine/src/artifact.rs", "a key of 32 bytes"),
+            ("server/src/serve.rs", "certificates and their key"),
+            ("server/src/http/port_file.rs", "a line"),
+        ],
+        spares_tests: true,
+        instead: "a kernel that does not preempt itself keeps everybody from that core meanwhile; use hearth_engine::pieces",
     },
     Place {
         what: "the environment",

@@ -2,7 +2,8 @@
 //!
 //! Child and parent talk through two files and one line of JSON on the child's standard input.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Behind, CompileJob, precompile};
 use crate::artifact::ArtifactStore;
 use crate::config::CompilerChild;
+use crate::pieces;
 use crate::priority::compute_behind;
 use crate::wasmtime_config::{Flavor, compiling_engine};
 use crate::{LoadError, Tier};
@@ -70,7 +72,9 @@ fn run_child(
         function: function.clone(),
         why: format!("{what}: {why}"),
     };
-    std::fs::write(wasm, &job.code).map_err(|why| failed("writing the compiler's input", why))?;
+    File::create(wasm)
+        .and_then(|mut input| pieces::write_all(&mut input, &job.code))
+        .map_err(|why| failed("writing the compiler's input", why))?;
     let task = ChildJob {
         is_component: job.is_component,
         is_concurrent: job.flavor == Flavor::Concurrent,
@@ -140,13 +144,10 @@ fn read_child(
     output: &Path,
 ) -> Result<Vec<u8>, LoadError> {
     use std::os::unix::process::ExitStatusExt;
-    match (status.success(), status.signal(), std::fs::read(output)) {
-        (true, _, Ok(mut bytes)) if bytes.first() == Some(&COMPILED) => {
-            bytes.remove(0);
-            Ok(bytes)
-        }
-        (true, _, Ok(bytes)) if bytes.first() == Some(&NOT_VALID) => {
-            let why = String::from_utf8_lossy(bytes.get(1..).unwrap_or_default()).into_owned();
+    match (status.success(), status.signal(), read_output(output)) {
+        (true, _, Ok((COMPILED, bytes))) => Ok(bytes),
+        (true, _, Ok((NOT_VALID, bytes))) => {
+            let why = String::from_utf8_lossy(&bytes).into_owned();
             Err(LoadError::Invalid { function: function.to_owned(), why })
         }
         (_, Some(signal), _)
@@ -167,6 +168,14 @@ fn read_child(
     }
 }
 
+/// The first byte of what the child wrote, and the rest.
+fn read_output(path: &Path) -> std::io::Result<(u8, Vec<u8>)> {
+    let mut file = File::open(path)?;
+    let mut tag = [0];
+    file.read_exact(&mut tag)?;
+    Ok((tag[0], pieces::read_file(&mut file)?))
+}
+
 fn over_limit(function: &str, limit: &str) -> LoadError {
     LoadError::CompileLimit { function: function.to_owned(), limit: limit.to_owned() }
 }
@@ -182,7 +191,7 @@ pub fn compile_child(wasm: &Path, artifact: &Path) -> Result<(), LoadError> {
     let task: ChildJob = serde_json::from_reader(std::io::stdin().lock())
         .map_err(|why| failure(format!("no compile job on standard input: {why}")))?;
     limit_self(&task).map_err(|why| failure(format!("limits not applied: {why}")))?;
-    let code = std::fs::read(wasm).map_err(|why| failure(format!("input not read: {why}")))?;
+    let code = pieces::read(wasm).map_err(|why| failure(format!("input not read: {why}")))?;
     let flavor = if task.is_concurrent { Flavor::Concurrent } else { Flavor::Plain };
     let engine = compiling_engine(flavor, task.tier, !task.is_behind)
         .map_err(|why| failure(format!("wasmtime not set up: {why:#}")))?;
@@ -190,10 +199,12 @@ pub fn compile_child(wasm: &Path, artifact: &Path) -> Result<(), LoadError> {
         Ok(compiled) => (COMPILED, compiled),
         Err(why) => (NOT_VALID, format!("{why:#}").into_bytes()),
     };
-    let mut output = Vec::with_capacity(body.len() + 1);
-    output.push(tag);
-    output.extend_from_slice(&body);
-    std::fs::write(artifact, output).map_err(|why| failure(format!("output not written: {why}")))
+    File::create(artifact)
+        .and_then(|mut output| {
+            output.write_all(&[tag])?;
+            pieces::write_all(&mut output, &body)
+        })
+        .map_err(|why| failure(format!("output not written: {why}")))
 }
 
 /// What bounds the child's memory. Not its address space where there is a choice: an allocator that finds no room for an arena, which it would mostly

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use hearth_engine::pieces;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{GetResultPayload, ObjectStoreExt};
@@ -106,7 +107,7 @@ fn read_within(
     }
     let mut bytes = Vec::with_capacity(usize::try_from(opened.len()).unwrap_or(0));
     // It may grow while it is read.
-    let read = file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes);
+    let read = pieces::read_to_end(&mut file.take(limit_bytes.saturating_add(1)), &mut bytes);
     read.map_err(|error| io_error(object, &error))?;
     if bytes.len() as u64 > limit_bytes {
         return Err(too_large(bytes.len() as u64));

@@ -15,6 +15,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use parking_lot::Mutex;
 
+use super::whole_file::{in_pieces, read_whole};
 use crate::checksum::sha256;
 
 /// Why code cannot be stored or read.
@@ -133,14 +134,14 @@ impl CodeStore {
         let pin = self.pin(digest).await;
         let path = path(&pin.digest);
         let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.files.put_opts(&path, bytes.clone().into(), create).await {
+        match self.files.put_opts(&path, in_pieces(&bytes), create).await {
             Ok(_) => return Ok(pin),
             Err(object_store::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(failed(&pin.digest, "stored", error.to_string())),
         }
         // There already: good, unless it was damaged since; then this upload is what repairs it.
         if self.get(&pin.digest, "").await.is_err() {
-            let overwritten = self.files.put(&path, bytes.into()).await;
+            let overwritten = self.files.put(&path, in_pieces(&bytes)).await;
             overwritten.map_err(|error| failed(&pin.digest, "stored", error.to_string()))?;
         }
         Ok(pin)
@@ -163,11 +164,12 @@ impl CodeStore {
         if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(missing());
         }
-        let read = async { self.files.get(&path(digest)).await?.bytes().await };
-        let bytes = read.await.map_err(|error| match error {
+        let file = self.files.get(&path(digest)).await.map_err(|error| match error {
             object_store::Error::NotFound { .. } => missing(),
             error => failed(digest, "read", error.to_string()),
         })?;
+        let bytes = read_whole(file).await;
+        let bytes = bytes.map_err(|error| failed(digest, "read", error.to_string()))?;
         let hashed = bytes.clone();
         let found = tokio::task::spawn_blocking(move || sha256(&hashed))
             .await

@@ -14,6 +14,7 @@ pub mod memory;
 #[cfg(test)]
 mod model_test;
 pub mod sqlite;
+pub(crate) mod whole_file;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -58,7 +58,7 @@ pub(super) struct Deploy {
 
 /// Reads a file that was named on the command line.
 pub(super) fn read_code(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path)
+    hearth_engine::pieces::read(path)
         .map_err(|error| UsageError(format!("{} cannot be read: {error}", path.display())).into())
 }
 
