@@ -17,6 +17,7 @@ use crate::wasmtime_config::{Flavor, compiling_engine};
 use crate::{LoadError, Tier};
 
 mod child;
+mod ending;
 
 pub use child::compile_child;
 use child::compile_in_child;

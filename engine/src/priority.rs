@@ -44,7 +44,12 @@ pub fn compute_behind() {
 
 /// The same for who may never run out of work, guests that run long and whoever cleans up behind guests: the longest turns.
 pub(crate) fn stay_behind() {
-    set(BEHIND, LONGEST_TURN_NS, Waking::InterruptsNobody);
+    stay_behind_by(BEHIND);
+}
+
+/// The same, but kinder by `niceness`.
+pub(crate) fn stay_behind_by(niceness: i32) {
+    set(niceness, LONGEST_TURN_NS, Waking::InterruptsNobody);
 }
 
 /// The same as [`compute_behind`], but kinder by `niceness`: for what nobody waits for.

@@ -11,19 +11,21 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
+use super::ending::Ending;
 use super::{Behind, CompileJob, precompile};
 use crate::artifact::ArtifactStore;
 use crate::config::CompilerChild;
 use crate::pieces;
-use crate::priority::compute_behind;
+use crate::priority::{compute_behind, stay_behind, stay_behind_by};
 use crate::wasmtime_config::{Flavor, compiling_engine};
 use crate::{LoadError, Tier};
 
-/// How often a waiting thread looks whether its child ended.
-const CHILD_POLL: Duration = Duration::from_millis(2);
+/// How often a waiting thread looks whether its child is still wanted, where nobody waits for it.
+const LOOK_BEHIND: Duration = Duration::from_millis(200);
 
-/// The same for a child that nobody waits for.
-const CHILD_POLL_BEHIND: Duration = Duration::from_millis(20);
+/// From how many bytes of code on the child has the longest turns: it needs several of them anyway, and with each turn that is about to end
+/// it is in the way of whoever serves a caller.
+const LARGE_CODE_BYTES: usize = 8 << 20;
 
 /// How much longer than others a child may take that nobody waits for: it runs when nothing else does.
 const PATIENCE_BEHIND: u32 = 10;
@@ -113,11 +115,12 @@ fn wait(
     child: &CompilerChild,
 ) -> Result<ExitStatus, LoadError> {
     let function = &job.function;
-    let (timeout, poll) = match job.behind {
-        Some(_) => (child.timeout.saturating_mul(PATIENCE_BEHIND), CHILD_POLL_BEHIND),
-        None => (child.timeout, CHILD_POLL),
+    let (timeout, look_after) = match job.behind {
+        Some(_) => (child.timeout.saturating_mul(PATIENCE_BEHIND), LOOK_BEHIND),
+        None => (child.timeout, Duration::MAX),
     };
     let killed_after = Instant::now() + timeout;
+    let ending = Ending::of(process);
     loop {
         let ended = process.try_wait().map_err(|why| LoadError::ArtifactStore {
             function: function.clone(),
@@ -130,10 +133,11 @@ fn wait(
             let why = "the engine ends".to_owned();
             return Err(LoadError::Failure { function: function.clone(), why });
         }
-        if Instant::now() >= killed_after {
+        let left = killed_after.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(over_limit(function, &format!("{} s of time", timeout.as_secs())));
         }
-        std::thread::sleep(poll);
+        ending.wait(left.min(look_after));
     }
 }
 
@@ -192,6 +196,7 @@ pub fn compile_child(wasm: &Path, artifact: &Path) -> Result<(), LoadError> {
         .map_err(|why| failure(format!("no compile job on standard input: {why}")))?;
     limit_self(&task).map_err(|why| failure(format!("limits not applied: {why}")))?;
     let code = pieces::read(wasm).map_err(|why| failure(format!("input not read: {why}")))?;
+    step_back(&task, code.len());
     let flavor = if task.is_concurrent { Flavor::Concurrent } else { Flavor::Plain };
     let engine = compiling_engine(flavor, task.tier, !task.is_behind)
         .map_err(|why| failure(format!("wasmtime not set up: {why:#}")))?;
@@ -220,11 +225,19 @@ fn limit_self(task: &ChildJob) -> rustix::io::Result<()> {
     setrlimit(MEMORY, exactly(task.memory_bytes))?;
     setrlimit(Resource::Cpu, exactly(task.cpu_seconds))?;
     setrlimit(Resource::Core, exactly(0))?;
-    if !task.is_behind {
-        // Otherwise whoever started it is behind others already. Being less kind is no reason not to compile.
+    go_with(task.parent)
+}
+
+/// Lets those go first who serve callers. Being less kind is no reason not to compile.
+fn step_back(task: &ChildJob, code_bytes: usize) {
+    if task.is_behind {
+        // Whoever started it is as kind already as it should be.
+        stay_behind_by(0);
+    } else if code_bytes >= LARGE_CODE_BYTES {
+        stay_behind();
+    } else {
         compute_behind();
     }
-    go_with(task.parent)
 }
 
 /// Ends this process when its parent does, so that nothing is compiled for a server that is gone.
