@@ -12,6 +12,7 @@ mod cores;
 mod frame_guard;
 mod framing;
 mod guarded_stream;
+mod in_turns;
 mod listener;
 mod port_file;
 mod protocol;

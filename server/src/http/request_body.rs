@@ -11,6 +11,8 @@ use http::header::EXPECT;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::in_turns::InTurns;
+
 /// Bytes that are read and forgotten, and for how long, while the client gets its answer.
 const DISCARDED_BYTES_MAX: usize = 128 << 20;
 const DISCARDING_MAX: Duration = Duration::from_secs(2);
@@ -19,7 +21,7 @@ const DISCARDING_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct RequestBody {
     /// None once it ended.
-    incoming: Option<Incoming>,
+    incoming: Option<InTurns<Incoming>>,
     /// Whether the client sends nothing before it is told to, which reading from it does.
     is_held_back: bool,
 }
@@ -27,7 +29,7 @@ pub struct RequestBody {
 impl RequestBody {
     /// The body of a request with such a header.
     pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
-        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        let incoming = (!incoming.is_end_stream()).then(|| InTurns::new(incoming));
         let is_held_back = incoming.is_some() && headers.contains_key(EXPECT);
         Self { incoming, is_held_back }
     }
@@ -57,7 +59,7 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         let incoming = self.incoming.as_ref();
-        incoming.map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        incoming.map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -73,7 +75,7 @@ impl Drop for RequestBody {
 }
 
 /// Ends with the body, the connection or at a bound; whoever is slower than that may miss the answer.
-async fn discard(mut body: Incoming) {
+async fn discard(mut body: InTurns<Incoming>) {
     let read = async {
         let mut left = DISCARDED_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
