@@ -6,12 +6,12 @@
 //! The thread works in short bursts, so that a flood does not make those who serve wait for the writer's turn to end.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use parking_lot::{Condvar, Mutex};
 
 use crate::log_batch::LogBatch;
@@ -64,8 +64,9 @@ struct Held {
 #[derive(Debug, Default)]
 struct Queue {
     lines: LogBatch,
-    /// What each function holds of them, by a hash of its name: two that share one share their part.
-    held: HashMap<u64, Held>,
+    /// What each function holds of them, by a hash of its name: two that share one share their part. The hash is quick, as it is made for every
+    /// few lines, and seeded anew for each queue, so that nobody can choose a name that shares somebody's.
+    held: HashMap<u64, Held, RandomState>,
     hasher: RandomState,
     dropped: u64,
     /// Whether the thread has taken lines that the sink has not returned from.

@@ -25,6 +25,9 @@ const BATCH_LINES: usize = 64;
 /// Bytes likewise.
 const BATCH_BYTES: usize = 64 << 10;
 
+/// Bytes that the buffer for unfinished lines may go on holding, for each instance and stream.
+const UNFINISHED_BYTES_KEPT: usize = 1 << 10;
+
 /// Ring of the newest bytes.
 #[derive(Debug, Default)]
 struct Ring {
@@ -241,22 +244,33 @@ impl State {
             Stream::Stderr => (1, Level::Warn),
         };
         let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
-            self.unfinished[index].push(&rest[..end]);
-            let line = std::mem::take(&mut self.unfinished[index]);
-            self.line(stream, level, &line.text, line.cut);
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let text = &rest[..end];
             rest = &rest[end + 1..];
+            if self.unfinished[index].is_empty() {
+                // As nearly all lines are: whole in one write, and not copied but into the batch.
+                let room = text.len().min(LINE_BYTES_MAX);
+                self.line(stream, level, &text[..room], text.len() > room);
+                continue;
+            }
+            let mut line = std::mem::take(&mut self.unfinished[index]);
+            line.push(text);
+            self.line(stream, level, &line.text, line.cut);
+            self.unfinished[index] = line.emptied();
         }
-        self.unfinished[index].push(rest);
+        if !rest.is_empty() {
+            self.unfinished[index].push(rest);
+        }
     }
 
     fn finish_lines(&mut self) {
         let streams = [(Stream::Stdout, Level::Info), (Stream::Stderr, Level::Warn)];
         for (index, (stream, level)) in streams.into_iter().enumerate() {
             let line = std::mem::take(&mut self.unfinished[index]);
-            if !line.text.is_empty() {
+            if !line.is_empty() {
                 self.line(stream, level, &line.text, line.cut);
             }
+            self.unfinished[index] = line.emptied();
         }
     }
 
@@ -287,6 +301,20 @@ impl State {
 }
 
 impl Unfinished {
+    fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// The same without its line; what a long one took is given back.
+    fn emptied(mut self) -> Self {
+        if self.text.capacity() > UNFINISHED_BYTES_KEPT {
+            return Self::default();
+        }
+        self.text.clear();
+        self.cut = false;
+        self
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         let room = LINE_BYTES_MAX - self.text.len();
         self.text.extend_from_slice(&bytes[..bytes.len().min(room)]);
