@@ -9,6 +9,7 @@ mod account;
 mod alarm;
 mod answer;
 mod link;
+mod once;
 mod run;
 mod schedule;
 mod target;
@@ -16,6 +17,7 @@ mod target;
 mod tests;
 
 pub use account::{Report, Summary};
+pub use once::ask;
 pub use run::run;
 pub use schedule::Schedule;
 pub use target::{Target, TargetError};

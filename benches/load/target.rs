@@ -88,4 +88,13 @@ impl Target {
         request.extend_from_slice(body);
         Ok(Self { address, request })
     }
+
+    /// Writes this over the last bytes of the request, so that a large body may differ from the one before without being made anew.
+    /// What is longer than the request changes nothing.
+    pub fn end_with(&mut self, end: &[u8]) {
+        let begins = self.request.len().checked_sub(end.len());
+        if let Some(last) = begins.and_then(|begins| self.request.get_mut(begins..)) {
+            last.copy_from_slice(end);
+        }
+    }
 }

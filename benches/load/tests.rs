@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::load::{Pace, Plan, Report, Schedule, Target, TargetError, run};
+use crate::load::{Pace, Plan, Report, Schedule, Target, TargetError, ask, run};
 
 const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
@@ -146,4 +146,50 @@ fn a_target_is_a_url_of_http() {
         |method, header: &str| Target::new("http://127.0.0.1/", method, &[header.to_owned()], b"");
     assert!(matches!(with("HEAD", "x: y"), Err(TargetError::Method(_))));
     assert!(matches!(with("GET", "x: y\r\nz: 1"), Err(TargetError::Header(_))));
+}
+
+#[test]
+fn one_request_is_sent_as_it_was_patched_and_its_answer_is_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/code", listener.local_addr().expect("its address"));
+    let serves = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = Vec::new();
+        while !request.ends_with(b"....0002") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("the request");
+            request.push(byte[0]);
+        }
+        // In pieces: what came so far is not an answer.
+        for piece in [HELLO.split_at(20).0, HELLO.split_at(20).1] {
+            stream.write_all(piece).expect("it listens");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        String::from_utf8(request).expect("text")
+    });
+    let mut target = Target::new(&url, "PUT", &[], b"....0001").expect("a target");
+    target.end_with(b"2");
+    let (status, answer) = ask(&target, Duration::from_secs(10)).expect("an answer");
+    assert_eq!((status, answer.as_slice()), (200, HELLO));
+    let request = serves.join().expect("it ends");
+    assert!(request.starts_with("PUT /code HTTP/1.1\r\n"), "{request}");
+    let before = target.clone();
+    target.end_with(&[b'x'; 10_000]);
+    assert_eq!(target.request, before.request);
+}
+
+#[test]
+fn one_request_ends_where_nothing_or_something_else_comes() {
+    let kind = |answer: Option<&'static [u8]>| {
+        let target =
+            Target::get(&format!("http://{}/", server(move |_| answer))).expect("a target");
+        ask(&target, Duration::from_millis(200)).expect_err("no answer").kind()
+    };
+    assert_eq!(kind(None), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(kind(Some(b"not HTTP\r\n\r\n")), std::io::ErrorKind::InvalidData);
+    let waits = kind(Some(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"));
+    assert!(
+        matches!(waits, std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock),
+        "{waits:?}"
+    );
 }

@@ -61,6 +61,12 @@ impl Hearth {
         }
     }
 
+    /// Where code is put to deploy it.
+    #[must_use]
+    pub fn deployment(&self, service: &str, function: &str) -> String {
+        format!("{}/hearth/v1/functions/{service}/{function}", self.url)
+    }
+
     /// Where a function is invoked.
     #[must_use]
     pub fn invocations(&self, service: &str, function: &str) -> String {

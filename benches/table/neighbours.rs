@@ -2,13 +2,13 @@
 //! rate, alone and beside the neighbour, in turns. The neighbour's callers share the cores with the server, but give
 //! way to it.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hearth_benches::heavy_module::heavy_module;
-use hearth_benches::load::{Pace, Plan, Report, Target, run};
+use hearth_benches::load::{Pace, Plan, Report, Target, ask, run};
 use hearth_benches::numbered;
 use hearth_benches::peers::{Hearth, example};
 use hearth_benches::plot::{Bar, Panel};
@@ -19,8 +19,9 @@ use crate::Settings;
 use crate::findings::Findings;
 use crate::row::{self, Row};
 
-/// Calls a second of the quiet one.
-const QUIET_RATE: f64 = 250.0;
+/// Calls a second of the quiet one. Not a divisor of how often the system's clock ticks: what is always called at the same time after a tick
+/// finds the same every time, for a whole round, and something else in the next.
+const QUIET_RATE: f64 = 233.0;
 
 /// Its connections: enough that a call is sent when it is due, though others still wait for their answers.
 const QUIET_CONNECTIONS: usize = 64;
@@ -50,6 +51,9 @@ const OFFENCES: &[(&str, Offence)] = &[
     ("allocates to its limit", Offence::Calls("bad/memory-hog", 16)),
     ("compiles 30 MiB", Offence::Compiles(30 << 20)),
 ];
+
+/// How long a deployment may take.
+const DEPLOYS_WITHIN: Duration = Duration::from_secs(60);
 
 /// In `--quick`, what shows that deploying in a loop works.
 const QUICK_BYTES: usize = 1 << 20;
@@ -115,7 +119,7 @@ fn compare(
     let hearth = Hearth::start(scratch.path(), "neighbours", &[])?;
     hearth.deploy(&example("wat-echo"), "quiet/echo", &[])?;
     let echo = target(&hearth, "quiet", "echo")?;
-    let offender = Offender::new(settings, &hearth, offence, scratch.path())?;
+    let offender = Offender::new(settings, &hearth, offence)?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for round in 0..settings.rounds() {
         settings.progress(&format!(
@@ -154,18 +158,14 @@ fn target(hearth: &Hearth, service: &str, function: &str) -> Result<Target, Stri
 }
 
 /// One who misbehaves while it is told to.
-enum Offender<'a> {
+enum Offender {
     Calls(Plan),
-    Compiles { hearth: &'a Hearth, code: Vec<u8>, path: PathBuf, deployed: AtomicU32 },
+    /// The deployment, and how often it was sent.
+    Compiles(Mutex<(Target, u32)>),
 }
 
-impl<'a> Offender<'a> {
-    fn new(
-        settings: &Settings,
-        hearth: &'a Hearth,
-        offence: &Offence,
-        scratch: &Path,
-    ) -> Result<Self, String> {
+impl Offender {
+    fn new(settings: &Settings, hearth: &Hearth, offence: &Offence) -> Result<Self, String> {
         match offence {
             Offence::Calls(guest, callers) => {
                 let most = callers.to_string();
@@ -177,8 +177,11 @@ impl<'a> Offender<'a> {
             }
             Offence::Compiles(bytes) => {
                 let bytes = if settings.quick { QUICK_BYTES } else { *bytes };
-                let (code, path) = (heavy_module(bytes), scratch.join("heavy.wasm"));
-                Ok(Self::Compiles { hearth, code, path, deployed: AtomicU32::new(0) })
+                let code = numbered(&heavy_module(bytes), 0);
+                let url = hearth.deployment("loud", "heavy");
+                let headers = ["content-type: application/wasm".to_owned()];
+                let target = Target::new(&url, "PUT", &headers, &code);
+                Ok(Self::Compiles(Mutex::new((target.map_err(|why| why.to_string())?, 0))))
             }
         }
     }
@@ -193,12 +196,19 @@ impl<'a> Offender<'a> {
                 let is_called = report.answered + report.refused > 0;
                 is_called.then_some(()).ok_or_else(|| format!("not one call ended: {report:?}"))
             }
-            Self::Compiles { hearth, code, path, deployed } => {
+            // By this process: one that is started anew each time, and files, would take memory from the machine as no caller elsewhere does.
+            Self::Compiles(deployment) => {
+                let mut deployment = deployment.lock().map_err(|why| why.to_string())?;
+                let (target, sent) = &mut *deployment;
                 while !is_over.load(Ordering::Relaxed) {
-                    // What was compiled once is kept, over all rounds.
-                    let code = numbered(code, deployed.fetch_add(1, Ordering::Relaxed));
-                    std::fs::write(path, code).map_err(|why| why.to_string())?;
-                    hearth.deploy(path, "loud/heavy", &[])?;
+                    // What was compiled once is kept, over all rounds; the last bytes of the code are its number.
+                    target.end_with(&sent.to_le_bytes());
+                    *sent += 1;
+                    let (status, answer) =
+                        ask(target, DEPLOYS_WITHIN).map_err(|why| why.to_string())?;
+                    if !(200..300).contains(&status) {
+                        return Err(String::from_utf8_lossy(&answer).into_owned());
+                    }
                 }
                 Ok(())
             }
